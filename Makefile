@@ -1,0 +1,43 @@
+# The two commands: `make demo` and `make test`. Everything they need, they install.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+
+.PHONY: help setup setup-test demo test check conformance agents bench format
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: ## prepare .venv and the example servers
+	@scripts/setup
+
+setup-test: setup
+	@scripts/setup-test
+
+demo: setup ## the main job, on embedded storage, in your browser
+	@.venv/bin/bailiwick demo
+
+check: setup ## lint, types and the quick tests
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) -m pytest -q -m "not slow and not agents and not conformance and not browser" -n 2
+
+test: setup-test ## the whole suite
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) -m pytest -n 2 --dist loadfile
+
+conformance: setup-test ## the official MCP conformance suites, direct and through the gateway
+	$(PY) -m tests.conformance.run
+
+agents: setup-test ## real agents (goose, Codex, opencode) through the gateway
+	$(PY) -m pytest -m agents tests/agents
+
+bench: setup-test ## throughput and latency against baselines and peers
+	$(PY) -m bench
+
+format: ## format the code
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .

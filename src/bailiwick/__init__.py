@@ -1,0 +1,1 @@
+"""Bailiwick: the open control plane for AI agents."""

@@ -1,0 +1,1 @@
+"""Pure: calls, mandates, judging. No clock, no store, no network."""

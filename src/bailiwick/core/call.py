@@ -1,0 +1,69 @@
+"""What an agent asks for, parsed once and never changed.
+
+A `Call` is the only thing `judge` looks at and the only thing dispatch may send: promise 2, what
+runs is what was judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bailiwick.core.canonical import Digest, JsonObject, digest_of
+
+
+class CallKind(StrEnum):
+    """What is asked for. The value is the word used in mandates and records."""
+
+    TOOL = "tool"
+    RESOURCE = "resource"
+    PROMPT = "prompt"
+    CLIENT = "client"
+    """A server asks the agent's side for something: sampling, elicitation or roots."""
+    MODEL = "model"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing behind the gateway: which upstream, and its own name for it.
+
+    Written `upstream/name` in mandates; the first slash separates, so `name` may hold slashes
+    (resource URIs do) and `upstream` may not.
+    """
+
+    kind: CallKind
+    upstream: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.upstream}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing an agent asks for, under one mandate, in one run.
+
+    Attributes:
+        id: ULID, 26 characters, made by the gateway when the call arrives.
+        target: what is asked for.
+        arguments: tool or prompt arguments; `{}` for a resource; the params of a CLIENT request.
+        digest: SHA-256 over the canonical form of kind, upstream, name and arguments. Two calls
+            with the same digest ask for exactly the same thing. It is unsalted, so it is kept
+            with the encrypted payloads and never put in a ledger leaf.
+    """
+
+    id: str
+    target: Target
+    arguments: JsonObject
+    digest: Digest = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Fix the digest. Raises TheirError when the arguments have no canonical form."""
+        value = {
+            "arguments": self.arguments,
+            "kind": self.target.kind.value,
+            "name": self.target.name,
+            "upstream": self.target.upstream,
+        }
+        object.__setattr__(self, "digest", digest_of(value))

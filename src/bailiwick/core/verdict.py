@@ -1,0 +1,74 @@
+"""What `judge` answers: a value to match exhaustively, never a flag.
+
+Every verdict names the rules that decided it and says why in one sentence for people. The
+sentence reaches the agent: it never holds a secret or another person's data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Never
+
+
+class _NoTruth:
+    __slots__ = ()
+
+    def __bool__(self) -> Never:
+        raise TypeError("a Verdict has no truth value: match on Allow, Hold and Deny")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Whose stamp a held call needs.
+
+    Attributes:
+        role: the role a person must have to stamp; None means any person but the excluded.
+        excluded: names of people who may not stamp this call (already resolved, never words
+            such as `owner`).
+        count: how many distinct people must approve; 1 or more.
+        expires_after_seconds: how long the hold may wait; afterwards it is refused. None means
+            the gateway's default.
+    """
+
+    role: str | None
+    excluded: frozenset[str]
+    count: int = 1
+    expires_after_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow(_NoTruth):
+    """The call may run now."""
+
+    rules: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(_NoTruth):
+    """The call may run once a person has stamped it."""
+
+    requirement: Requirement
+    rules: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deny(_NoTruth):
+    """The call may not run.
+
+    Attributes:
+        code: stable reason, snake case: `not_in_mandate`, `argument_refused`,
+            `unknown_argument`, `denied_by_rule`, `mandate_not_active`, `mandate_revoked`,
+            `judge_failed`, `ledger_unavailable`, … (docs/reference/verdicts.md lists all).
+        because: what was refused and why.
+        allowed: what would have been allowed, in words a model can act on; empty if nothing.
+    """
+
+    code: str
+    rules: tuple[str, ...]
+    because: str
+    allowed: str = ""
+
+
+Verdict = Allow | Hold | Deny

@@ -1,0 +1,1 @@
+"""Declared objects: YAML in, checked and compiled values out."""

@@ -1,0 +1,1 @@
+"""Servers and agents that ship as examples."""

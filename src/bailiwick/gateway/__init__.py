@@ -1,0 +1,1 @@
+"""The async shell: the one place that performs effects on upstreams."""

@@ -1,0 +1,1 @@
+"""Pure: the transparency log (C2SP tlog-tiles, RFC 6962)."""

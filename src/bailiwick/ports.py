@@ -1,0 +1,597 @@
+"""The seams of the house: what the gateway, console and identity rooms need from others.
+
+The docstrings here are the contract. tests/stores runs one suite over every implementation.
+Nothing here performs an effect, and nothing here imports an implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from bailiwick.core.canonical import Json, JsonObject
+
+# --- what is written ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ledger entry, with the payload that is kept beside it.
+
+    Attributes:
+        leaf: canonical JSON, at most 65,535 bytes; holds commitments, never payloads.
+        sealed: the encrypted payload, or b"" for none; opaque to the store.
+    """
+
+    leaf: bytes
+    sealed: bytes = b""
+
+
+class CallState(StrEnum):
+    """Where a call stands. UNKNOWN: it was sent, and nothing is known to have come back."""
+
+    DENIED = "denied"
+    HELD = "held"
+    REFUSED = "refused"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened:
+    """A call was judged. Its intent is the entry `entry` (position within the same commit)."""
+
+    id: str
+    at_ms: int
+    run: str
+    agent: str
+    mandate: str
+    principal: str
+    kind: str
+    upstream: str
+    name: str
+    digest: str
+    state: CallState
+    code: str
+    because: str
+    hold: str = ""
+    entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallMoved:
+    """A call changed state, with the outcome entry `entry` of the same commit.
+
+    `entry` is -1 when the move has no entry of its own.
+    """
+
+    id: str
+    at_ms: int
+    state: CallState
+    code: str = ""
+    because: str = ""
+    entry: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RunOpened:
+    """First call of a run. Ignored when the run is already there."""
+
+    id: str
+    key: str
+    at_ms: int
+    agent: str
+    mandate: str
+
+
+class HoldState(StrEnum):
+    """WAITING → APPROVED → USED, or WAITING → REFUSED, EXPIRED or WITHDRAWN. Nothing goes back."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    USED = "used"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOpened:
+    """A call waits for a person.
+
+    Attributes:
+        digest: of the call; with `mandate` it is what a retry is matched on.
+        mandate: `NAME@VERSION` the call was judged under; a stamp holds for that version only.
+        rendering: the exact text shown to people; the stamp binds its digest.
+    """
+
+    id: str
+    call: str
+    digest: str
+    mandate: str
+    agent: str
+    run: str
+    kind: str
+    upstream: str
+    name: str
+    because: str
+    rules: tuple[str, ...]
+    role: str
+    excluded: tuple[str, ...]
+    count: int
+    rendering: str
+    nonce: str
+    at_ms: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """One person's decision on a hold. One person stamps one hold at most once."""
+
+    hold: str
+    person: str
+    decision: str
+    reason: str
+    method: str
+    at_ms: int
+    statement: str
+    entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMoved:
+    """Move a hold. The whole commit is void (`Conflict`) unless it now is in `expected`."""
+
+    id: str
+    expected: HoldState
+    state: HoldState
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPut:
+    """A new version of a declared object (`server`, `person`, `agent`, `mandate`).
+
+    `document` is the canonical JSON of the declaration with secrets as references, never values.
+    """
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    document: str
+    state: str
+    at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """Change the life state of the newest version of a declared object."""
+
+    kind: str
+    name: str
+    state: str
+    at_ms: int
+    by: str
+
+
+class PinState(StrEnum):
+    """A definition seen first is ACCEPTED; one that changed is HELD until a person accepts it."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The hash of one definition (tool, resource, template, prompt) as one server gave it."""
+
+    upstream: str
+    kind: str
+    name: str
+    digest: str
+    definition: str
+    state: PinState
+    at_ms: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """A token id that is refused from now on; kept until `expires_ms`."""
+
+    id: str
+    expires_ms: int
+    by: str
+
+
+Change = (
+    CallOpened
+    | CallMoved
+    | RunOpened
+    | HoldOpened
+    | Stamped
+    | HoldMoved
+    | ObjectPut
+    | ObjectState
+    | Pinned
+    | TokenRevoked
+)
+
+
+class Journal(Protocol):
+    """The durable state, written. One writer; readers use `Records`."""
+
+    async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+        """Append `entries` and apply `changes`, all or nothing, durably.
+
+        When this returns, everything in it survives a crash of the process and of the machine,
+        and the entries stand at the returned, contiguous indexes. Concurrent commits share one
+        fsync. Cancelling the waiter does not undo the commit.
+
+        Raises:
+            Conflict: a conditional change did not find what it expected; nothing was written.
+            StoreError: nothing may be relied upon; the commit may or may not have happened.
+                After a restart it is there wholly or not at all.
+        """
+        ...
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One recorded call, without its payloads."""
+
+    id: str
+    at_ms: int
+    run: str
+    agent: str
+    mandate: str
+    principal: str
+    kind: str
+    upstream: str
+    name: str
+    digest: str
+    state: CallState
+    code: str
+    because: str
+    hold: str
+    ended_ms: int | None
+    intent_index: int
+    outcome_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StampRow:
+    """One stamp on a hold."""
+
+    hold: str
+    person: str
+    decision: str
+    reason: str
+    method: str
+    at_ms: int
+    statement: str
+    entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One hold with its stamps."""
+
+    id: str
+    call: str
+    digest: str
+    mandate: str
+    agent: str
+    run: str
+    kind: str
+    upstream: str
+    name: str
+    because: str
+    rules: tuple[str, ...]
+    role: str
+    excluded: tuple[str, ...]
+    count: int
+    rendering: str
+    nonce: str
+    at_ms: int
+    expires_ms: int
+    state: HoldState
+    decided_ms: int | None
+    stamps: tuple[StampRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, with how its calls ended."""
+
+    id: str
+    key: str
+    at_ms: int
+    agent: str
+    mandate: str
+    calls: int
+    states: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """One version of a declared object."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    document: str
+    state: str
+    at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One ledger entry as stored."""
+
+    index: int
+    leaf: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """Which calls to list, newest first. Empty strings do not restrict."""
+
+    limit: int = 50
+    before: str = ""
+    run: str = ""
+    agent: str = ""
+    mandate: str = ""
+    state: str = ""
+
+
+class Records(Protocol):
+    """The durable state, read. Every method sees a consistent, committed snapshot.
+
+    All raise StoreError when the store cannot be read.
+    """
+
+    async def calls(self, query: CallQuery) -> Sequence[CallRow]: ...
+    async def call(self, call_id: str) -> CallRow | None: ...
+    async def runs(self, limit: int = 50) -> Sequence[RunRow]: ...
+    async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None: ...
+    async def holds(
+        self, state: HoldState | None = None, limit: int = 200
+    ) -> Sequence[HoldRow]: ...
+    async def hold(self, hold_id: str) -> HoldRow | None: ...
+    async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
+        """The newest hold for this exact call that is waiting, approved, refused or expired.
+
+        A hold that was used or withdrawn is never returned: a stamp serves once.
+        """
+        ...
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """The newest version of each declared object."""
+        ...
+
+    async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]: ...
+    async def pins(self) -> Sequence[Pinned]: ...
+    async def revoked_tokens(self, now_ms: int) -> Sequence[str]: ...
+    async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
+        """Ledger entries with start <= index < stop, in order."""
+        ...
+
+    async def entry_count(self) -> int: ...
+
+
+# --- clocks and randomness ---------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time. `wall_ms` may jump; `monotonic` (seconds) never goes back."""
+
+    def wall_ms(self) -> int: ...
+    def monotonic(self) -> float: ...
+
+
+# --- upstreams ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """The MCP client on whose behalf a request is made, as far as an upstream may know it.
+
+    Attributes:
+        session: opaque key. Upstream state (a legacy session, a `per-session` child process) is
+            never shared between two different keys. Derived from the authenticated identity, and
+            for a legacy client also its MCP session.
+        version: MCP revision the client speaks, such as `2026-07-28`.
+        capabilities: client capabilities as declared, already narrowed by policy.
+        info: clientInfo as declared.
+    """
+
+    session: str
+    version: str
+    capabilities: JsonObject = field(default_factory=dict)
+    info: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One MCP request for an upstream. `params` is the judged parse; its encoding is sent."""
+
+    method: str
+    params: JsonObject
+    client: ClientFacts
+    param_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
+    """What came back: exactly one of `result` and `error`, as raw JSON text, byte for byte."""
+
+    result: bytes | None = None
+    error: bytes | None = None
+
+
+class RequestPeer(Protocol):
+    """The requesting side, as an upstream reaches it while one request is in flight."""
+
+    async def notify(self, method: str, params: JsonObject) -> None:
+        """Pass on a notification that belongs to this request (progress, message).
+
+        Waits while the client reads slowly, so that nothing piles up. `progressToken` is
+        already the client's own.
+        """
+        ...
+
+    async def ask(self, method: str, params: JsonObject) -> UpstreamReply:
+        """Pass on a request of the server to this client, judged and recorded on the way."""
+        ...
+
+
+class Upstream(Protocol):
+    """One MCP server. Implementations keep connections and processes; callers see requests."""
+
+    name: str
+
+    async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        """Send one request and wait for its reply.
+
+        Cancelling the waiter cancels the request upstream, in the way of that server's revision.
+
+        Raises:
+            UpstreamDown: nothing was sent (connection refused, process not running). Safe to
+                report as not done.
+            UpstreamBroken: it was sent, or may have been, and no reply is known. The outcome is
+                `unknown`.
+        """
+        ...
+
+    async def notify(self, client: ClientFacts, method: str, params: JsonObject) -> None:
+        """Pass on a client notification that belongs to no request (roots list changed)."""
+        ...
+
+    def listen(self, client: ClientFacts, wants: Wants) -> AsyncIterator[tuple[str, JsonObject]]:
+        """Notifications outside any request: list changes, resource updates.
+
+        Ends when the caller closes the iterator; reconnects by itself. Buffers a bounded number
+        and then drops the oldest of the same kind (they only say that something changed).
+        """
+        ...
+
+    async def facts(self) -> ServerFacts:
+        """What the server says of itself; asks it once and remembers.
+
+        Raises:
+            UpstreamDown: it cannot be reached.
+        """
+        ...
+
+    async def end_session(self, session: str) -> None:
+        """Forget whatever is kept for this session key (close its upstream session, its child)."""
+        ...
+
+    def status(self) -> UpstreamStatus: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a subscriber wants to hear of."""
+
+    tools: bool = False
+    prompts: bool = False
+    resources: bool = False
+    uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """An upstream's own words: negotiated revision, capabilities, serverInfo, instructions."""
+
+    version: str
+    capabilities: JsonObject
+    info: JsonObject
+    instructions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """For people: is it up, since when, how often restarted, and its last words on stderr."""
+
+    name: str
+    state: str
+    detail: str = ""
+    restarts: int = 0
+    stderr_tail: tuple[str, ...] = ()
+
+
+# --- acts of people, as the console and the API reach them ---------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An authenticated person. `method` says how: `token`, `link`, later `passkey`."""
+
+    name: str
+    roles: frozenset[str]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallPath:
+    """The whole path of one call, payloads opened: what a person or auditor may see.
+
+    Attributes:
+        intent, outcome: opened payloads, or None when there is none or it was erased.
+        leaves: the call's ledger leaves, parsed, with their indexes.
+    """
+
+    call: CallRow
+    hold: HoldRow | None
+    intent: Json
+    outcome: Json
+    leaves: Sequence[tuple[int, JsonObject]]
+
+
+class Control(Protocol):
+    """What people may do. Every method checks the person's right and records the act."""
+
+    async def stamp(self, person: Person, hold_id: str, approve: bool, reason: str) -> HoldRow:
+        """Stamp a hold.
+
+        Raises:
+            TheirError: `hold_unknown`, `hold_not_waiting`, `hold_expired`, `stamp_not_allowed`
+                (role missing, or the person is excluded), `already_stamped`.
+        """
+        ...
+
+    async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """Revoke a mandate and its children; returns the calls in flight under them.
+
+        When this returns, no new call is dispatched under any of them.
+        """
+        ...
+
+    async def path(self, call_id: str) -> CallPath | None: ...
+    async def proof(self, call_id: str) -> Sequence[bytes]:
+        """`c2sp.org/tlog-proof@v1` texts for each of the call's entries."""
+        ...
+
+    def events(self) -> AsyncIterator[JsonObject]:
+        """Live changes (`{"event": "call" | "hold", …}`) for one reader; slow readers lose the
+        oldest, never memory."""
+        ...
+
+
+Sleep = Callable[[float], Awaitable[None]]

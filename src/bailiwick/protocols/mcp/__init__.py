@@ -1,0 +1,1 @@
+"""The Model Context Protocol, one module per era."""

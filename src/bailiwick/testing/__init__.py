@@ -1,0 +1,1 @@
+"""Fakes and transcripts for users' own tests."""
