@@ -536,6 +536,51 @@ class UpstreamStatus:
     stderr_tail: tuple[str, ...] = ()
 
 
+# --- who is calling ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated agent acting under one mandate. Only an `Authenticator` makes one.
+
+    Attributes:
+        agent: the agent's name.
+        mandate: name of the mandate the token is for (its newest version is judged).
+        principal: who gave the mandate.
+        token: the token's id (`jti`).
+        expires_ms: when the token ends, Unix milliseconds.
+    """
+
+    agent: str
+    mandate: str
+    principal: str
+    token: str
+    expires_ms: int
+
+    @property
+    def key(self) -> str:
+        """Names this authority: state bound to an identity (sessions, event ids) is keyed by it."""
+        return f"{self.agent}|{self.mandate}"
+
+
+class Authenticator(Protocol):
+    """Turns an `Authorization` header into a Caller. Synchronous and cached: it is on every call."""
+
+    def authenticate(self, authorization: str | None) -> Caller:
+        """Check the token: signature, audience, lifetime, revocation, and that agent and mandate
+        still belong together.
+
+        Raises:
+            TheirError: `token_missing`, `token_invalid`, `token_expired`, `token_revoked`,
+                `wrong_audience`.
+        """
+        ...
+
+    def person(self, authorization: str | None) -> Person:
+        """The same for a person's token (the CLI's API)."""
+        ...
+
+
 # --- acts of people, as the console and the API reach them ---------------------------------------
 
 

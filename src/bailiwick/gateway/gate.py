@@ -1,0 +1,106 @@
+"""The gate: the one path every call takes, from judge to recorded outcome.
+
+Edges (MCP, later model and sandbox) translate their wire format to `Asked` and an `Answer` back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bailiwick.core.call import Target
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.verdict import Deny
+from bailiwick.ports import Caller, UpstreamReply
+
+Dispatch = Callable[[], Awaitable[UpstreamReply]]
+"""Sends exactly the judged call. Awaited at most once, after its intent is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing an agent asks for, as an edge hands it in.
+
+    Attributes:
+        caller: who, authenticated.
+        target, arguments: what. `arguments` is the strict parse that dispatch will encode.
+        run_key: what tells runs apart for this caller, such as `session:…`, `agent-session-id:…`
+            or `token:JTI`; the gate maps it to a Run.
+        traceparent: W3C trace context as received, or "".
+        blocked: a refusal the edge already knows of (a changed definition, a missing server):
+            recorded and answered like any other denial, and nothing is dispatched.
+        edge: which door: `mcp/2026-07-28`, `mcp/2025-06-18`, …
+    """
+
+    caller: Caller
+    target: Target
+    arguments: JsonObject
+    run_key: str
+    edge: str
+    traceparent: str = ""
+    blocked: Deny | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """It ran. The reply is the upstream's own, result or error, byte for byte."""
+
+    call: str
+    reply: UpstreamReply
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It did not run and will not: denied, refused by a person, expired, or nothing is known.
+
+    Attributes:
+        code: stable reason: those of `Deny.code`, `stamp_refused`, `hold_expired`,
+            `upstream_down`, `outcome_unknown`, `cancelled`.
+        text: what was refused, why, and what would be allowed; safe for the agent.
+    """
+
+    call: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillWaiting:
+    """The hold window ended before a person decided. The same call again picks the hold up."""
+
+    call: str
+    hold: str
+    text: str
+
+
+Answer = Answered | Refused | StillWaiting
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The call is held; sent when the hold opens and then at most 15 s apart."""
+
+    hold: str
+    elapsed_seconds: float
+    text: str
+
+
+OnTick = Callable[[Tick], Awaitable[None]]
+
+
+class Gate(Protocol):
+    """What an edge needs of the gate (implemented in `gateway/pipeline.py`)."""
+
+    async def govern(self, asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
+        """Judge, record, hold if need be, dispatch, record the outcome.
+
+        Never raises for anything that is about this call. Cancelling the waiter cancels the call:
+        a waiting hold is withdrawn, a running dispatch is cancelled and recorded as `cancelled`.
+        An edge whose clients may come back (the stateful era) shields it instead.
+        """
+        ...
+
+    def visible(self, caller: Caller, target: Target) -> bool:
+        """Whether some rule could let this target through, now, for some arguments."""
+        ...
