@@ -609,6 +609,60 @@ class CallPath:
     leaves: Sequence[tuple[int, JsonObject]]
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """What `apply` did, or would do, to one declared object.
+
+    Attributes:
+        action: `create`, `change` or `same`.
+        version: the version it has afterwards.
+        difference: unified diff of the canonical YAML, "" for `same`; secrets as references.
+    """
+
+    kind: str
+    name: str
+    action: str
+    version: int
+    difference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong, or doubtful, in a declared file.
+
+    Attributes:
+        severity: `error` (nothing is applied) or `warning`.
+        line, column: 1-based; 0 when the problem is about the whole file.
+    """
+
+    severity: str
+    code: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """What `apply` found. `applied` is false for a dry run and when any problem is an error."""
+
+    applied: bool
+    changes: Sequence[ObjectChange]
+    problems: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A token just made. `token` is the secret: shown once, never kept or logged."""
+
+    token: str
+    id: str
+    agent: str
+    mandate: str
+    expires_ms: int
+
+
 class Control(Protocol):
     """What people may do. Every method checks the person's right and records the act."""
 
@@ -634,8 +688,124 @@ class Control(Protocol):
         ...
 
     def events(self) -> AsyncIterator[JsonObject]:
-        """Live changes (`{"event": "call" | "hold", …}`) for one reader; slow readers lose the
-        oldest, never memory."""
+        """Live changes for one reader; slow readers lose the oldest, never memory.
+
+        `{"event": "call" | "hold", "id": ID, "state": STATE}`, a call also with `"run"` and
+        `"agent"`. No payloads. Subscribed from the first `__anext__`; ends with `aclose`.
+        """
+        ...
+
+    async def apply(self, person: Person, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
+        """Declare objects: all of `files` (name, as shown in problems → YAML text), or nothing.
+
+        Objects that are not in `files` stay as they are.
+
+        Raises:
+            TheirError: `apply_not_allowed`.
+        """
+        ...
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """The newest version of each declared object; secrets as references."""
+        ...
+
+    async def servers(self) -> Sequence[UpstreamStatus]:
+        """How each upstream is doing, by name."""
+        ...
+
+    async def pins(self) -> Sequence[Pinned]:
+        """Every pinned definition: per upstream, kind and name the ACCEPTED one and, where the
+        server now says something else, also the HELD one."""
+        ...
+
+    async def accept_pin(
+        self, person: Person, upstream: str, kind: str, name: str, digest: str
+    ) -> Pinned:
+        """Accept the held definition with exactly this digest; returns it, ACCEPTED.
+
+        Raises:
+            TheirError: `pin_unknown` (also when it has changed again meanwhile),
+                `accept_not_allowed`.
+        """
+        ...
+
+    async def make_token(
+        self, person: Person, agent: str, mandate: str, lifetime_seconds: int
+    ) -> MadeToken:
+        """Make a token for an agent. `mandate` may be "" when the agent has exactly one.
+
+        Raises:
+            TheirError: `agent_unknown`, `mandate_unknown`, `mandate_ambiguous`,
+                `lifetime_refused`, `token_not_allowed`.
+        """
+        ...
+
+    async def revoke_token(self, person: Person, token_id: str) -> None:
+        """Refuse a token id (`jti`) from now on.
+
+        Raises:
+            TheirError: `token_unknown`, `token_not_allowed`.
+        """
+        ...
+
+
+# --- signed-in browsers ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLink:
+    """A one-time link's secret. `token` goes into `/login/TOKEN` and is kept nowhere in clear."""
+
+    token: str
+    person: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSession:
+    """A signed-in browser. `csrf` belongs to this session alone and goes into its forms."""
+
+    person: Person
+    csrf: str
+
+
+class SignIn(Protocol):
+    """Browser sessions. One-time links today; passkeys come in as another way to `open`.
+
+    Nothing here waits or fails; state is in memory, and a restart signs everybody out.
+    """
+
+    def offer(self, person_name: str) -> LoginLink:
+        """Make a link that signs this person in once, within ten minutes.
+
+        Raises:
+            TheirError: `person_unknown`.
+        """
+        ...
+
+    def invited(self, unverified_token: str) -> str:
+        """Whose working link this is, or "". Does not use it up: previewers follow links."""
+        ...
+
+    def redeem(self, unverified_token: str) -> str:
+        """Use the link up and open a session; returns the session's key, a fresh secret.
+
+        Raises:
+            TheirError: `link_invalid`: unknown, used, expired, or its person is gone.
+        """
+        ...
+
+    def session(self, unverified_key: str) -> BrowserSession | None:
+        """The live session of this key, or None. Roles are those of now; using it keeps it
+        from idling out."""
+        ...
+
+    def renew(self, unverified_key: str) -> str:
+        """A new key for the session when its key has grown old, else ""."""
+        ...
+
+    def close(self, unverified_key: str) -> None:
+        """Sign out."""
         ...
 
 
