@@ -212,6 +212,16 @@ class TokenRevoked:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """A person's payload key, wrapped by the vault's own key. `wrapped` is b"" once destroyed."""
+
+    id: int
+    subject: str
+    wrapped: bytes
+    at_ms: int
+
+
 Change = (
     CallOpened
     | CallMoved
@@ -223,6 +233,7 @@ Change = (
     | ObjectState
     | Pinned
     | TokenRevoked
+    | SubjectKey
 )
 
 
@@ -386,6 +397,11 @@ class Records(Protocol):
 
     async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]: ...
     async def pins(self) -> Sequence[Pinned]: ...
+    async def subject_keys(self) -> Sequence[SubjectKey]: ...
+    async def open_calls(self) -> Sequence[CallRow]:
+        """Calls that are held or running: what a crash may have left behind."""
+        ...
+
     async def revoked_tokens(self, now_ms: int) -> Sequence[str]: ...
     async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
         """Ledger entries with start <= index < stop, in order."""
@@ -598,7 +614,11 @@ class CallPath:
     """The whole path of one call, payloads opened: what a person or auditor may see.
 
     Attributes:
-        intent, outcome: opened payloads, or None when there is none or it was erased.
+        intent: the opened payload, or None when it was erased. An object with at least
+            `arguments` (those judged, from which `call.digest` is made) and `rules` (ids of the
+            rules that decided).
+        outcome: the opened payload, or None when there is none yet or it was erased. An object
+            with `result` or `error` as the upstream gave it, when it gave one.
         leaves: the call's ledger leaves, parsed, with their indexes.
     """
 
@@ -795,9 +815,12 @@ class SignIn(Protocol):
         """
         ...
 
-    def session(self, unverified_key: str) -> BrowserSession | None:
-        """The live session of this key, or None. Roles are those of now; using it keeps it
-        from idling out."""
+    def session(self, unverified_key: str, *, touch: bool = True) -> BrowserSession | None:
+        """The live session of this key, or None. Roles are those of now.
+
+        `touch` says that the person is there; a page that refreshes itself passes False, so
+        that an open tab does not keep an absent person signed in.
+        """
         ...
 
     def renew(self, unverified_key: str) -> str:
