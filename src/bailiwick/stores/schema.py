@@ -1,0 +1,112 @@
+"""The SQLite schema, and the check that a file really is ours and whole.
+
+`application_id` tells our files from others; `user_version` counts schema versions. Older schemas
+are migrated by the steps in `MIGRATIONS`, each in one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from bailiwick.core.errors import StoreError
+
+APPLICATION_ID = 0x42_61_69_6C  # "Bail"
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE entries (
+        idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, sealed BLOB NOT NULL
+    );
+    CREATE TABLE calls (
+        id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, run TEXT NOT NULL, agent TEXT NOT NULL,
+        mandate TEXT NOT NULL, principal TEXT NOT NULL, kind TEXT NOT NULL,
+        upstream TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL,
+        code TEXT NOT NULL, because TEXT NOT NULL, hold TEXT NOT NULL, ended_ms INTEGER,
+        intent_index INTEGER NOT NULL, outcome_index INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX calls_by_run ON calls (run, id);
+    CREATE INDEX calls_open ON calls (id) WHERE state IN ('held', 'running');
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, key TEXT NOT NULL, at_ms INTEGER NOT NULL, agent TEXT NOT NULL,
+        mandate TEXT NOT NULL, UNIQUE (agent, mandate, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE holds (
+        id TEXT PRIMARY KEY, call TEXT NOT NULL, digest TEXT NOT NULL, mandate TEXT NOT NULL,
+        agent TEXT NOT NULL, run TEXT NOT NULL, kind TEXT NOT NULL, upstream TEXT NOT NULL,
+        name TEXT NOT NULL, because TEXT NOT NULL, rules TEXT NOT NULL, role TEXT NOT NULL,
+        excluded TEXT NOT NULL, count INTEGER NOT NULL, rendering TEXT NOT NULL,
+        nonce TEXT NOT NULL, at_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
+        state TEXT NOT NULL, decided_ms INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX holds_by_call ON holds (digest, mandate, agent, id);
+    CREATE INDEX holds_by_state ON holds (state, id);
+    CREATE TABLE stamps (
+        hold TEXT NOT NULL, person TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL,
+        method TEXT NOT NULL, at_ms INTEGER NOT NULL, statement TEXT NOT NULL,
+        entry_index INTEGER NOT NULL, PRIMARY KEY (hold, person)
+    ) WITHOUT ROWID;
+    CREATE TABLE objects (
+        kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
+        document TEXT NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL, by TEXT NOT NULL,
+        PRIMARY KEY (kind, name, version)
+    ) WITHOUT ROWID;
+    CREATE TABLE pins (
+        upstream TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,
+        definition TEXT NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL, by TEXT NOT NULL,
+        PRIMARY KEY (upstream, kind, name, digest)
+    ) WITHOUT ROWID;
+    CREATE TABLE revoked_tokens (
+        id TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL, by TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE subject_keys (
+        id INTEGER PRIMARY KEY, subject TEXT NOT NULL, wrapped BLOB NOT NULL,
+        at_ms INTEGER NOT NULL
+    );
+    """,
+)
+
+# Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.
+QUICK_CHECK_MAX_BYTES = 64 * 2**20
+
+
+def prepare(db: sqlite3.Connection, size_bytes: int) -> None:
+    """Create or migrate the schema of an open database.
+
+    Args:
+        size_bytes: size of the file before it was opened; 0 when new.
+
+    Raises:
+        StoreError: `not_our_database`, `database_newer`, `database_damaged`.
+    """
+    try:
+        (application_id,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application_id != APPLICATION_ID:
+            raise StoreError("not_our_database", "the database was made by another program")
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                "database_newer",
+                f"the database has schema {version}, this version knows up to {len(MIGRATIONS)}: "
+                "run the newer version of Bailiwick",
+            )
+        if tables and size_bytes <= QUICK_CHECK_MAX_BYTES:
+            (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if answer != "ok":
+                raise damaged(answer)
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            db.executescript(
+                f"BEGIN; {script} PRAGMA application_id={APPLICATION_ID};"
+                f"PRAGMA user_version={number}; COMMIT;"
+            )
+    except sqlite3.DatabaseError as error:
+        raise damaged(str(error)) from error
+
+
+def damaged(detail: str) -> StoreError:
+    """The error for a database that cannot be trusted."""
+    return StoreError(
+        "database_damaged",
+        f"the database is damaged ({detail}): stop, keep the folder for evidence, and restore "
+        "the newest backup into an empty one",
+    )

@@ -1,0 +1,383 @@
+"""Durable state in one SQLite file: WAL, `synchronous=FULL`, many commits to one fsync.
+
+One writer connection. Rows are inserted on the event loop's thread (a few microseconds each; from
+another thread every row would contend for the interpreter lock), and only COMMIT, which waits for
+the disk, runs in a thread. Commits that arrive meanwhile share the next one. tests/stores holds
+the contract of `ports.Journal`; tests/faults the crash and full-disk behaviour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bailiwick.core.errors import BailiwickError, Conflict, StoreError
+from bailiwick.ports import (
+    CallMoved,
+    CallOpened,
+    Change,
+    Entry,
+    HoldMoved,
+    HoldOpened,
+    ObjectPut,
+    ObjectState,
+    Pinned,
+    RunOpened,
+    Stamped,
+    SubjectKey,
+    TokenRevoked,
+)
+from bailiwick.stores.schema import damaged, prepare
+
+_INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
+_INSERT_CALL = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)"
+_INSERT_HOLD = (
+    "INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+    "'waiting', NULL)"
+)
+_MOVE_CALL = (
+    "UPDATE calls SET state = ?2, ended_ms = CASE WHEN ?2 IN ('held', 'running') THEN NULL "
+    "ELSE ?3 END, code = CASE WHEN ?4 = '' THEN code ELSE ?4 END, because = CASE WHEN ?5 = '' "
+    "THEN because ELSE ?5 END, outcome_index = coalesce(?6, outcome_index) WHERE id = ?1"
+)
+
+CommitHook = Callable[[sqlite3.Connection], None]
+
+
+@dataclass(slots=True)
+class _Pending:
+    entries: Sequence[Entry]
+    changes: Sequence[Change]
+    done: asyncio.Future[range]
+
+
+def connect(path: Path, *, fsync: bool = True, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection with our settings.
+
+    Raises:
+        StoreError: `store_unavailable` when the file cannot be opened, `database_damaged`.
+    """
+    try:
+        if read_only:
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA query_only=ON")
+            return db
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={'FULL' if fsync else 'OFF'}")
+        db.execute("PRAGMA wal_autocheckpoint=4000")
+        db.execute("PRAGMA cache_size=-8000")
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            "store_unavailable", f"cannot open the database `{path}`: {error}"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise damaged(str(error)) from error
+    return db
+
+
+class SqliteJournal:
+    """The `Journal` of the embedded store."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fsync: bool = True,
+        commit: CommitHook = sqlite3.Connection.commit,
+    ) -> None:
+        """Open or create the database at `path`.
+
+        Args:
+            fsync: False gives up durability for measurements; never for real work.
+            commit: how a transaction is committed; fault tests replace it.
+
+        Raises:
+            StoreError: the file cannot be opened, is not ours, newer, or damaged.
+        """
+        self._path = path
+        self._fsync = fsync
+        self._commit = commit
+        self._pending: list[_Pending] = []
+        self._busy = False
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._thread = ThreadPoolExecutor(1, "bailiwick-commit")
+        self.on_append: Callable[[], None] = _nothing
+        self._open()
+
+    def _open(self) -> None:
+        size = self._path.stat().st_size if self._path.exists() else 0
+        self._db = connect(self._path, fsync=self._fsync)
+        try:
+            prepare(self._db, size)
+            self._next = next_index(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+        """See `ports.Journal.commit`."""
+        if self._closed:
+            raise StoreError("store_closed", "the store is closed")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[range] = loop.create_future()
+        self._pending.append(_Pending(entries, changes, done))
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            loop.call_soon(self._flush, loop)
+        return await done
+
+    async def close(self) -> None:
+        """Finish what is pending, then close. Later commits raise StoreError."""
+        self._closed = True
+        await self._idle.wait()
+        self._thread.shutdown()
+        with contextlib.suppress(sqlite3.Error):  # a full disk must not keep us from closing
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._pending = self._pending, []
+        try:
+            ranges = self._apply_all(batch)
+        except (sqlite3.Error, BailiwickError) as error:
+            self._fail(batch, error)
+            self._after(loop)
+            return
+        if not self._fsync:  # nothing to wait for: a thread would only cost
+            self._settle(loop, batch, ranges, self._try_commit())
+            return
+        waiting = self._thread.submit(self._try_commit)
+        waiting.add_done_callback(
+            lambda done: loop.call_soon_threadsafe(self._settle, loop, batch, ranges, done.result())
+        )
+
+    def _try_commit(self) -> Exception | None:
+        try:
+            self._commit(self._db)
+        except (sqlite3.Error, OSError) as error:
+            return error
+        return None
+
+    def _settle(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[_Pending],
+        ranges: list[range | Conflict],
+        error: Exception | None,
+    ) -> None:
+        if error is not None:
+            self._fail(batch, error)
+        else:
+            for pending, outcome in zip(batch, ranges, strict=True):
+                if pending.done.done():  # its waiter was cancelled; what it wrote stands
+                    continue
+                if isinstance(outcome, Conflict):
+                    pending.done.set_exception(outcome)
+                else:
+                    pending.done.set_result(outcome)
+            self.on_append()
+        self._after(loop)
+
+    def _after(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._pending:
+            loop.call_soon(self._flush, loop)
+        else:
+            self._busy = False
+            self._idle.set()
+
+    def _fail(self, batch: list[_Pending], error: Exception) -> None:
+        # After a failed commit nothing in memory is believed: whether it reached the disk is read
+        # from the disk. A connection that saw an I/O error may hold stale pages, so it goes too.
+        with contextlib.suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        reopened: Exception | None = None
+        try:
+            self._db.close()
+            self._open()
+        except (sqlite3.Error, StoreError) as second:
+            reopened = second
+        text = f"{error}; reopening: {reopened}" if reopened else str(error)
+        for pending in batch:
+            if not pending.done.done():
+                pending.done.set_exception(
+                    StoreError("store_unavailable", f"nothing could be recorded: {text}")
+                )
+
+    def _apply_all(self, batch: list[_Pending]) -> list[range | Conflict]:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.ProgrammingError:  # closed by a failure whose reopening failed too
+            self._open()
+            db = self._db
+            db.execute("BEGIN IMMEDIATE")
+        start = self._next
+        entries: list[tuple[int, bytes, bytes]] = []
+        opened: list[tuple[object, ...]] = []
+        moved: list[tuple[object, ...]] = []
+        ranges: list[range | Conflict] = []
+        for pending in batch:
+            special = False
+            for change in pending.changes:
+                kind = type(change)
+                if kind is not CallOpened and kind is not CallMoved:
+                    special = True
+                    break
+            if special:
+                conflict = self._apply_special(pending.changes, start)
+                if conflict is not None:
+                    ranges.append(conflict)
+                    continue
+            for change in pending.changes:
+                if type(change) is CallOpened:
+                    opened.append(_call_row(change, start))
+                elif type(change) is CallMoved:
+                    moved.append(_move_row(change, start))
+            index = start
+            for entry in pending.entries:
+                entries.append((index, entry.leaf, entry.sealed))
+                index += 1
+            ranges.append(range(start, index))
+            start = index
+        if entries:
+            db.executemany(_INSERT_ENTRY, entries)
+        if opened:
+            db.executemany(_INSERT_CALL, opened)
+        if moved:
+            db.executemany(_MOVE_CALL, moved)
+        self._next = start
+        return ranges
+
+    def _apply_special(self, changes: Sequence[Change], start: int) -> Conflict | None:
+        """Apply the rarer changes of one commit; undo them all on a conflict."""
+        self._db.execute("SAVEPOINT one")
+        try:
+            for change in changes:
+                apply_change(self._db, change, start)
+        except Conflict as conflict:
+            self._db.execute("ROLLBACK TO one")
+            self._db.execute("RELEASE one")
+            return conflict
+        except sqlite3.IntegrityError as error:
+            self._db.execute("ROLLBACK TO one")
+            self._db.execute("RELEASE one")
+            return Conflict("already_there", f"already recorded: {error}")
+        self._db.execute("RELEASE one")
+        return None
+
+
+def next_index(db: sqlite3.Connection) -> int:
+    """The index the next entry gets: entries are only ever appended, without gaps."""
+    (highest,) = db.execute("SELECT max(idx) FROM entries").fetchone()
+    return 0 if highest is None else int(highest) + 1
+
+
+def apply_change(db: sqlite3.Connection, change: Change, start: int) -> None:
+    """Apply one change other than CallOpened and CallMoved inside the open transaction."""
+    match change:
+        case CallOpened() | CallMoved():
+            return
+        case RunOpened(id=run, key=key, at_ms=at, agent=agent, mandate=mandate):
+            db.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)", (run, key, at, agent, mandate)
+            )
+        case HoldOpened():
+            db.execute(
+                _INSERT_HOLD,
+                (
+                    *(change.id, change.call, change.digest, change.mandate, change.agent),
+                    *(change.run, change.kind, change.upstream, change.name, change.because),
+                    *(json.dumps(change.rules), change.role, json.dumps(change.excluded)),
+                    *(change.count, change.rendering, change.nonce),
+                    *(change.at_ms, change.expires_ms),
+                ),
+            )
+        case HoldMoved(id=hold, expected=expected, state=state, at_ms=at):
+            cursor = db.execute(
+                "UPDATE holds SET state = ?, decided_ms = ? WHERE id = ? AND state = ?",
+                (state.value, at, hold, expected.value),
+            )
+            if cursor.rowcount != 1:
+                raise Conflict("hold_moved", f"hold `{hold}` is not {expected.value} any more")
+        case Stamped():
+            db.execute(
+                "INSERT INTO stamps VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(change.hold, change.person, change.decision, change.reason),
+                    *(change.method, change.at_ms, change.statement, start + change.entry),
+                ),
+            )
+        case ObjectPut():
+            db.execute(
+                "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(change.kind, change.name, change.version, change.digest),
+                    *(change.document, change.state, change.at_ms, change.by),
+                ),
+            )
+        case ObjectState(kind=kind, name=name, state=state, at_ms=at, by=by):
+            cursor = db.execute(
+                "UPDATE objects SET state = ?3, at_ms = ?4, by = ?5 WHERE kind = ?1 AND name = ?2 "
+                "AND version = (SELECT max(version) FROM objects WHERE kind = ?1 AND name = ?2)",
+                (kind, name, state, at, by),
+            )
+            if cursor.rowcount != 1:
+                raise Conflict("object_unknown", f"there is no {kind} `{name}`")
+        case Pinned():
+            db.execute(
+                "INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(change.upstream, change.kind, change.name, change.digest),
+                    *(change.definition, change.state.value, change.at_ms, change.by),
+                ),
+            )
+        case TokenRevoked(id=token, expires_ms=expires, by=by):
+            db.execute(
+                "INSERT OR IGNORE INTO revoked_tokens VALUES (?, ?, ?)", (token, expires, by)
+            )
+        case SubjectKey(id=key_id, subject=subject, wrapped=wrapped, at_ms=at):
+            db.execute(
+                "INSERT OR REPLACE INTO subject_keys VALUES (?, ?, ?, ?)",
+                (key_id, subject, wrapped, at),
+            )
+
+
+def _call_row(call: CallOpened, start: int) -> tuple[object, ...]:
+    return (
+        call.id,
+        call.at_ms,
+        call.run,
+        call.agent,
+        call.mandate,
+        call.principal,
+        call.kind,
+        call.upstream,
+        call.name,
+        call.digest,
+        call.state.value,
+        call.code,
+        call.because,
+        call.hold,
+        start + call.entry,
+    )
+
+
+def _move_row(move: CallMoved, start: int) -> tuple[object, ...]:
+    index = None if move.entry < 0 else start + move.entry
+    return (move.id, move.state.value, move.at_ms, move.code, move.because, index)
+
+
+def _nothing() -> None:
+    """Nobody has asked to hear of appended entries."""

@@ -1,0 +1,228 @@
+"""Reads of the SQLite store, on their own connections in threads: they never hold up a call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from bailiwick.core.errors import StoreError
+from bailiwick.ports import (
+    CallQuery,
+    CallRow,
+    HoldRow,
+    HoldState,
+    ObjectRow,
+    Pinned,
+    RunRow,
+    StoredEntry,
+    SubjectKey,
+)
+from bailiwick.stores.sqlite import connect
+
+_T = TypeVar("_T")
+
+_MAX_LIMIT = 1000
+
+
+class SqliteRecords:
+    """The `Records` of the embedded store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._threads = ThreadPoolExecutor(2, "bailiwick-read")
+
+    async def close(self) -> None:
+        """Wait for running reads and close the connections."""
+        self._threads.shutdown()
+        for db in self._connections:
+            db.close()
+
+    async def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        def work() -> _T:
+            db: sqlite3.Connection | None = getattr(self._local, "db", None)
+            if db is None:
+                db = connect(self._path, read_only=True)
+                db.row_factory = sqlite3.Row
+                self._local.db = db
+                self._connections.append(db)
+            try:
+                db.execute("BEGIN")
+                try:
+                    return query(db)
+                finally:
+                    db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise StoreError("store_unavailable", f"cannot read the store: {error}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def calls(self, query: CallQuery) -> Sequence[CallRow]:
+        """See `ports.Records.calls`."""
+        where, values = _where(
+            [
+                ("id < ?", query.before),
+                ("run = ?", query.run),
+                ("agent = ?", query.agent),
+                ("(mandate = ?1 OR mandate LIKE ?1 || '@%')", query.mandate),
+                ("state = ?", query.state),
+            ]
+        )
+        sql = f"SELECT * FROM calls {where} ORDER BY id DESC LIMIT {_limit(query.limit)}"  # noqa: S608  # only our own text
+        return await self._read(lambda db: [_as(CallRow, row) for row in db.execute(sql, values)])
+
+    async def call(self, call_id: str) -> CallRow | None:
+        """See `ports.Records.call`."""
+        return await self._read(
+            lambda db: next(
+                (
+                    _as(CallRow, row)
+                    for row in db.execute("SELECT * FROM calls WHERE id = ?", (call_id,))
+                ),
+                None,
+            )
+        )
+
+    async def open_calls(self) -> Sequence[CallRow]:
+        """See `ports.Records.open_calls`."""
+        sql = "SELECT * FROM calls WHERE state IN ('held', 'running') ORDER BY id"
+        return await self._read(lambda db: [_as(CallRow, row) for row in db.execute(sql)])
+
+    async def runs(self, limit: int = 50) -> Sequence[RunRow]:
+        """See `ports.Records.runs`."""
+
+        def query(db: sqlite3.Connection) -> list[RunRow]:
+            sql = "SELECT id, key, at_ms, agent, mandate FROM runs ORDER BY id DESC LIMIT ?"
+            return [_run(db, row) for row in db.execute(sql, (_limit(limit),)).fetchall()]
+
+        return await self._read(query)
+
+    async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:
+        """See `ports.Records.run_by_key`."""
+
+        def query(db: sqlite3.Connection) -> RunRow | None:
+            sql = (
+                "SELECT id, key, at_ms, agent, mandate FROM runs "
+                "WHERE agent = ? AND mandate = ? AND key = ?"
+            )
+            row = db.execute(sql, (agent, mandate, key)).fetchone()
+            return None if row is None else _run(db, row)
+
+        return await self._read(query)
+
+    async def holds(self, state: HoldState | None = None, limit: int = 200) -> Sequence[HoldRow]:
+        """See `ports.Records.holds`."""
+
+        def query(db: sqlite3.Connection) -> list[HoldRow]:
+            where, values = _where([("state = ?", state.value if state else "")])
+            sql = f"SELECT * FROM holds {where} ORDER BY id DESC LIMIT {_limit(limit)}"  # noqa: S608  # only our own text
+            return [_hold(db, row) for row in db.execute(sql, values).fetchall()]
+
+        return await self._read(query)
+
+    async def hold(self, hold_id: str) -> HoldRow | None:
+        """See `ports.Records.hold`."""
+        return await self._read(
+            lambda db: _one_hold(db, "SELECT * FROM holds WHERE id = ?", (hold_id,))
+        )
+
+    async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
+        """See `ports.Records.hold_for`."""
+        sql = (
+            "SELECT * FROM holds WHERE digest = ? AND mandate = ? AND agent = ? "
+            "AND state IN ('waiting', 'approved', 'refused', 'expired') ORDER BY id DESC LIMIT 1"
+        )
+        return await self._read(lambda db: _one_hold(db, sql, (digest, mandate, agent)))
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """See `ports.Records.objects`."""
+        where, values = _where([("kind = ?", kind)])
+        sql = (
+            "SELECT kind, name, max(version) AS version, digest, document, state, at_ms, by "  # noqa: S608  # only our own text
+            f"FROM objects {where} GROUP BY kind, name ORDER BY kind, name"
+        )
+        return await self._read(lambda db: [_as(ObjectRow, row) for row in db.execute(sql, values)])
+
+    async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]:
+        """See `ports.Records.versions`."""
+        sql = "SELECT * FROM objects WHERE kind = ? AND name = ? ORDER BY version"
+        return await self._read(
+            lambda db: [_as(ObjectRow, row) for row in db.execute(sql, (kind, name))]
+        )
+
+    async def pins(self) -> Sequence[Pinned]:
+        """See `ports.Records.pins`."""
+        sql = "SELECT * FROM pins ORDER BY upstream, kind, name, at_ms, digest"
+        return await self._read(lambda db: [_as(Pinned, row) for row in db.execute(sql)])
+
+    async def subject_keys(self) -> Sequence[SubjectKey]:
+        """See `ports.Records.subject_keys`."""
+        sql = "SELECT * FROM subject_keys ORDER BY id"
+        return await self._read(lambda db: [_as(SubjectKey, row) for row in db.execute(sql)])
+
+    async def revoked_tokens(self, now_ms: int) -> Sequence[str]:
+        """See `ports.Records.revoked_tokens`."""
+        sql = "SELECT id FROM revoked_tokens WHERE expires_ms > ?"
+        return await self._read(lambda db: [row[0] for row in db.execute(sql, (now_ms,))])
+
+    async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
+        """See `ports.Records.entries`."""
+        sql = (
+            'SELECT idx AS "index", leaf, sealed FROM entries '
+            "WHERE idx >= ? AND idx < ? ORDER BY idx"
+        )
+        return await self._read(
+            lambda db: [_as(StoredEntry, row) for row in db.execute(sql, (start, stop))]
+        )
+
+    async def entry_count(self) -> int:
+        """See `ports.Records.entry_count`."""
+        sql = "SELECT coalesce(max(idx) + 1, 0) FROM entries"
+        return await self._read(lambda db: int(db.execute(sql).fetchone()[0]))
+
+
+def _limit(limit: int) -> int:
+    return max(1, min(int(limit), _MAX_LIMIT))
+
+
+def _where(terms: list[tuple[str, str]]) -> tuple[str, list[str]]:
+    used = [(text, value) for text, value in terms if value]
+    if not used:
+        return "", []
+    numbered = [
+        text.replace("?1", f"?{n}") if "?1" in text else text.replace("?", f"?{n}")
+        for n, (text, _) in enumerate(used, start=1)
+    ]
+    return "WHERE " + " AND ".join(numbered), [value for _, value in used]
+
+
+def _as(kind: type[_T], row: sqlite3.Row, **more: object) -> _T:
+    """A row as one of the ports' values; its columns carry the fields' names."""
+    return msgspec.convert({**dict(row), **more}, kind)
+
+
+def _run(db: sqlite3.Connection, row: sqlite3.Row) -> RunRow:
+    sql = "SELECT state, count(*) FROM calls WHERE run = ? GROUP BY state"
+    states = {str(state): int(count) for state, count in db.execute(sql, (row["id"],))}
+    return _as(RunRow, row, calls=sum(states.values()), states=states)
+
+
+def _one_hold(db: sqlite3.Connection, sql: str, values: tuple[str, ...]) -> HoldRow | None:
+    row = db.execute(sql, values).fetchone()
+    return None if row is None else _hold(db, row)
+
+
+def _hold(db: sqlite3.Connection, row: sqlite3.Row) -> HoldRow:
+    sql = "SELECT * FROM stamps WHERE hold = ? ORDER BY at_ms, person"
+    stamps = [dict(stamp) for stamp in db.execute(sql, (row["id"],))]
+    rules, excluded = json.loads(row["rules"]), json.loads(row["excluded"])
+    return _as(HoldRow, row, rules=rules, excluded=excluded, stamps=stamps)
