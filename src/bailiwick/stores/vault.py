@@ -1,0 +1,126 @@
+"""Payloads at rest: encrypted under a key per person, bound to their ledger leaf.
+
+A leaf holds commitments; what they commit to lies beside it, sealed. Destroying a person's key
+makes their payloads unreadable and leaves every proof valid (promise 10). The vault's own key
+wraps the people's keys and never leaves its file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable
+from itertools import count
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bailiwick.core.errors import VerificationError
+from bailiwick.ports import Journal, SubjectKey
+
+_FORMAT = b"\x01"
+_HEAD_BYTES = 1 + 4 + 12
+
+
+class ErasedError(VerificationError):
+    """The payload was erased: its person's key has been destroyed."""
+
+
+class Vault:
+    """Seals and opens payloads.
+
+    A sealed payload is `0x01 || key id (4 bytes) || nonce (12) || AES-256-GCM ciphertext`, with
+    SHA-256 of the leaf as associated data, so that it opens only beside its own leaf. Nonces are
+    random: below 2**32 payloads a key, as NIST SP 800-38D section 8.3 asks.
+    """
+
+    def __init__(self, secret: bytes, keys: Iterable[SubjectKey], journal: Journal) -> None:
+        self._secret = secret
+        self._wrap = AESGCM(secret)
+        self._journal = journal
+        self._current: dict[str, tuple[bytes, AESGCM]] = {}
+        self._by_id: dict[int, AESGCM | None] = {}
+        self._pseudonyms: dict[str, str] = {}
+        self._ids = count(1)
+        for key in keys:
+            self._take(key)
+
+    def knows(self, subject: str) -> bool:
+        """Whether `seal` may be called for this person."""
+        return subject in self._current
+
+    async def ensure(self, subject: str, now_ms: int) -> None:
+        """Make and durably keep a key for `subject` if there is none. Raises StoreError."""
+        if subject in self._current:
+            return
+        key_id = next(self._ids)
+        nonce = os.urandom(12)
+        wrapped = nonce + self._wrap.encrypt(nonce, os.urandom(32), _wrap_data(key_id, subject))
+        key = SubjectKey(key_id, subject, wrapped, now_ms)
+        await self._journal.commit((), (key,))
+        if subject not in self._current:
+            self._take(key)
+
+    def seal(self, subject: str, leaf: bytes, payload: bytes) -> bytes:
+        """Encrypt `payload` for `subject`. The subject must be known (`ensure`)."""
+        head, cipher = self._current[subject]
+        nonce = os.urandom(12)
+        bound = hashlib.sha256(leaf).digest()
+        return head + nonce + cipher.encrypt(nonce, payload, bound)
+
+    def open(self, leaf: bytes, sealed: bytes) -> bytes:
+        """Decrypt a payload that stands beside `leaf`.
+
+        Raises:
+            ErasedError: its key was destroyed.
+            VerificationError: `payload_damaged`; it was altered or belongs to another leaf.
+        """
+        if len(sealed) < _HEAD_BYTES or sealed[:1] != _FORMAT:
+            raise VerificationError("payload_damaged", "the payload is not in a known format")
+        key_id = int.from_bytes(sealed[1:5], "big")
+        cipher = self._by_id.get(key_id)
+        if cipher is None:
+            raise ErasedError("payload_erased", "the payload was erased with its person's key")
+        try:
+            return cipher.decrypt(
+                sealed[5:_HEAD_BYTES], sealed[_HEAD_BYTES:], hashlib.sha256(leaf).digest()
+            )
+        except InvalidTag:
+            raise VerificationError(
+                "payload_damaged", "the payload was altered or belongs to another entry"
+            ) from None
+
+    def pseudonym(self, subject: str) -> str:
+        """A stable name for a person in ledger leaves: `p_` and 24 hex digits.
+
+        It cannot be linked to the name without the vault's key.
+        """
+        known = self._pseudonyms.get(subject)
+        if known is None:
+            mac = hmac.new(self._secret, b"pseudonym\x00" + subject.encode(), hashlib.sha256)
+            known = self._pseudonyms[subject] = "p_" + mac.hexdigest()[:24]
+        return known
+
+    def _take(self, key: SubjectKey) -> None:
+        self._ids = count(max(key.id + 1, next(self._ids)))
+        if not key.wrapped:
+            self._by_id[key.id] = None
+            return
+        try:
+            plain = self._wrap.decrypt(
+                key.wrapped[:12], key.wrapped[12:], _wrap_data(key.id, key.subject)
+            )
+        except InvalidTag:
+            raise VerificationError(
+                "vault_key_wrong",
+                f"the vault key does not open the payload key of `{key.subject}`: restore "
+                "`keys/vault.key` from the same backup as the database",
+            ) from None
+        cipher = AESGCM(plain)
+        self._by_id[key.id] = cipher
+        self._current[key.subject] = (_FORMAT + key.id.to_bytes(4, "big"), cipher)
+
+
+def _wrap_data(key_id: int, subject: str) -> bytes:
+    return b"bailiwick subject key\x00" + key_id.to_bytes(4, "big") + subject.encode()
