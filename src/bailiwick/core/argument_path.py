@@ -1,0 +1,194 @@
+r"""Naming an argument: `amount`, `payee.iban`, `items[].amount`.
+
+A dot goes into an object, `[]` into every item of a list. A key that itself holds a dot, a bracket
+or a backslash has a backslash before it: `file\.name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Final, Literal
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.values import fold
+
+MAX_PATH_STEPS = 16
+
+
+class Each(Enum):
+    """The step into every item of a list."""
+
+    ITEM = "[]"
+
+
+EACH: Final = Each.ITEM
+
+ArgumentPath = tuple[str | Each, ...]
+"""Steps from the arguments down; the first is always a key."""
+
+
+class Gap(Enum):
+    """What stands where there is no value.
+
+    MISSING: the argument is not given. BLOCKED: it cannot be known, because something of another
+    type stands in the way, or a key that some readers take for the same one.
+    """
+
+    MISSING = "missing"
+    BLOCKED = "blocked"
+
+
+MISSING: Final[Literal[Gap.MISSING]] = Gap.MISSING
+BLOCKED: Final[Literal[Gap.BLOCKED]] = Gap.BLOCKED
+
+Found = Json | Gap
+
+
+def parse_argument_path(text: str) -> ArgumentPath:
+    """Read a path as written in a mandate.
+
+    Raises:
+        ValueError: what is wrong with it, in words for people.
+    """
+    steps: list[str | Each] = []
+    key: str | None = ""
+    letters = iter(text)
+    for letter in letters:
+        if letter == ".":
+            _close(steps, key)
+            key = ""
+        elif letter == "[":
+            if next(letters, "") != "]":
+                raise ValueError("`[` must be followed by `]`: write `items[].amount`")
+            _close(steps, key)
+            steps.append(EACH)
+            key = None
+        elif key is None:
+            raise ValueError("`[]` must be followed by `.` or by the end")
+        elif letter == "\\":
+            key += next(letters, "")
+        else:
+            key += letter
+    _close(steps, key)
+    if len(steps) > MAX_PATH_STEPS:
+        raise ValueError(f"more than {MAX_PATH_STEPS} steps deep")
+    return tuple(steps)
+
+
+def _close(steps: list[str | Each], key: str | None) -> None:
+    """End a step; None means that it was `[]` and is there already."""
+    if key == "":
+        raise ValueError("a name is empty: write `payee.iban`")
+    if key is not None:
+        steps.append(key)
+
+
+def format_argument_path(path: ArgumentPath) -> str:
+    """The text that `parse_argument_path` reads back."""
+    text = ""
+    for step in path:
+        if isinstance(step, Each):
+            text += "[]"
+        else:
+            text += ("." if text else "") + escape_key(step)
+    return text
+
+
+def escape_key(key: str) -> str:
+    """One key as it is written in a path."""
+    for letter in "\\.[]":
+        key = key.replace(letter, "\\" + letter)
+    return key
+
+
+def reach(path: ArgumentPath, arguments: JsonObject) -> list[Found]:
+    """Everything `path` leads to: one element, or one for each item of each list on the way.
+
+    Never empty: an empty list reads as MISSING, since many tools take "none given" for "all", and
+    what would lie beneath a null is MISSING too.
+    """
+    found: list[Found] = [arguments]
+    for step in path:
+        found = list(_step(step, found))
+    return found
+
+
+def _step(step: str | Each, values: Iterable[Found]) -> Iterable[Found]:
+    for value in values:
+        if isinstance(value, Gap):
+            yield value
+        elif value is None:
+            yield MISSING
+        elif isinstance(step, Each):
+            if isinstance(value, list | tuple):
+                yield from value or (MISSING,)
+            else:
+                yield BLOCKED
+        elif isinstance(value, Mapping):
+            yield value[step] if step in value else gap_at(step, value)
+        else:
+            yield BLOCKED
+
+
+def gap_at(key: str, within: JsonObject) -> Gap:
+    """Why `key` is not in `within`: MISSING, or BLOCKED by a key that may be taken for it."""
+    folded = fold(key)
+    return BLOCKED if any(fold(other) == folded for other in within) else MISSING
+
+
+NameTree = dict["str | Each", "NameTree | None"]
+"""Which arguments are named; None covers everything beneath."""
+
+
+def name_tree(paths: Iterable[ArgumentPath], whole: Iterable[ArgumentPath] = ()) -> NameTree:
+    """The tree of names in `paths`.
+
+    A path covers all that lies beneath it, unless another one goes deeper: then what lies beneath
+    must be named too. A path in `whole` covers everything beneath in any case.
+    """
+    tree: NameTree = {}
+    for path in sorted(paths, key=len, reverse=True):
+        _plant(tree, path)
+    for path in sorted(whole, key=len):
+        _plant(tree, path, prune=True)
+    return tree
+
+
+def _plant(tree: NameTree, path: ArgumentPath, *, prune: bool = False) -> None:
+    for step in path[:-1]:
+        below = tree.setdefault(step, {})
+        if below is None:
+            return
+        tree = below
+    if prune:
+        tree[path[-1]] = None
+    else:
+        tree.setdefault(path[-1], None)
+
+
+def unnamed(tree: NameTree, value: Json, above: str = "") -> str:
+    """The first argument in `value` that `tree` does not name, as a path; "" if all are named."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            below = tree.get(key, MISSING)
+            if below is None:
+                continue
+            name = f"{above}.{escape_key(key)}" if above else escape_key(key)
+            if below is MISSING:
+                return name
+            deeper = unnamed(below, item, name)
+            if deeper:
+                return deeper
+        return ""
+    below = tree.get(EACH, MISSING)
+    if isinstance(value, list | tuple) and below is not MISSING:
+        if below is not None:
+            for item in value:
+                deeper = unnamed(below, item, f"{above}[]")
+                if deeper:
+                    return deeper
+        return ""
+    # A plain value (or a list) where the names say there is more structure: nothing in it is
+    # named, and the condition that went deeper could not be told either.
+    return above if tree and value is not None else ""

@@ -1,0 +1,103 @@
+r"""Where a path points, by its text alone.
+
+The text is all a gateway has: what a name leads to is decided by the server's file system, where a
+symbolic link can lead out of any folder. For that reason `..` is never resolved here: through a
+link, `/work/link/..` is not `/work`. A path that readers may disagree about has no steps at all:
+
+1. too long, or not plain text (control, invisible, unassigned or private characters);
+2. not in Unicode NFC, or with characters that compatibility mapping turns into `/`, `\`, `.`, `%`,
+   `:` or `~`, or that look like a slash;
+3. a backslash, or a percent-encoded byte;
+4. starting with `//` (a network path), with `~`, or relative with a colon in its first step
+   (`C:`, `file:`);
+5. a `..` step, or a step that starts or ends with a space or ends with a dot (some systems drop
+   those).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MAX_PATH = 4096
+"""Longest path looked at, in characters (PATH_MAX on Linux)."""
+
+_TELLING = "/\\.%:~"
+_SLASH_LOOKALIKES = frozenset("⁄∕⧸⧹╱╲⟋⟍﹨＼／")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class PathText:
+    """A path that has one meaning: its steps without `.` and empty ones."""
+
+    absolute: bool
+    steps: tuple[str, ...]
+
+    def is_under(self, root: PathText) -> bool:
+        """Whether it is `root` or lies below it."""
+        if self.absolute != root.absolute:
+            return False
+        return self.steps[: len(root.steps)] == root.steps
+
+    def folded(self) -> PathText:
+        """The same without case, for file systems that ignore it."""
+        return PathText(self.absolute, tuple(step.casefold() for step in self.steps))
+
+
+def read_path(text: str) -> PathText | str:
+    """The path that `text` states, or in words why it is not plain (the numbers above)."""
+    if len(text) > MAX_PATH:  # 1
+        return f"is longer than {MAX_PATH} characters"
+    if not text:
+        return "is empty"
+    trick = trick_in(text)  # 1, 2
+    if trick:
+        return trick
+    if "\\" in text:  # 3
+        return "holds a backslash"
+    if _ENCODED.search(text):  # 3
+        return "holds a percent-encoded character"
+    if text.startswith("//"):  # 4
+        return "starts with `//`"
+    if text.startswith("~"):  # 4
+        return "starts with `~`"
+    absolute = text.startswith("/")
+    steps = [step for step in text.split("/") if step not in ("", ".")]
+    if not absolute and steps and ":" in steps[0]:  # 4
+        return "starts with a drive or scheme"
+    for step in steps:  # 5
+        if step == "..":
+            return "holds a `..` step"
+        if step[-1] in " ." or step[0] == " ":
+            return "holds a step with a space or dot at its edge"
+    return PathText(absolute, tuple(steps))
+
+
+def trick_in(text: str) -> str:
+    """What makes `text` read differently to different readers, or "" (1 and 2 above)."""
+    if text.isascii():
+        return "" if text.isprintable() else "holds a control character"
+    if any(unicodedata.category(letter) in _UNPLAIN for letter in text):
+        return "holds a control or invisible character"
+    if unicodedata.normalize("NFC", text) != text:
+        return "is not in Unicode NFC"
+    if not _SLASH_LOOKALIKES.isdisjoint(text):
+        return "holds a character that looks like a slash"
+    mapped = unicodedata.normalize("NFKC", text)
+    if any(mapped.count(letter) != text.count(letter) for letter in _TELLING):
+        return "holds a character that some readers turn into `/`, `.` or alike"
+    return ""
+
+
+_UNPLAIN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+# A step beginning with two dots (`..;x` too: some servers cut at the semicolon), an encoded dot,
+# slash, backslash, NUL or percent sign, or a raw backslash.
+_TRICKY_URI = re.compile(r"(?:^|[/\\?#&=:])\.\.|/\.(?:/|$)|%(?:2e|2f|5c|00|25)|\\", re.IGNORECASE)
+
+
+def is_tricky_uri(uri: str) -> bool:
+    """Whether `uri` may name something else than its text says to a glob."""
+    return bool(_TRICKY_URI.search(uri) or trick_in(uri))

@@ -1,0 +1,171 @@
+"""Comparing JSON values for what they mean, and showing them to people.
+
+A comparison has three answers, because an upstream may read a value more loosely than we do:
+`"1000"` may be taken for 1000 there, `"de "` for `"DE"`. Such a value is neither equal nor plainly
+different: it is CANNOT_TELL, and each rule decides on which side that falls (see `conditions.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+
+from bailiwick.core.canonical import Json
+
+Number = int | Decimal
+"""An exact number. Never a float: `0.1 + 0.2` has no place in an amount."""
+
+MAX_NUMBER_TEXT = 64
+"""Longest text read as a number, in characters; beyond it nobody is stating an amount."""
+
+MAX_SHOWN = 80
+"""Longest value quoted to people, in characters."""
+
+# ASCII digits only and no sign but minus: `+1`, `1e3`, `1_000`, ` 1`, `０`, `007` mean different
+# things to different readers, so they are not numbers here.
+_DECIMAL_TEXT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+
+
+class Truth(Enum):
+    """Whether something holds, three-valued (Kleene)."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    CANNOT_TELL = "cannot tell"
+
+
+HOLDS = Truth.HOLDS
+FAILS = Truth.FAILS
+CANNOT_TELL = Truth.CANNOT_TELL
+
+
+def number_of(value: Json) -> Number | None:
+    """The exact number that `value` states, or None when it is not plainly one.
+
+    Integers as they are, floats by the shortest decimal that reads back as them (so 0.1 is one
+    tenth), text only in plain decimal notation. A boolean is never a number.
+    """
+    kind = type(value)
+    if kind is int:
+        return value  # type: ignore[return-value]
+    if kind is float:
+        number = Decimal(repr(value))
+        return number if number.is_finite() else None
+    if isinstance(value, str) and len(value) <= MAX_NUMBER_TEXT:
+        return Decimal(value) if _DECIMAL_TEXT.fullmatch(value) else None
+    return None
+
+
+def compare(value: Json, wanted: Json) -> Truth:
+    """Whether `value` is `wanted`: same JSON type and content, numbers by their exact value.
+
+    CANNOT_TELL when the types differ, or when two texts differ only in what readers tend to
+    ignore (case, compatibility forms, invisible characters, surrounding space).
+    """
+    if isinstance(value, str) and isinstance(wanted, str):
+        if value == wanted:
+            return HOLDS
+        return CANNOT_TELL if fold(value) == fold(wanted) else FAILS
+    kind = kind_of(value)
+    if kind != kind_of(wanted):
+        return CANNOT_TELL
+    if kind == "a list":
+        return _compare_lists(value, wanted)  # type: ignore[arg-type]
+    if kind == "an object":
+        return _compare_objects(value, wanted)  # type: ignore[arg-type]
+    if kind == "a number":
+        return HOLDS if number_of(value) == number_of(wanted) else FAILS
+    return HOLDS if value == wanted else FAILS
+
+
+def _compare_lists(value: Sequence[Json], wanted: Sequence[Json]) -> Truth:
+    if len(value) != len(wanted):
+        return FAILS
+    return every(compare(one, other) for one, other in zip(value, wanted, strict=True))
+
+
+def _compare_objects(value: Mapping[str, Json], wanted: Mapping[str, Json]) -> Truth:
+    if value.keys() != wanted.keys():
+        near = {fold(key) for key in value} == {fold(key) for key in wanted}
+        return CANNOT_TELL if near else FAILS
+    return every(compare(value[key], wanted[key]) for key in wanted)
+
+
+def every(truths: Iterable[Truth]) -> Truth:
+    """Kleene's AND: FAILS if one fails, HOLDS if all hold, else CANNOT_TELL."""
+    result = HOLDS
+    for truth in truths:
+        if truth is FAILS:
+            return FAILS
+        if truth is CANNOT_TELL:
+            result = CANNOT_TELL
+    return result
+
+
+def some(truths: Iterable[Truth]) -> Truth:
+    """Kleene's OR: HOLDS if one holds, FAILS if all fail, else CANNOT_TELL."""
+    result = FAILS
+    for truth in truths:
+        if truth is HOLDS:
+            return HOLDS
+        if truth is CANNOT_TELL:
+            result = CANNOT_TELL
+    return result
+
+
+def fold(text: str) -> str:
+    """`text` without what readers tend to ignore; two texts with one fold may be taken for equal.
+
+    Not a defence against look-alike letters of another script: those are different words.
+    """
+    if text.isascii():
+        if not text.isprintable():
+            text = "".join(letter for letter in text if letter.isprintable())
+        return text.strip().lower()
+    plain = unicodedata.normalize("NFKC", text)
+    visible = "".join(letter for letter in plain if unicodedata.category(letter)[0] != "C")
+    return unicodedata.normalize("NFKC", visible.casefold()).strip()
+
+
+def kind_of(value: Json) -> str:
+    """The JSON type of `value`, in words for people."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "a list"
+
+
+def show(value: Json, limit: int = MAX_SHOWN) -> str:
+    """`value` for a message: at most `limit` characters, nothing invisible in it.
+
+    In backticks, unless it is a number: "`amount` is 9000".
+    """
+    if isinstance(value, Decimal | int | float) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str):
+        # Far more than `limit` characters are never shown, so they need not be looked at.
+        text = value[: limit + 1]
+    else:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return "`" + "".join(_visible(letter) for letter in text) + "`"
+
+
+def _visible(letter: str) -> str:
+    if letter == "`":
+        return "'"
+    if letter.isprintable() and unicodedata.category(letter)[0] != "C":
+        return letter
+    return f"\\u{ord(letter):04x}"
