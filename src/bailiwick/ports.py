@@ -410,6 +410,25 @@ class Records(Protocol):
     async def entry_count(self) -> int: ...
 
 
+class Vault(Protocol):
+    """Seals payloads per person. Implemented in `stores/vault.py`."""
+
+    def knows(self, subject: str) -> bool:
+        """Whether `seal` may be called for this person."""
+        ...
+
+    async def ensure(self, subject: str, now_ms: int) -> None:
+        """Make and durably keep a key for `subject` if there is none. Raises StoreError."""
+        ...
+
+    def seal(self, subject: str, leaf: bytes, payload: bytes) -> bytes: ...
+    def open(self, leaf: bytes, sealed: bytes) -> bytes:
+        """Decrypt what stands beside `leaf`. Raises VerificationError (damaged or erased)."""
+        ...
+
+    def pseudonym(self, subject: str) -> str: ...
+
+
 # --- clocks and randomness ---------------------------------------------------------------------
 
 

@@ -6,10 +6,11 @@ runs is what was judged.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bailiwick.core.canonical import Digest, JsonObject, digest_of
+from bailiwick.core.canonical import Digest, JsonObject, canonical
 
 
 class CallKind(StrEnum):
@@ -48,22 +49,27 @@ class Call:
         id: ULID, 26 characters, made by the gateway when the call arrives.
         target: what is asked for.
         arguments: tool or prompt arguments; `{}` for a resource; the params of a CLIENT request.
-        digest: SHA-256 over the canonical form of kind, upstream, name and arguments. Two calls
-            with the same digest ask for exactly the same thing. It is unsalted, so it is kept
-            with the encrypted payloads and never put in a ledger leaf.
+        canonical: canonical JSON of kind, upstream, name and arguments: what is committed to.
+        digest: SHA-256 of `canonical`. Two calls with the same digest ask for exactly the same
+            thing. It is unsalted, so it is kept with the encrypted payloads and never put in a
+            ledger leaf.
     """
 
     id: str
     target: Target
     arguments: JsonObject
+    canonical: bytes = field(init=False, repr=False)
     digest: Digest = field(init=False)
 
     def __post_init__(self) -> None:
         """Fix the digest. Raises TheirError when the arguments have no canonical form."""
-        value = {
-            "arguments": self.arguments,
-            "kind": self.target.kind.value,
-            "name": self.target.name,
-            "upstream": self.target.upstream,
-        }
-        object.__setattr__(self, "digest", digest_of(value))
+        text = canonical(
+            {
+                "arguments": self.arguments,
+                "kind": self.target.kind.value,
+                "name": self.target.name,
+                "upstream": self.target.upstream,
+            }
+        )
+        object.__setattr__(self, "canonical", text)
+        object.__setattr__(self, "digest", Digest(hashlib.sha256(text).hexdigest()))

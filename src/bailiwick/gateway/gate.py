@@ -104,3 +104,12 @@ class Gate(Protocol):
     def visible(self, caller: Caller, target: Target) -> bool:
         """Whether some rule could let this target through, now, for some arguments."""
         ...
+
+    def keep_answer(self, asked: Asked, answer: Answer) -> None:
+        """Keep the answer to a held call whose client went away, for when it asks again.
+
+        An edge whose clients may come back calls this when it could not deliver. Only calls that
+        ran under a stamp are kept: repeating them would ask for a second stamp for what has
+        already been done.
+        """
+        ...

@@ -1,0 +1,98 @@
+"""What is in force now: mandates, agents, people, revoked tokens.
+
+One immutable snapshot, swapped whole, so that no call ever sees half a change. Revocation takes
+effect here first, synchronously, and is then made durable: see `Authority.revoke`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.ports import Person
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """A registered agent and the person who answers for it."""
+
+    name: str
+    owner: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """A declared person."""
+
+    name: str
+    roles: frozenset[str]
+    full_name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is declared, compiled. Mandates by name, newest version each."""
+
+    mandates: Mapping[str, Mandate] = field(default_factory=dict)
+    agents: Mapping[str, AgentFacts] = field(default_factory=dict)
+    people: Mapping[str, PersonFacts] = field(default_factory=dict)
+
+
+class Authority:
+    """The current snapshot, and the synchronous acts on it."""
+
+    def __init__(self) -> None:
+        self._snapshot = Snapshot()
+        self._chains: dict[str, tuple[Mandate, ...]] = {}
+        self._revoked_tokens: set[str] = set()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is in force."""
+        return self._snapshot
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Put a whole new snapshot in force, between two calls."""
+        self._chains = {name: (mandate,) for name, mandate in snapshot.mandates.items()}
+        self._snapshot = snapshot
+
+    def chain(self, mandate: str) -> tuple[Mandate, ...]:
+        """The chain of mandates of this name, root first; () when there is none."""
+        return self._chains.get(mandate, ())
+
+    def set_state(self, mandate: str, state: MandateState) -> None:
+        """Put a mandate into `state` at once, for every call not yet dispatched.
+
+        INVARIANT: this happens before the change is made durable, and dispatch looks here right
+        before it sends. So when a revocation returns, nothing new goes out under it (promise 7).
+        """
+        changed = dataclasses.replace(self._snapshot.mandates[mandate], state=state)
+        mandates = {**self._snapshot.mandates, mandate: changed}
+        self.install(dataclasses.replace(self._snapshot, mandates=mandates))
+
+    def mandate_agent(self, mandate: str) -> str | None:
+        """The agent a mandate is for."""
+        found = self._snapshot.mandates.get(mandate)
+        return None if found is None else found.agent
+
+    def person(self, name: str, method: str) -> Person | None:
+        """A declared person as authenticated by `method`."""
+        found = self._snapshot.people.get(name)
+        return None if found is None else Person(name, found.roles, method)
+
+    def owner(self, agent: str) -> str:
+        """Who answers for this agent; "" when it is not declared any more."""
+        found = self._snapshot.agents.get(agent)
+        return "" if found is None else found.owner
+
+    def token_revoked(self, token: str) -> bool:
+        """Whether this token id is refused."""
+        return token in self._revoked_tokens
+
+    def revoke_tokens(self, tokens: Set[str]) -> None:
+        """Refuse these token ids from now on."""
+        self._revoked_tokens |= tokens

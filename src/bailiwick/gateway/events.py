@@ -1,0 +1,45 @@
+"""Live changes for pages that watch: small facts, never payloads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from bailiwick.core.canonical import JsonObject
+
+_BACKLOG = 256
+
+
+class Events:
+    """Fan-out to any number of readers. A slow reader loses the oldest, and nobody waits."""
+
+    def __init__(self) -> None:
+        self._readers: set[_Reader] = set()
+
+    def publish(self, event: JsonObject) -> None:
+        """Hand `event` to every reader. Costs nothing when nobody reads."""
+        for reader in self._readers:
+            reader.queue.append(event)
+            reader.ready.set()
+
+    async def subscribe(self) -> AsyncIterator[JsonObject]:
+        """Events from the first `__anext__` on, until closed."""
+        reader = _Reader()
+        self._readers.add(reader)
+        try:
+            while True:
+                await reader.ready.wait()
+                reader.ready.clear()
+                while reader.queue:
+                    yield reader.queue.popleft()
+        finally:
+            self._readers.discard(reader)
+
+
+class _Reader:
+    __slots__ = ("queue", "ready")
+
+    def __init__(self) -> None:
+        self.queue: deque[JsonObject] = deque(maxlen=_BACKLOG)
+        self.ready = asyncio.Event()

@@ -1,0 +1,181 @@
+"""What is written about a call and about the acts of people: leaves and their sealed payloads.
+
+docs/ledger.md lists the fields. A leaf shows who, under which authority, what kind of thing, and
+what was decided; arguments and results are committed to and lie sealed beside it. People stand in
+leaves by pseudonym; their names lie in the payloads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bailiwick.core.call import Call, CallKind
+from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.mandate import Mandate
+from bailiwick.core.verdict import Verdict
+from bailiwick.ledger.commitment import SALT_BYTES, commit
+from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
+from bailiwick.ports import CallState, Entry, UpstreamReply, Vault
+
+MAX_RECORDED_RESULT_BYTES = 256 * 1024
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What stays the same over the life of one call.
+
+    `subject` is the person whose key seals its payloads: the principal, for whom the agent acts.
+    """
+
+    call: Call
+    run: str
+    agent: str
+    owner: str
+    mandate: Mandate
+    edge: str
+    traceparent: str
+    token: str
+
+    @property
+    def subject(self) -> str:
+        """The principal."""
+        return self.mandate.principal
+
+
+class Recorder:
+    """Builds entries. Pure but for randomness; the journal writes them."""
+
+    def __init__(self, vault: Vault, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._vault = vault
+        self._random = random
+
+    def intent(
+        self, context: CallContext, verdict: Verdict, code: str, at_ms: int, hold: str = ""
+    ) -> Entry:
+        """The entry written before a call can have any effect."""
+        call = context.call
+        salt = self._random(SALT_BYTES)
+        decision = type(verdict).__name__.lower()
+        fields: dict[str, LeafValue] = {
+            "agent": context.agent,
+            "arguments": commit(salt, call.canonical),
+            "decision": decision,
+            "code": code,
+            "edge": context.edge,
+            "kind": call.target.kind.value,
+            "mandate": context.mandate.ref,
+            "mandate_digest": context.mandate.digest,
+            "owner": self._vault.pseudonym(context.owner),
+            "principal": self._vault.pseudonym(context.subject),
+            "rules": verdict.rules,
+            "run": context.run,
+            "token": context.token,
+            "upstream": call.target.upstream,
+        }
+        if call.target.kind is not CallKind.RESOURCE:  # a URI may hold personal data
+            fields["name"] = call.target.name
+        if context.traceparent:
+            fields["traceparent"] = context.traceparent
+        if hold:
+            fields["hold"] = hold
+        leaf = encode_leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
+        payload = {
+            "salt": salt.hex(),
+            "call": msgspec.Raw(call.canonical),
+            "because": verdict.because,
+            "principal": context.subject,
+            "owner": context.owner,
+        }
+        return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
+
+    def outcome(
+        self,
+        context: CallContext,
+        state: CallState,
+        code: str,
+        at_ms: int,
+        reply: UpstreamReply | None = None,
+    ) -> Entry:
+        """The entry written when a call ended, or when nothing is known of its end."""
+        fields: dict[str, LeafValue] = {"state": state.value, "run": context.run}
+        if code:
+            fields["code"] = code
+        payload: dict[str, object] = {}
+        if reply is not None:
+            salt = self._random(SALT_BYTES)
+            kind = "result" if reply.result is not None else "error"
+            body = reply.result if reply.result is not None else reply.error or b"null"
+            fields[kind] = commit(salt, body)
+            payload = {"salt": salt.hex(), **_recorded(kind, body)}
+        leaf = encode_leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
+        if not payload:
+            return Entry(leaf)
+        return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
+
+    def bare_outcome(self, call_id: str, run: str, state: CallState, code: str, at: int) -> Entry:
+        """An outcome found after a restart, when nothing but the record is left of the call."""
+        fields = {"state": state.value, "run": run, "code": code}
+        return Entry(encode_leaf(LeafType.CALL_OUTCOME, call_id, at, fields))
+
+    def act(
+        self,
+        kind: LeafType,
+        ident: str,
+        at_ms: int,
+        person: str,
+        fields: Mapping[str, LeafValue],
+        payload: JsonObject,
+    ) -> Entry:
+        """An act of a person (or of the gateway, `person` ""): stamp, apply, revoke, pin, token.
+
+        `payload` is committed to as a whole in the leaf's `content` and sealed for the person.
+        """
+        salt = self._random(SALT_BYTES)
+        content = canonical(payload)
+        leaf = encode_leaf(
+            kind,
+            ident,
+            at_ms,
+            {
+                **fields,
+                "by": self._vault.pseudonym(person) if person else "gateway",
+                "content": commit(salt, content),
+            },
+        )
+        if not person:
+            return Entry(leaf)
+        sealed = _encode({"salt": salt.hex(), "content": msgspec.Raw(content)})
+        return Entry(leaf, self._vault.seal(person, leaf, sealed))
+
+    async def prepare(self, people: Sequence[str], now_ms: int) -> None:
+        """Make sure that payloads can be sealed for these people. Raises StoreError."""
+        for person in people:
+            if person and not self._vault.knows(person):
+                await self._vault.ensure(person, now_ms)
+
+    def ready(self, person: str) -> bool:
+        """Whether `prepare` has nothing to do for this person."""
+        return self._vault.knows(person)
+
+    def open(self, leaf: bytes, sealed: bytes) -> Json:
+        """A payload in clear. Raises VerificationError when damaged or erased."""
+        value: Json = msgspec.json.decode(self._vault.open(leaf, sealed))
+        return value
+
+
+def _recorded(kind: str, body: bytes) -> dict[str, object]:
+    if len(body) <= MAX_RECORDED_RESULT_BYTES:
+        return {kind: msgspec.Raw(body)}
+    return {
+        "kind": kind,
+        "bytes": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "head": body[:MAX_RECORDED_RESULT_BYTES].decode(errors="replace"),
+    }
