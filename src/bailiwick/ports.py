@@ -633,11 +633,12 @@ class CallPath:
     """The whole path of one call, payloads opened: what a person or auditor may see.
 
     Attributes:
-        intent: the opened payload, or None when it was erased. An object with at least
-            `arguments` (those judged, from which `call.digest` is made) and `rules` (ids of the
-            rules that decided).
+        intent: the opened payload, or None when it was erased. An object with at least `call`
+            (`arguments`, `kind`, `name`, `upstream`: that from which `call.digest` is made) and
+            `because`.
         outcome: the opened payload, or None when there is none yet or it was erased. An object
-            with `result` or `error` as the upstream gave it, when it gave one.
+            with `result` or `error` as the upstream gave it, or `head` (its beginning, text)
+            and `bytes` when it was too large to keep.
         leaves: the call's ledger leaves, parsed, with their indexes.
     """
 

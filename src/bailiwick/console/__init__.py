@@ -1,1 +1,6 @@
-"""Server-rendered pages for people, and the API the CLI uses."""
+"""The people's side: server-rendered pages and the HTTP API, over the ports."""
+
+from bailiwick.console.app import console_app
+from bailiwick.console.parts import Parts
+
+__all__ = ["Parts", "console_app"]

@@ -1,0 +1,108 @@
+"""What a person does on a page: stamp, accept a definition, revoke a mandate."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from bailiwick.console.answers import status_of
+from bailiwick.console.pages import Pages
+from bailiwick.console.rendering import check_rendering
+from bailiwick.console.web import Visit, Web
+from bailiwick.core.errors import TheirError
+from bailiwick.ports import HoldState
+
+MAX_REASON_CHARACTERS = 1_000
+
+
+class Acts:
+    """The POSTs of the pages. Each checks its form's token, acts, and redirects."""
+
+    def __init__(self, web: Web, pages: Pages) -> None:
+        self._web = web
+        self._pages = pages
+        self._control = web.parts.control
+
+    def routes(self) -> list[Route]:
+        """The routes, all POST."""
+        acts = {
+            "/holds/{id}": self.stamp,
+            "/pins/accept": self.accept_pin,
+            "/mandates/{name}/revoke": self.revoke,
+        }
+        return [
+            Route(path, self._web.page(handler), methods=["POST"]) for path, handler in acts.items()
+        ]
+
+    async def stamp(self, visit: Visit) -> Response:
+        """Approve or refuse a hold.
+
+        Pressing twice is safe: `Control.stamp` takes one stamp of one person, and the second
+        press is told so beside what stands.
+        """
+        form = await self._web.form(visit)
+        hold_id = visit.request.path_params["id"]
+        try:
+            approve = decision(form.get("decision", ""))
+            reason = checked_reason(form.get("reason", ""))
+            await check_rendering(self._web.parts.records, hold_id, form.get("rendering_sha256"))
+            hold = await self._control.stamp(visit.person, hold_id, approve, reason)
+        except TheirError as error:
+            if error.code == "hold_unknown":
+                raise
+            return await self._pages.show_hold(
+                visit, hold_id, "", wrong=error.message, status=status_of(error)
+            )
+        did = "approved" if approve else "refused"
+        where = f"/holds/{quote(hold.id, safe='')}"
+        if hold.state is not HoldState.WAITING:
+            where = f"/calls/{quote(hold.call, safe='')}"
+        return RedirectResponse(f"{where}?did={did}", 303)
+
+    async def accept_pin(self, visit: Visit) -> Response:
+        """Accept a definition that changed."""
+        form = await self._web.form(visit)
+        try:
+            named = [form[name] for name in ("upstream", "kind", "name", "digest")]
+        except KeyError as error:
+            raise TheirError("bad_request", f"the form lacks `{error.args[0]}`") from error
+        await self._control.accept_pin(visit.person, *named)
+        return RedirectResponse("/pins?did=accepted", 303)
+
+    async def revoke(self, visit: Visit) -> Response:
+        """Revoke a mandate."""
+        form = await self._web.form(visit)
+        name = visit.request.path_params["name"]
+        await self._control.revoke(visit.person, name, checked_reason(form.get("reason", "")))
+        return RedirectResponse(f"/mandates/{quote(name, safe='')}?did=revoked", 303)
+
+
+def decision(unverified: str) -> bool:
+    """Whether a decision word approves.
+
+    Raises:
+        TheirError: `bad_request` for any other word: silence never approves.
+    """
+    match unverified:
+        case "approve":
+            return True
+        case "refuse":
+            return False
+        case _:
+            raise TheirError("bad_request", "`decision` must be `approve` or `refuse`")
+
+
+def checked_reason(unverified: str) -> str:
+    """A reason, stripped.
+
+    Raises:
+        TheirError: `bad_request` when it is too long or holds a lone surrogate.
+    """
+    reason = unverified.replace("\r\n", "\n").strip()
+    if len(reason) > MAX_REASON_CHARACTERS:
+        raise TheirError(
+            "bad_request", f"`reason` has more than {MAX_REASON_CHARACTERS} characters"
+        )
+    return reason

@@ -1,0 +1,277 @@
+"""The people's HTTP API: docs/reference/api.md, in code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bailiwick.console import shapes
+from bailiwick.console.acts import checked_reason, decision
+from bailiwick.console.bodies import read_json
+from bailiwick.console.parts import Parts
+from bailiwick.console.rendering import check_rendering
+from bailiwick.console.streams import event_stream
+from bailiwick.core.canonical import Json
+from bailiwick.core.errors import BailiwickError, TheirError
+from bailiwick.ports import CallQuery, CallState, HoldState, Person
+
+MAX_CALLS = 500
+MAX_ROWS = 1_000
+
+Handler = Callable[[Request, Person], Awaitable[Response]]
+
+
+class _Stamp(msgspec.Struct, frozen=True):
+    decision: str
+    reason: str = ""
+    rendering_sha256: str = ""
+
+
+class _Revoke(msgspec.Struct, frozen=True):
+    reason: str = ""
+
+
+class _Apply(msgspec.Struct, frozen=True):
+    files: dict[str, str]
+    dry_run: bool
+
+
+class _Accept(msgspec.Struct, frozen=True):
+    upstream: str
+    kind: str
+    name: str
+    digest: str
+
+
+class _MakeToken(msgspec.Struct, frozen=True):
+    mandate: str = ""
+    lifetime_seconds: int = 3_600
+
+
+class _Nothing(msgspec.Struct, frozen=True):
+    pass
+
+
+class Api:
+    """`/api/v1`. A person's bearer token is asked for on every path, and no cookie is read."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._records = parts.records
+        self._control = parts.control
+
+    def routes(self) -> list[Route]:
+        """The routes, relative to `/api/v1`."""
+        reading: dict[str, Handler] = {
+            "/me": self.me,
+            "/calls": self.calls,
+            "/calls/{id}": self.call,
+            "/calls/{id}/proof": self.proof,
+            "/runs": self.runs,
+            "/holds": self.holds,
+            "/holds/{id}": self.hold,
+            "/objects": self.objects,
+            "/servers": self.servers,
+            "/pins": self.pins,
+            "/ledger": self.ledger,
+            "/events": self.events,
+        }
+        acting: dict[str, Handler] = {
+            "/holds/{id}/stamp": self.stamp,
+            "/mandates/{name}/revoke": self.revoke,
+            "/apply": self.apply,
+            "/pins/accept": self.accept_pin,
+            "/agents/{name}/tokens": self.make_token,
+            "/tokens/{id}/revoke": self.revoke_token,
+            "/login-links": self.login_link,
+        }
+        return [
+            Route(path, self._authenticated(handler), methods=[method])
+            for method, handlers in (("GET", reading), ("POST", acting))
+            for path, handler in handlers.items()
+        ]
+
+    def _authenticated(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            person = self._parts.people.person(request.headers.get("authorization"))
+            return await handler(request, person)
+
+        return endpoint
+
+    # --- reading ---
+
+    async def me(self, _request: Request, person: Person) -> Response:
+        """Who the token speaks for."""
+        return _answer("person", shapes.person_json(person))
+
+    async def calls(self, request: Request, _person: Person) -> Response:
+        """Calls, newest first."""
+        asked = request.query_params
+        limit = _limit(request, 50, MAX_CALLS)
+        _one_of("state", asked.get("state", ""), ("", *CallState))
+        query = CallQuery(
+            limit=limit + 1,
+            before=asked.get("before", ""),
+            run=asked.get("run", ""),
+            agent=asked.get("agent", ""),
+            mandate=asked.get("mandate", ""),
+            state=asked.get("state", ""),
+        )
+        rows = await self._records.calls(query)
+        shown = rows[:limit]
+        following = shown[-1].id if len(rows) > limit else None
+        body = {"calls": [shapes.call_json(row) for row in shown], "next": following}
+        return JSONResponse(body)
+
+    async def call(self, request: Request, person: Person) -> Response:
+        """The whole path of one call."""
+        call_id = request.path_params["id"]
+        path = await self._control.path(call_id)
+        if path is None:
+            raise TheirError("call_unknown", f"no call `{call_id}`")
+        return JSONResponse(shapes.path_json(path, person, self._parts.clock.wall_ms()))
+
+    async def proof(self, request: Request, _person: Person) -> Response:
+        """The proofs of one call."""
+        call_id = request.path_params["id"]
+        if await self._records.call(call_id) is None:
+            raise TheirError("call_unknown", f"no call `{call_id}`")
+        proofs = [{"text": text.decode()} for text in await self._control.proof(call_id)]
+        return JSONResponse({"call": call_id, "proofs": proofs})
+
+    async def runs(self, request: Request, _person: Person) -> Response:
+        """Runs, newest first."""
+        rows = await self._records.runs(_limit(request, 50, MAX_ROWS))
+        return _answer("runs", [shapes.run_json(row) for row in rows])
+
+    async def holds(self, request: Request, person: Person) -> Response:
+        """Holds: those waiting, or in another state, or all."""
+        asked = request.query_params.get("state", HoldState.WAITING)
+        _one_of("state", asked, ("all", *HoldState))
+        state = None if asked == "all" else HoldState(asked)
+        rows = await self._records.holds(state, _limit(request, 200, MAX_ROWS))
+        now_ms = self._parts.clock.wall_ms()
+        return _answer("holds", [shapes.hold_json(row, person, now_ms) for row in rows])
+
+    async def hold(self, request: Request, person: Person) -> Response:
+        """One hold."""
+        hold_id = request.path_params["id"]
+        row = await self._records.hold(hold_id)
+        if row is None:
+            raise TheirError("hold_unknown", f"no hold `{hold_id}`")
+        return _answer("hold", shapes.hold_json(row, person, self._parts.clock.wall_ms()))
+
+    async def objects(self, request: Request, _person: Person) -> Response:
+        """Declared objects, newest versions."""
+        rows = await self._control.objects(request.query_params.get("kind", ""))
+        return _answer("objects", [shapes.object_json(row) for row in rows])
+
+    async def servers(self, _request: Request, _person: Person) -> Response:
+        """How each upstream is doing."""
+        rows = await self._control.servers()
+        return _answer("servers", [shapes.server_json(row) for row in rows])
+
+    async def pins(self, _request: Request, _person: Person) -> Response:
+        """Pinned definitions."""
+        return _answer("pins", [shapes.pin_json(pin) for pin in await self._control.pins()])
+
+    async def ledger(self, _request: Request, _person: Person) -> Response:
+        """What a verifier needs."""
+        size = await self._records.entry_count()
+        url = f"{self._parts.base_url}/ledger"
+        return JSONResponse({"key": self._parts.ledger_key, "url": url, "size": size})
+
+    async def events(self, request: Request, _person: Person) -> Response:
+        """Live changes, for as long as the token is good."""
+        authorization = request.headers.get("authorization")
+
+        def still_welcome() -> bool:
+            try:
+                self._parts.people.person(authorization)
+            except BailiwickError:
+                return False
+            return True
+
+        return event_stream(self._control.events(), still_welcome)
+
+    # --- acting ---
+
+    async def stamp(self, request: Request, person: Person) -> Response:
+        """Approve or refuse a hold."""
+        body = await read_json(request, _Stamp)
+        hold_id = request.path_params["id"]
+        approve, reason = decision(body.decision), checked_reason(body.reason)
+        if body.rendering_sha256:
+            await check_rendering(self._records, hold_id, body.rendering_sha256)
+        hold = await self._control.stamp(person, hold_id, approve, reason)
+        return _answer("hold", shapes.hold_json(hold, person, self._parts.clock.wall_ms()))
+
+    async def revoke(self, request: Request, person: Person) -> Response:
+        """Revoke a mandate."""
+        body = await read_json(request, _Revoke)
+        name = request.path_params["name"]
+        in_flight = await self._control.revoke(person, name, checked_reason(body.reason))
+        calls = [shapes.call_json(row) for row in in_flight]
+        return JSONResponse({"mandate": name, "in_flight": calls})
+
+    async def apply(self, request: Request, person: Person) -> Response:
+        """Declare objects."""
+        body = await read_json(request, _Apply)
+        report = await self._control.apply(person, body.files, body.dry_run)
+        return JSONResponse(shapes.report_json(report))
+
+    async def accept_pin(self, request: Request, person: Person) -> Response:
+        """Accept a definition that changed."""
+        body = await read_json(request, _Accept)
+        pin = await self._control.accept_pin(
+            person, body.upstream, body.kind, body.name, body.digest
+        )
+        return _answer("pin", shapes.pin_json(pin))
+
+    async def make_token(self, request: Request, person: Person) -> Response:
+        """Make a token for an agent."""
+        body = await read_json(request, _MakeToken)
+        made = await self._control.make_token(
+            person, request.path_params["name"], body.mandate, body.lifetime_seconds
+        )
+        return JSONResponse(asdict(made), 201)
+
+    async def revoke_token(self, request: Request, person: Person) -> Response:
+        """Refuse a token from now on."""
+        await read_json(request, _Nothing)
+        token_id = request.path_params["id"]
+        await self._control.revoke_token(person, token_id)
+        return _answer("revoked", token_id)
+
+    async def login_link(self, request: Request, person: Person) -> Response:
+        """A link that signs the asking person in to the console."""
+        await read_json(request, _Nothing)
+        link = self._parts.sign_in.offer(person.name)
+        body = {
+            "url": f"{self._parts.base_url}/login/{link.token}",
+            "person": link.person,
+            "expires_ms": link.expires_ms,
+        }
+        return JSONResponse(body, 201)
+
+
+def _answer(name: str, value: Json) -> Response:
+    return JSONResponse({name: value})
+
+
+def _limit(request: Request, usual: int, most: int) -> int:
+    text = request.query_params.get("limit", str(usual))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+        raise TheirError("bad_request", f"`limit` must be from 1 to {most}")
+    return int(text)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        words = ", ".join(f"`{word}`" for word in allowed if word)
+        raise TheirError("bad_request", f"`{name}` must be one of {words}")

@@ -1,0 +1,227 @@
+"""The pages that show: what waits, calls, runs, servers, mandates, pins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bailiwick.console.holds import HoldView, view_hold
+from bailiwick.console.opened import judged, true_arguments
+from bailiwick.console.streams import event_stream
+from bailiwick.console.web import Visit, Web
+from bailiwick.core.errors import TheirError
+from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow, Pinned, PinState
+
+CALLS_A_PAGE = 50
+RUNS_A_PAGE = 100
+
+NOTICES = {
+    "approved": "Your approval is recorded.",
+    "refused": "Your refusal is recorded. The call will not run.",
+    "accepted": "The new definition is accepted.",
+    "revoked": "The mandate is revoked. Nothing new is dispatched under it.",
+}
+"""What a page says after an act, by the `did` it was redirected with: never free text."""
+
+_REF = re.compile(r"(?P<name>.+)@(?P<version>[0-9]{1,9})", re.ASCII)
+
+
+class Pages:
+    """Everything that a signed-in person may look at."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._parts = web.parts
+
+    def routes(self) -> list[Route]:
+        """The routes, all GET."""
+        pages = {
+            "/": self.waiting,
+            "/holds/{id}": self.hold,
+            "/calls": self.calls,
+            "/calls/{id}": self.call,
+            "/calls/{id}/proof/{number:int}": self.proof,
+            "/runs": self.runs,
+            "/runs/{id}": self.run,
+            "/servers": self.servers,
+            "/mandates": self.mandates,
+            "/mandates/{name}": self.mandate,
+            "/pins": self.pins,
+            "/live": self.live,
+        }
+        return [
+            Route(path, self._web.page(handler), methods=["GET"]) for path, handler in pages.items()
+        ]
+
+    async def waiting(self, visit: Visit) -> Response:
+        """What waits for a person."""
+        now_ms = self._parts.clock.wall_ms()
+        holds = await self._parts.records.holds(HoldState.WAITING)
+        waiting = sorted((h for h in holds if h.expires_ms > now_ms), key=lambda h: h.expires_ms)
+        decided = [h for h in await self._parts.records.holds(limit=20) if h not in waiting][:6]
+        views = [await view_hold(self._parts, visit.person, hold) for hold in waiting]
+        context = {"views": views, "decided": decided, "notice": _notice(visit)}
+        return await self._web.render(visit, "waiting.html", context)
+
+    async def hold(self, visit: Visit) -> Response:
+        """One hold: exactly what a stamp binds."""
+        return await self.show_hold(visit, visit.request.path_params["id"], _notice(visit))
+
+    async def show_hold(
+        self, visit: Visit, hold_id: str, notice: str, *, wrong: str = "", status: int = 200
+    ) -> Response:
+        """The page of one hold, after an act that may have gone `wrong`."""
+        hold = await self._parts.records.hold(hold_id)
+        if hold is None:
+            raise TheirError("hold_unknown", f"no hold `{hold_id}`")
+        view = await view_hold(self._parts, visit.person, hold)
+        context = {"view": view, "hold": hold, "notice": notice, "wrong": wrong}
+        return await self._web.render(visit, "hold.html", context, status)
+
+    async def calls(self, visit: Visit) -> Response:
+        """Recent calls, filtered."""
+        asked = visit.request.query_params
+        wanted = {name: asked.get(name, "") for name in ("agent", "state", "run", "mandate")}
+        before = asked.get("before", "")
+        query = CallQuery(limit=CALLS_A_PAGE + 1, before=before, **wanted)
+        rows = await self._parts.records.calls(query)
+        shown = rows[:CALLS_A_PAGE]
+        filters = {name: value for name, value in wanted.items() if value}
+        older = urlencode({**filters, "before": shown[-1].id}) if len(rows) > len(shown) else ""
+        agents = sorted(row.name for row in await self._parts.records.objects("agent"))
+        context = {
+            "calls": shown,
+            "wanted": wanted,
+            "filtered": bool(filters),
+            "before": before,
+            "older": older,
+            "agents": agents,
+            "states": list(CallState),
+        }
+        return await self._web.render(visit, "calls.html", context)
+
+    async def call(self, visit: Visit) -> Response:
+        """The path of one call."""
+        path = await self._path(visit)
+        mandate = await self._mandate_of(path.call.mandate)
+        proofs = [text.decode() for text in await self._parts.control.proof(path.call.id)]
+        view = None
+        if path.hold is not None:
+            now_ms = self._parts.clock.wall_ms()
+            view = HoldView.of(path, visit.person, path.hold, now_ms)
+        context = {
+            "path": path,
+            "call": path.call,
+            "view": view,
+            "judged": judged(path),
+            "arguments": true_arguments(path),
+            "mandate": mandate,
+            "proofs": proofs,
+            "ledger_url": f"{self._parts.base_url}/ledger",
+            "ledger_key": self._parts.ledger_key,
+            "notice": _notice(visit),
+        }
+        return await self._web.render(visit, "call.html", context)
+
+    async def proof(self, visit: Visit) -> Response:
+        """One proof of a call, as a file to take along."""
+        path = await self._path(visit)
+        proofs = await self._parts.control.proof(path.call.id)
+        number: int = visit.request.path_params["number"]
+        if not 1 <= number <= len(proofs):
+            raise TheirError("not_found", f"the call has {len(proofs)} proofs")
+        name = f"{_file_name(path.call.id)}-{number}.tlog-proof"
+        return PlainTextResponse(
+            proofs[number - 1], headers={"content-disposition": f'attachment; filename="{name}"'}
+        )
+
+    async def runs(self, visit: Visit) -> Response:
+        """Recent runs."""
+        runs = await self._parts.records.runs(RUNS_A_PAGE)
+        return await self._web.render(visit, "runs.html", {"runs": runs})
+
+    async def run(self, visit: Visit) -> Response:
+        """One run and its calls, oldest first: the order in which it happened."""
+        run_id = visit.request.path_params["id"]
+        rows = await self._parts.records.calls(CallQuery(limit=500, run=run_id))
+        if not rows:
+            raise TheirError("run_unknown", f"no run `{run_id}`")
+        context = {"run": run_id, "calls": rows[::-1], "first": rows[-1], "whole": len(rows) < 500}
+        return await self._web.render(visit, "run.html", context)
+
+    async def servers(self, visit: Visit) -> Response:
+        """How each upstream is doing."""
+        servers = await self._parts.control.servers()
+        return await self._web.render(visit, "servers.html", {"servers": servers})
+
+    async def mandates(self, visit: Visit) -> Response:
+        """Every mandate, newest version."""
+        rows = await self._parts.control.objects("mandate")
+        return await self._web.render(visit, "mandates.html", {"mandates": rows})
+
+    async def mandate(self, visit: Visit) -> Response:
+        """One mandate, its versions, and the button that ends it."""
+        name = visit.request.path_params["name"]
+        versions = sorted(
+            await self._parts.records.versions("mandate", name), key=lambda row: -row.version
+        )
+        if not versions:
+            raise TheirError("mandate_unknown", f"no mandate `{name}`")
+        context = {"mandate": versions[0], "versions": versions, "notice": _notice(visit)}
+        return await self._web.render(visit, "mandate.html", context)
+
+    async def pins(self, visit: Visit) -> Response:
+        """Pinned definitions; those that changed first, side by side."""
+        changed, steady = _by_definition(await self._parts.control.pins())
+        context = {"changed": changed, "steady": steady, "notice": _notice(visit)}
+        return await self._web.render(visit, "pins.html", context)
+
+    async def live(self, visit: Visit) -> Response:
+        """Live changes, for as long as this person stays signed in."""
+        key = visit.request.cookies.get(self._parts.cookie, "")
+
+        def still_welcome() -> bool:
+            return self._parts.sign_in.session(key, touch=False) is not None
+
+        return event_stream(self._parts.control.events(), still_welcome)
+
+    async def _path(self, visit: Visit) -> CallPath:
+        call_id = visit.request.path_params["id"]
+        path = await self._parts.control.path(call_id)
+        if path is None:
+            raise TheirError("call_unknown", f"no call `{call_id}`")
+        return path
+
+    async def _mandate_of(self, ref: str) -> ObjectRow | None:
+        match = _REF.fullmatch(ref)
+        if match is None:
+            return None
+        for row in await self._parts.records.versions("mandate", match["name"]):
+            if row.version == int(match["version"]):
+                return row
+        return None
+
+
+def _notice(visit: Visit) -> str:
+    return NOTICES.get(visit.request.query_params.get("did", ""), "")
+
+
+def _by_definition(
+    pins: Sequence[Pinned],
+) -> tuple[list[tuple[Pinned | None, Pinned]], list[Pinned]]:
+    accepted = {_key(pin): pin for pin in pins if pin.state is PinState.ACCEPTED}
+    held = {_key(pin): pin for pin in pins if pin.state is PinState.HELD}
+    changed = [(accepted.get(key), held[key]) for key in sorted(held)]
+    return changed, [accepted[key] for key in sorted(accepted) if key not in held]
+
+
+def _key(pin: Pinned) -> tuple[str, str, str]:
+    return pin.upstream, pin.kind, pin.name
+
+
+def _file_name(unverified: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", unverified)[:64]

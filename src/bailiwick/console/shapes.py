@@ -1,0 +1,103 @@
+"""Rows as the JSON of docs/reference/api.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from bailiwick.console.rights import why_not
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.ports import (
+    ApplyReport,
+    CallPath,
+    CallRow,
+    HoldRow,
+    ObjectRow,
+    Person,
+    Pinned,
+    RunRow,
+    StampRow,
+    UpstreamStatus,
+)
+
+
+def call_json(call: CallRow) -> JsonObject:
+    """One call."""
+    return asdict(call)
+
+
+def stamp_json(stamp: StampRow) -> JsonObject:
+    """One stamp; the hold it is on is told by where it stands."""
+    shape: dict[str, Json] = asdict(stamp)
+    del shape["hold"]
+    return shape
+
+
+def hold_json(hold: HoldRow, person: Person, now_ms: int) -> JsonObject:
+    """One hold, as `person` sees it now."""
+    because = why_not(person, hold, now_ms)
+    shape: dict[str, Json] = asdict(hold)
+    shape["stamps"] = [stamp_json(stamp) for stamp in hold.stamps]
+    shape["rendering_sha256"] = rendering_sha256(hold)
+    shape["you"] = {"may_stamp": not because, "because": because}
+    return shape
+
+
+def rendering_sha256(hold: HoldRow) -> str:
+    """Lower-case hex SHA-256 of the text a stamp on this hold binds."""
+    return hashlib.sha256(hold.rendering.encode()).hexdigest()
+
+
+def path_json(path: CallPath, person: Person, now_ms: int) -> JsonObject:
+    """The whole path of one call."""
+    return {
+        "call": call_json(path.call),
+        "hold": None if path.hold is None else hold_json(path.hold, person, now_ms),
+        "intent": path.intent,
+        "outcome": path.outcome,
+        "leaves": [{"index": index, "leaf": leaf} for index, leaf in path.leaves],
+    }
+
+
+def run_json(run: RunRow) -> JsonObject:
+    """One run."""
+    return {**asdict(run), "states": dict(run.states)}
+
+
+def object_json(row: ObjectRow) -> JsonObject:
+    """One declared object, its document parsed."""
+    return {**asdict(row), "document": parsed(row.document)}
+
+
+def pin_json(pin: Pinned) -> JsonObject:
+    """One pinned definition, parsed."""
+    return {**asdict(pin), "definition": parsed(pin.definition)}
+
+
+def server_json(status: UpstreamStatus) -> JsonObject:
+    """One upstream's state."""
+    return {**asdict(status), "stderr_tail": list(status.stderr_tail)}
+
+
+def report_json(report: ApplyReport) -> JsonObject:
+    """What `apply` found."""
+    return {
+        "applied": report.applied,
+        "changes": [asdict(change) for change in report.changes],
+        "problems": [asdict(problem) for problem in report.problems],
+    }
+
+
+def person_json(person: Person) -> JsonObject:
+    """Who is asking."""
+    return {"name": person.name, "roles": sorted(person.roles), "method": person.method}
+
+
+def parsed(document: str) -> Json:
+    """Stored JSON text as a value; text that is no JSON (a damaged record) as it is."""
+    try:
+        value: Json = json.loads(document)
+    except ValueError:
+        return document
+    return value
