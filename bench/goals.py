@@ -1,0 +1,67 @@
+"""What is aimed at, beside what was measured. Shown, never tested: machines differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.measure import Measured
+from bench.soak import Soak
+from bench.targets import BAILIWICK, BAILIWICK_NO_FSYNC
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One aim and where it stands. `met` is None when this run did not measure it."""
+
+    aim: str
+    measured: str
+    met: bool | None
+
+
+def goals(measured: Mapping[str, Measured], soak: Soak | None) -> list[Goal]:
+    """The aims of the first issue, in its order."""
+    return [
+        _throughput(measured.get(BAILIWICK), 5_000, "fsync on"),
+        _throughput(measured.get(BAILIWICK_NO_FSYNC), 10_000, "fsync off"),
+        _added(measured.get(BAILIWICK_NO_FSYNC), 0.5),
+        _start(measured.get(BAILIWICK), 1.5),
+        _memory(soak, 120.0),
+    ]
+
+
+def _throughput(result: Measured | None, least: int, how: str) -> Goal:
+    aim = f"c=64: at least {least:,} governed calls/s, {how}"
+    row = result.row(64) if result else None
+    if row is None:
+        return Goal(aim, "not measured", None)
+    return Goal(aim, f"{row.requests_per_second:,.0f}/s", row.requests_per_second >= least)
+
+
+def _added(result: Measured | None, most_ms: float) -> Goal:
+    aim = f"c=1: at most {most_ms} ms added at the median, fsync off"
+    row = result.row(1) if result else None
+    if row is None or math.isnan(row.added_p50_ms):
+        return Goal(aim, "not measured", None)
+    return Goal(aim, f"{row.added_p50_ms:.2f} ms", row.added_p50_ms <= most_ms)
+
+
+def _start(result: Measured | None, most_seconds: float) -> Goal:
+    aim = f"start to first governed call: at most {most_seconds} s"
+    seconds = result.first_call_seconds if result else None
+    if seconds is None:
+        return Goal(aim, "not measured", None)
+    return Goal(aim, f"{seconds:.2f} s", seconds <= most_seconds)
+
+
+def _memory(soak: Soak | None, most_mib: float) -> Goal:
+    aim = f"resident memory under {most_mib:.0f} MB after a million calls, flat"
+    if soak is None:
+        return Goal(aim, "not measured", None)
+    trend = "flat" if soak.flat else "growing"
+    found = f"{soak.last_mib:.0f} MB after {soak.calls:,} calls, {trend}"
+    enough = soak.calls >= MILLION
+    return Goal(aim, found, soak.flat and soak.last_mib < most_mib if enough else None)

@@ -1,0 +1,236 @@
+"""What is measured: how each target is started in front of the fast upstream."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.load import first_call
+from bench.processes import NotRunning, Watched, free_port
+from bench.wire import FIRST_NUMBER, SERVER, TOOL, Endpoint
+
+_UP_SECONDS = 60.0
+
+
+class Unavailable(Exception):
+    """A target cannot be measured here; the message says why, for the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a target runs: a scratch folder of its own, and the upstream to put it before."""
+
+    folder: Path
+    upstream_port: int
+
+    @property
+    def upstream_url(self) -> str:
+        return f"http://127.0.0.1:{self.upstream_port}/mcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A target that has answered its first call.
+
+    Attributes:
+        first_call_seconds: from starting the process to the first call answered through it.
+    """
+
+    watched: Watched
+    endpoint: Endpoint
+    first_call_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to measure.
+
+    Attributes:
+        governs: whether it authenticates and judges each call.
+        start: raises Unavailable or NotRunning.
+    """
+
+    name: str
+    about: str
+    start: Callable[[Site], Started]
+    governs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command to start, and the endpoint that will answer."""
+
+    command: Sequence[str]
+    endpoint: Endpoint
+    env: Mapping[str, str] | None = None
+    seconds: float = _UP_SECONDS
+    prepare: Callable[[], Endpoint | None] = field(default=lambda: None)
+    """Tried until it returns: what has to be registered over the target's own API once it is up.
+    The endpoint that it returns, if any, takes the place of `endpoint`. Raises OSError while the
+    target is not up yet."""
+
+
+def launch(site: Site, wanted: Launch) -> Started:
+    """Start a target and call through it until a call succeeds.
+
+    Raises:
+        NotRunning: it ended, or no call succeeded in time; with its last words.
+    """
+    begun = time.monotonic()
+    watched = Watched(wanted.command, site.folder / "log", wanted.env)
+    endpoint: Endpoint | None = None
+    why = "never reached"
+    while time.monotonic() < begun + wanted.seconds:
+        try:
+            watched.check()
+            endpoint = endpoint or wanted.prepare() or wanted.endpoint
+            template = endpoint.templates(1)[0]
+        except OSError as error:
+            why = str(error)
+        except NotRunning:
+            watched.stop()
+            raise
+        else:
+            why = first_call(endpoint.port, template, FIRST_NUMBER, wanted.seconds)
+            if not why:
+                return Started(watched, endpoint, time.monotonic() - begun)
+        time.sleep(0.003)
+    watched.stop()
+    raise NotRunning(f"no call succeeded in {wanted.seconds:.0f} s ({why}): {watched.last_words()}")
+
+
+# --- the baselines -------------------------------------------------------------------------------
+
+
+def start_upstream(folder: Path) -> Started:
+    """The fast upstream itself: what `direct` talks to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    watched = Watched([sys.executable, "-m", "bench.upstream"], folder / "log")
+    port = int(watched.wait_for_line("listening ", 10))
+    return Started(watched, Endpoint(port), time.monotonic() - begun)
+
+
+_NGINX = """
+worker_processes 1;
+daemon off;
+{user}
+pid {folder}/pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream fast {{
+    server 127.0.0.1:{upstream};
+    keepalive 512;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    keepalive_requests 1000000000;
+    location / {{
+      proxy_pass http://fast;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }}
+  }}
+}}
+"""
+
+
+def _nginx(site: Site) -> Started:
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Unavailable("nginx is not installed (scripts/setup-bench installs it)")
+    port = free_port()
+    settings = site.folder / "nginx.conf"
+    settings.write_text(
+        _NGINX.format(
+            folder=site.folder,
+            port=port,
+            upstream=site.upstream_port,
+            user="user root;" if os.getuid() == 0 else "",
+        )
+    )
+    command = [found, "-e", "stderr", "-p", str(site.folder), "-c", str(settings)]
+    return launch(site, Launch(command, Endpoint(port)))
+
+
+def _pass_through(site: Site) -> Started:
+    port = free_port()
+    command = [sys.executable, "-m", "bench.passthrough", "--port", str(port)]
+    command += ["--upstream-port", str(site.upstream_port)]
+    return launch(site, Launch(command, Endpoint(port)))
+
+
+# --- Bailiwick -----------------------------------------------------------------------------------
+
+_DECLARED = """
+servers:
+  {server}:
+    url: {url}
+people:
+  ada:
+    roles: [treasurer]
+agents:
+  clerk:
+    owner: ada
+mandates:
+  bench:
+    agent: clerk
+    from: ada
+    allow:
+      - tools: {server}/{tool}
+        when:
+          account: {{ one_of: [DE89370400440532013000, DE02120300000000202051] }}
+          reference: {{ matches: "INV-*" }}
+          amount_minor: {{ at_most: 500000 }}
+          currency: {{ equals: EUR }}
+        other_arguments: true
+"""
+
+
+def _bailiwick(*options: str) -> Callable[[Site], Started]:
+    def start(site: Site) -> Started:
+        command = Path(sys.executable).with_name("bailiwick")
+        if not command.exists():
+            raise Unavailable("the command `bailiwick` is not beside this Python")
+        declared, data = site.folder / "bench.yaml", site.folder / "data"
+        declared.write_text(_DECLARED.format(server=SERVER, tool=TOOL, url=site.upstream_url))
+        port = free_port()
+        up = [str(command), "up", "-f", str(declared), "--data", str(data)]
+        up += ["--listen", f"127.0.0.1:{port}", *options]
+        token = [str(command), "agents", "token", "clerk", "--data", str(data)]
+        return _governed(site, up, token, port)
+
+    return start
+
+
+def _governed(site: Site, up: list[str], token: list[str], port: int) -> Started:
+    raise Unavailable("the gateway does not run yet")
+
+
+BAILIWICK = "bailiwick"
+BAILIWICK_NO_FSYNC = "bailiwick, fsync off"
+
+OURS = (
+    Target("nginx", "plain proxy, one worker, keep-alive to the upstream", _nginx),
+    Target("pass-through", "hand-written protocols on both sides, nothing judged", _pass_through),
+    Target(BAILIWICK, "judged, and durable before dispatch", _bailiwick(), governs=True),
+    Target(
+        BAILIWICK_NO_FSYNC,
+        "judged and recorded, never waiting for the disk",
+        _bailiwick("--no-fsync"),
+        governs=True,
+    ),
+)
