@@ -1,0 +1,338 @@
+"""Streamable HTTP, revision 2026-07-28: stateless, one POST for each request.
+
+Source: MCP 2026-07-28, basic/transports/streamable-http. Closing the response is the cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+
+import msgspec
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import OurError, TheirError, UpstreamBroken
+from bailiwick.gateway.http.client import HttpClient
+from bailiwick.gateway.http.connection import BodyStream, Response
+from bailiwick.gateway.http.wire import Template
+from bailiwick.gateway.upstreams import meta
+from bailiwick.gateway.upstreams.answers import accept, garbled, read_reply, refusal
+from bailiwick.gateway.upstreams.envelope import (
+    Ask,
+    Message,
+    Note,
+    Reply,
+    decode,
+    encode_request,
+    error_of,
+)
+from bailiwick.gateway.upstreams.headers import (
+    ParamHeader,
+    derive_param_headers,
+    param_headers_of,
+    standard_headers,
+)
+from bailiwick.gateway.upstreams.own import GATEWAY, Nobody, facts_of
+from bailiwick.gateway.upstreams.rounds import answer_rounds
+from bailiwick.gateway.upstreams.spec import MODERN_VERSION
+from bailiwick.ports import (
+    ClientFacts,
+    RequestPeer,
+    ServerFacts,
+    UpstreamReply,
+    UpstreamRequest,
+    Wants,
+)
+from bailiwick.protocols.sse import SseDecoder
+
+HEADER_MISMATCH = -32020
+_MAX_REQUEST_SECONDS = 3_600.0
+_MAX_KNOWN = 10_000
+_LOCAL = ("ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe")
+_REPLAYABLE = (
+    "server/discover",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+)
+"""Catalogue queries: without effects, so that sending one twice is safe."""
+
+FIXED_HEADERS = (
+    ("Content-Type", "application/json"),
+    ("Accept", "application/json, text/event-stream"),
+    ("Accept-Encoding", "identity"),
+    ("User-Agent", "bailiwick"),
+)
+
+
+class ModernHttp:
+    """One server that speaks 2026-07-28 over HTTP."""
+
+    version = MODERN_VERSION
+
+    def __init__(
+        self,
+        name: str,
+        client: HttpClient,
+        streams: HttpClient,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        max_response_bytes: int,
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._streams = streams
+        self._max_response_bytes = max_response_bytes
+        fields = (*FIXED_HEADERS, ("MCP-Protocol-Version", MODERN_VERSION), *headers)
+        self._post = Template("POST", client.origin, target, fields)
+        self._ids = itertools.count(1)
+        self._annotated: dict[str, tuple[ParamHeader, ...]] = {}
+        self._log_levels: OrderedDict[str, str] = OrderedDict()
+
+    async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        """See `ports.Upstream.request`."""
+        if request.method in _LOCAL:
+            return self._answer_here(request)
+        reply = await self._send(request, peer)
+        if reply.error is not None and error_of(reply.error)[0] == HEADER_MISMATCH:
+            # "SHOULD call tools/list …, then retry": the mismatch says it was not carried out.
+            if request.method == "tools/call" and await self._learn_tools(request.client, peer):
+                reply = await self._send(request, peer)
+        elif reply.result is not None and request.client.version < MODERN_VERSION:
+            # Such a client knows no `input_required`; its own way of being asked is `peer.ask`.
+            return await answer_rounds(request, reply, peer, self._send)
+        return reply
+
+    async def listen(
+        self, client: ClientFacts, wants: Wants
+    ) -> AsyncGenerator[tuple[str, JsonObject], None]:
+        """Notifications of one `subscriptions/listen` stream; ends when the stream does.
+
+        The first item is the acknowledgement, `notifications/subscriptions/acknowledged`.
+
+        Raises:
+            UpstreamDown, UpstreamBroken: it could not be opened, or was lost.
+        """
+        params: JsonObject = {"notifications": _filter_of(wants), "_meta": {}}
+        message_id = next(self._ids)
+        params = meta.for_modern(params, client, self.version, message_id)
+        fields = standard_headers("subscriptions/listen", params)
+        body = encode_request(message_id, "subscriptions/listen", params)
+        response = await self._streams.send(self._post, fields, body, replayable=True)
+        stream = response.stream
+        if stream is None:
+            read_reply(self.name, response, message_id)
+            return
+        # Silence is normal here; the peer's death shows as a reset (TCP keep-alive).
+        stream.set_idle_seconds(float("inf"))
+        async with aclosing(self._messages(stream)) as messages:
+            async for message in messages:
+                if isinstance(message, Reply):
+                    return
+                if isinstance(message, Note):
+                    yield message.method, meta.without_subscription(message.params)
+
+    async def discover(self, *, answer_seconds: float | None = None) -> Response | UpstreamReply:
+        """Ask `server/discover` in the gateway's own name.
+
+        Returns the reply, or the response where it holds none: callers tell eras apart by it.
+
+        Raises:
+            UpstreamDown, UpstreamBroken: as `HttpClient.send`.
+        """
+        message_id = next(self._ids)
+        params = meta.for_modern({}, GATEWAY, self.version, message_id)
+        fields = standard_headers("server/discover", params)
+        body = encode_request(message_id, "server/discover", params)
+        response = await self._client.send(
+            self._post, fields, body, answer_seconds=answer_seconds, replayable=True
+        )
+        if response.stream is not None:
+            if response.status == 200:
+                return await self._read_stream(response, message_id, None, Nobody())
+            response.stream.close()
+            return response
+        try:
+            return read_reply(self.name, response, message_id)
+        except OurError:
+            return response
+
+    async def facts(self) -> ServerFacts:
+        """See `ports.Upstream.facts`."""
+        found = await self.discover()
+        if isinstance(found, Response):
+            raise refusal(self.name, found.status)
+        return facts_of(self.name, found)
+
+    async def notify(self, client: ClientFacts, method: str, params: JsonObject) -> None:
+        """Nothing to send: this revision has no client notifications over HTTP."""
+
+    # --- one request -------------------------------------------------------------------------
+
+    async def _send(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        client = request.client
+        message_id = next(self._ids)
+        level = self._log_levels.get(client.session, "") if self._log_levels else ""
+        params = meta.for_modern(request.params, client, self.version, message_id, level)
+        response = await self._post_message(
+            message_id,
+            request.method,
+            params,
+            self._param_headers(request),
+            replayable=request.method in _REPLAYABLE,
+        )
+        if response.stream is None:
+            reply = read_reply(self.name, response, message_id)
+        else:
+            token = meta.progress_token(request.params)
+            reply = await self._read_stream(response, message_id, token, peer)
+        if request.method == "tools/list" and reply.result is not None:
+            self._note_tools(reply.result)
+        return reply
+
+    async def _post_message(
+        self,
+        message_id: int,
+        method: str,
+        params: JsonObject,
+        more: Iterable[tuple[str, str]],
+        *,
+        replayable: bool,
+    ) -> Response:
+        fields = [*standard_headers(method, params), *more]
+        body = encode_request(message_id, method, params)
+        return await self._client.send(self._post, fields, body, replayable=replayable)
+
+    async def _read_stream(
+        self, response: Response, message_id: int, token: Json, peer: RequestPeer
+    ) -> UpstreamReply:
+        stream = response.stream
+        assert stream is not None
+        try:
+            if response.status != 200:
+                raise refusal(self.name, response.status)
+            async with (
+                asyncio.timeout(_MAX_REQUEST_SECONDS),
+                aclosing(self._messages(stream)) as messages,
+            ):
+                async for message in messages:
+                    match message:
+                        case Reply():
+                            reply = accept(self.name, message, message_id)
+                            stream.finish()
+                            return reply
+                        case Note():
+                            await _forward(message, message_id, token, peer)
+                        case Ask():
+                            raise garbled(
+                                self.name, "it asks on a stream, which 2026-07-28 forbids"
+                            )
+        except TimeoutError as error:
+            raise UpstreamBroken(
+                "upstream_timeout", f"server `{self.name}` kept its stream open for too long"
+            ) from error
+        finally:
+            stream.close()
+        raise UpstreamBroken(
+            "upstream_closed", f"server `{self.name}` ended its stream without an answer"
+        )
+
+    async def _messages(self, stream: BodyStream) -> AsyncGenerator[Message, None]:
+        decoder = SseDecoder(self._max_response_bytes)
+        try:
+            async for chunk in stream:
+                for event in decoder.feed(chunk):
+                    yield decode(event.data)
+        except TheirError as error:
+            raise garbled(self.name, error.message) from error
+        finally:
+            stream.close()
+
+    # --- headers from tool schemas -----------------------------------------------------------
+
+    def _param_headers(self, request: UpstreamRequest) -> Iterable[tuple[str, str]]:
+        if request.method != "tools/call":
+            return ()
+        annotated = self._annotated.get(str(request.params.get("name")))
+        if annotated is not None:
+            # The judged arguments are the truth; what a client sent along only mirrors them.
+            return derive_param_headers(annotated, request.params.get("arguments"))
+        return [
+            (name, value)
+            for name, value in request.param_headers.items()
+            if name.lower().startswith("mcp-param-")
+        ]
+
+    async def _learn_tools(self, client: ClientFacts, peer: RequestPeer) -> bool:
+        """Read all tool definitions; True when some tool has annotated parameters."""
+        cursor: Json = None
+        for _ in range(100):
+            params: JsonObject = {} if cursor is None else {"cursor": cursor}
+            reply = await self._send(UpstreamRequest("tools/list", params, client), peer)
+            if reply.result is None:
+                return False
+            cursor = msgspec.json.decode(reply.result).get("nextCursor")
+            if not cursor:
+                break
+        return bool(self._annotated)
+
+    def _note_tools(self, result: bytes) -> None:
+        if b"x-mcp-header" not in result and not self._annotated:
+            return
+        tools = msgspec.json.decode(result).get("tools")
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, dict) and isinstance(tool.get("name"), str):
+                self._note_tool(tool["name"], param_headers_of(tool.get("inputSchema")))
+
+    def _note_tool(self, name: str, annotated: tuple[ParamHeader, ...]) -> None:
+        if not annotated:
+            self._annotated.pop(name, None)
+            return
+        if len(self._annotated) >= _MAX_KNOWN:
+            self._annotated.clear()
+        self._annotated[name] = annotated
+
+    # --- what only earlier clients ask for ---------------------------------------------------
+
+    def _answer_here(self, request: UpstreamRequest) -> UpstreamReply:
+        """`logging/setLevel` becomes a field of later requests; subscriptions come by `listen`."""
+        if request.method == "logging/setLevel":
+            level = request.params.get("level")
+            if isinstance(level, str):
+                self._log_levels[request.client.session] = level
+                self._log_levels.move_to_end(request.client.session)
+                if len(self._log_levels) > _MAX_KNOWN:
+                    self._log_levels.popitem(last=False)
+        return UpstreamReply(result=b"{}")
+
+    async def end_session(self, session: str) -> None:
+        """Forget what a session has asked for."""
+        self._log_levels.pop(session, None)
+
+    async def close(self) -> None:
+        """Nothing is kept that needs an end."""
+
+
+async def _forward(note: Note, message_id: int, token: Json, peer: RequestPeer) -> None:
+    if note.method != "notifications/progress":
+        await peer.notify(note.method, note.params)
+    elif note.params.get("progressToken") == message_id and token is not None:
+        await peer.notify(note.method, meta.with_own_token(note.params, token))
+    # Progress for a token we did not give belongs to nobody.
+
+
+def _filter_of(wants: Wants) -> dict[str, Json]:
+    notifications: dict[str, Json] = {}
+    if wants.tools:
+        notifications["toolsListChanged"] = True
+    if wants.prompts:
+        notifications["promptsListChanged"] = True
+    if wants.resources:
+        notifications["resourcesListChanged"] = True
+    if wants.uris:
+        notifications["resourceSubscriptions"] = list(wants.uris)
+    return notifications
