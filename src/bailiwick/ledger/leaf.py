@@ -1,0 +1,181 @@
+"""Leaves: what one ledger entry says, as canonical JSON (RFC 8785) in version 1.
+
+A leaf is an object with `v`, `type`, `id` and `at`, and the fields of its type. It holds names,
+verdicts and salted commitments (`commitment.py`), never payloads. docs/ledger.md has the table of
+fields and how they cover draft-ietf-wimse-aims section 11.
+
+Leaves are restricted to what has one obvious canonical form: no floating-point numbers, ASCII
+keys, integers up to 2**53 - 1. For those, sorting keys by code point is sorting by UTF-16 code
+unit, and Python's own string escaping is JCS's. tests/unit/ledger/test_leaf.py holds the result
+equal to `rfc8785`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from json.encoder import encode_basestring
+from typing import Final
+
+from bailiwick.ledger.errors import LedgerError
+
+LeafValue = None | bool | int | str | Sequence["LeafValue"] | Mapping[str, "LeafValue"]
+"""What a leaf may hold. Lists and tuples are written alike; only `dict` is a mapping."""
+
+LEAF_VERSION: Final = 1
+
+MAX_LEAF_BYTES: Final = 65_535
+"""An entry bundle gives each entry's length as a uint16 (C2SP tlog-tiles)."""
+
+MAX_INTEGER: Final = 2**53 - 1
+
+RESERVED_FIELDS: Final = frozenset({"v", "type", "id", "at"})
+
+_MAX_KNOWN_KEYS: Final = 1024
+
+
+class LeafType(StrEnum):
+    """What a leaf records. The value is what is written."""
+
+    CALL_INTENT = "call.intent"
+    CALL_OUTCOME = "call.outcome"
+    HOLD = "hold"
+    STAMP = "stamp"
+    OBJECT = "object"
+    REVOKE = "revoke"
+    PIN = "pin"
+    RUN = "run"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One parsed leaf. `fields` excludes `v`, `type`, `id` and `at`.
+
+    `type` is text: a later version may write types that this one does not know.
+    """
+
+    type: str
+    id: str
+    at_ms: int
+    fields: Mapping[str, LeafValue]
+
+
+def encode_leaf(type: LeafType, id: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:  # noqa: A002
+    """Encode one leaf as canonical JSON.
+
+    On the path of every call, twice: about 5 µs for 20 fields.
+
+    Args:
+        type: what it records.
+        id: the ULID of the thing it is about (a call's intent and outcome share it).
+        at_ms: Unix milliseconds.
+        fields: ASCII keys, none of `RESERVED_FIELDS`; values as `LeafValue`.
+
+    Raises:
+        LedgerError: `leaf_not_canonical` for a value, key or text that has no place in a leaf,
+            `leaf_too_long` beyond 65,535 bytes.
+    """
+    whole = {**fields, "v": LEAF_VERSION, "type": type.value, "id": id, "at": at_ms}
+    if len(whole) != len(fields) + len(RESERVED_FIELDS):
+        taken = sorted(RESERVED_FIELDS & fields.keys())
+        raise LedgerError("leaf_not_canonical", f"`{taken[0]}` is not a free field of a leaf")
+    return _checked(whole)
+
+
+def parse_leaf(leaf: bytes) -> Leaf:
+    """Parse one leaf strictly: its bytes must be exactly what `encode_leaf` would write.
+
+    Raises:
+        LedgerError: `leaf_malformed`; `leaf_version` for a version this code does not know.
+    """
+    try:
+        value = json.loads(leaf)
+    except (ValueError, RecursionError) as error:
+        raise LedgerError("leaf_malformed", "the entry is not JSON") from error
+    if not isinstance(value, dict):
+        raise LedgerError("leaf_malformed", "the entry is not a JSON object")
+    if value.get("v") != LEAF_VERSION or type(value["v"]) is not int:
+        raise LedgerError("leaf_version", f"leaf version {value.get('v')!r} is not known")
+    if _checked(value) != leaf:
+        raise LedgerError("leaf_malformed", "the entry is not canonical JSON")
+    kind, ident, at_ms = value.get("type"), value.get("id"), value.get("at")
+    if not (isinstance(kind, str) and isinstance(ident, str) and type(at_ms) is int):
+        raise LedgerError("leaf_malformed", "the entry lacks `type`, `id` or `at`")
+    rest = {name: item for name, item in value.items() if name not in RESERVED_FIELDS}
+    return Leaf(kind, ident, at_ms, rest)
+
+
+def canonical_value(value: LeafValue) -> bytes:
+    """Canonical JSON of one value, for committing to it.
+
+    Raises:
+        LedgerError: `leaf_not_canonical`.
+    """
+    try:
+        return _value(value).encode()
+    except UnicodeEncodeError as error:
+        raise LedgerError("leaf_not_canonical", "text holds a lone surrogate") from error
+    except RecursionError as error:
+        raise LedgerError("leaf_not_canonical", "values are nested too deeply") from error
+
+
+def _checked(whole: dict[str, LeafValue]) -> bytes:
+    leaf = canonical_value(whole)
+    if len(leaf) > MAX_LEAF_BYTES:
+        raise LedgerError("leaf_too_long", f"a leaf has {len(leaf)} bytes of 65,535 at most")
+    return leaf
+
+
+def _object(value: dict[str, LeafValue]) -> str:
+    # One pass checks and writes. Text, by far the most common, is told apart without a call.
+    parts = []
+    try:
+        for name in sorted(value):
+            item = value[name]
+            written = _known_keys[name] if name in _known_keys else _key(name)
+            if type(item) is str:
+                parts.append(written + encode_basestring(item))
+            else:
+                parts.append(written + _value(item))
+    except TypeError as error:  # keys of several types do not sort
+        raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text") from error
+    return "{" + ",".join(parts) + "}"
+
+
+def _value(value: LeafValue) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)  # type: ignore[arg-type]
+    if kind is int and -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+        return str(value)
+    if kind is dict:
+        return _object(value)  # type: ignore[arg-type]
+    if kind is list or kind is tuple:
+        return "[" + ",".join([_value(item) for item in value]) + "]"  # type: ignore[union-attr]
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):  # a StrEnum
+        return encode_basestring(value)
+    if kind is int:
+        raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
+    raise LedgerError("leaf_not_canonical", f"a leaf cannot hold a `{kind.__name__}`")
+
+
+_known_keys: dict[str, str] = {}
+"""Keys as written, with their colon. A pure memo, and bounded: keys may come from callers."""
+
+
+def _key(name: object) -> str:
+    if not (isinstance(name, str) and name.isascii()):
+        raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text")
+    written = encode_basestring(name) + ":"
+    if len(_known_keys) < _MAX_KNOWN_KEYS:
+        _known_keys[name] = written
+    return written
