@@ -65,9 +65,9 @@ class CallOpened:
 
 @dataclass(frozen=True, slots=True)
 class CallMoved:
-    """A call changed state, with the outcome entry `entry` of the same commit.
+    """A call changed state, with the entry `entry` of the same commit (-1: none of its own).
 
-    `entry` is -1 when the move has no entry of its own.
+    For RUNNING it is the entry that lets a stamped call run, else the outcome.
     """
 
     id: str
@@ -279,6 +279,8 @@ class CallRow:
     ended_ms: int | None
     intent_index: int
     outcome_index: int | None
+    approved_index: int | None = None
+    """The entry written when a stamped call was let run; None for calls that were not held."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -436,7 +436,7 @@ class Pipeline:
         entry = self._recorder.intent(resumed, verdict, "approved", now, hold=hold.id)
         changes: list[Change] = [
             HoldMoved(hold.id, HoldState.APPROVED, HoldState.USED, now),
-            CallMoved(hold.call, now, CallState.RUNNING, "approved"),
+            CallMoved(hold.call, now, CallState.RUNNING, "approved", entry=0),
         ]
         await self._journal.commit((entry,), changes)
         self._publish(resumed, CallState.RUNNING)

@@ -22,7 +22,7 @@ MIGRATIONS: tuple[str, ...] = (
         mandate TEXT NOT NULL, principal TEXT NOT NULL, kind TEXT NOT NULL,
         upstream TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL,
         code TEXT NOT NULL, because TEXT NOT NULL, hold TEXT NOT NULL, ended_ms INTEGER,
-        intent_index INTEGER NOT NULL, outcome_index INTEGER
+        intent_index INTEGER NOT NULL, outcome_index INTEGER, approved_index INTEGER
     ) WITHOUT ROWID;
     CREATE INDEX calls_by_run ON calls (run, id);
     CREATE INDEX calls_open ON calls (id) WHERE state IN ('held', 'running');

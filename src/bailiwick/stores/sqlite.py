@@ -36,15 +36,19 @@ from bailiwick.ports import (
 from bailiwick.stores.schema import damaged, prepare
 
 _INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
-_INSERT_CALL = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)"
+_INSERT_CALL = (
+    "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL)"
+)
 _INSERT_HOLD = (
     "INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
     "'waiting', NULL)"
 )
 _MOVE_CALL = (
-    "UPDATE calls SET state = ?2, ended_ms = CASE WHEN ?2 IN ('held', 'running') THEN NULL "
-    "ELSE ?3 END, code = CASE WHEN ?4 = '' THEN code ELSE ?4 END, because = CASE WHEN ?5 = '' "
-    "THEN because ELSE ?5 END, outcome_index = coalesce(?6, outcome_index) WHERE id = ?1"
+    "UPDATE calls SET state = ?2, ended_ms = CASE WHEN ?2 = 'running' THEN NULL ELSE ?3 END, "
+    "code = CASE WHEN ?4 = '' THEN code ELSE ?4 END, "
+    "because = CASE WHEN ?5 = '' THEN because ELSE ?5 END, "
+    "outcome_index = CASE WHEN ?2 = 'running' THEN NULL ELSE coalesce(?6, outcome_index) END, "
+    "approved_index = CASE WHEN ?2 = 'running' THEN ?6 ELSE approved_index END WHERE id = ?1"
 )
 
 CommitHook = Callable[[sqlite3.Connection], None]

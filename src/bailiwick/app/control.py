@@ -1,0 +1,279 @@
+"""What people may do, put together from the rooms that do it. Implements `ports.Control`.
+
+Rights: anyone signed in may look. A stamp needs what the held call's rule asks for. To revoke a
+mandate or make tokens for it one must be its principal, answer for its agent, or be an operator.
+Declaring objects and accepting changed definitions is for operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import TheirError, VerificationError
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.gateway.authority import Authority
+from bailiwick.gateway.events import Events
+from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.pipeline import Pipeline
+from bailiwick.gateway.recorder import Recorder
+from bailiwick.identity.tokens import TokenKey
+from bailiwick.ledger.leaf import LeafType, parse_leaf
+from bailiwick.ports import (
+    ApplyReport,
+    CallPath,
+    CallRow,
+    Change,
+    Clock,
+    Entry,
+    HoldRow,
+    Journal,
+    MadeToken,
+    ObjectRow,
+    ObjectState,
+    Person,
+    Pinned,
+    PinState,
+    Records,
+    TokenRevoked,
+    UpstreamStatus,
+)
+
+if TYPE_CHECKING:
+    from bailiwick.app.declare import Declarations
+    from bailiwick.gateway.mcp.pins import Pins
+    from bailiwick.gateway.upstreams.registry import Upstreams
+    from bailiwick.stores.tlog import Publisher
+
+OPERATOR = "operator"
+"""The role that may declare objects and act for others."""
+
+_TOKEN_KEPT_MS = 31 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Everything `GatewayControl` works with."""
+
+    journal: Journal
+    records: Records
+    recorder: Recorder
+    authority: Authority
+    holds: Holds
+    pipeline: Pipeline
+    events: Events
+    publisher: Publisher
+    tokens: TokenKey
+    declarations: Declarations
+    upstreams: Upstreams
+    pins: Pins
+    clock: Clock
+
+
+class GatewayControl:
+    """The `Control` of a running gateway."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._r = rooms
+
+    async def stamp(self, person: Person, hold_id: str, approve: bool, reason: str) -> HoldRow:
+        """See `ports.Control.stamp`."""
+        return await self._r.holds.stamp(person, hold_id, approve, reason)
+
+    async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """See `ports.Control.revoke`."""
+        found = self._mandate(mandate)
+        self._need_standing(person, found, "revoke_not_allowed")
+        # In force first, recorded second: a crash in between loses the record of the act, and
+        # the person, who got no answer, repeats it; the other order would let calls through.
+        self._r.authority.set_state(mandate, MandateState.REVOKED)
+        now = self._r.clock.wall_ms()
+        await self._act(
+            LeafType.REVOKE,
+            mandate,
+            person,
+            {"mandate": found.ref},
+            {"mandate": found.ref, "reason": reason, "person": person.name},
+            ObjectState("mandate", mandate, MandateState.REVOKED.value, now, person.name),
+        )
+        in_flight = [await self._r.records.call(call) for call in self._r.pipeline.in_flight(mandate)]
+        return [call for call in in_flight if call is not None]
+
+    async def path(self, call_id: str) -> CallPath | None:
+        """See `ports.Control.path`."""
+        call = await self._r.records.call(call_id)
+        if call is None:
+            return None
+        hold = await self._r.records.hold(call.hold) if call.hold else None
+        leaves: list[tuple[int, JsonObject]] = []
+        opened: dict[int, Json] = {}
+        for index in _indexes(call, hold):
+            (stored,) = await self._r.records.entries(index, index + 1)
+            leaf = parse_leaf(stored.leaf)
+            head: dict[str, Json] = {"type": leaf.type, "id": leaf.id, "at": leaf.at_ms}
+            leaves.append((index, {**head, **leaf.fields}))
+            if stored.sealed:
+                opened[index] = self._open(stored.leaf, stored.sealed)
+        outcome = None if call.outcome_index is None else opened.get(call.outcome_index)
+        return CallPath(call, hold, opened.get(call.intent_index), outcome, leaves)
+
+    async def proof(self, call_id: str) -> Sequence[bytes]:
+        """See `ports.Control.proof`."""
+        call = await self._r.records.call(call_id)
+        if call is None:
+            raise TheirError("call_unknown", f"there is no call `{call_id}`")
+        hold = await self._r.records.hold(call.hold) if call.hold else None
+        return [await self._r.publisher.proof(index) for index in _indexes(call, hold)]
+
+    def events(self) -> AsyncIterator[JsonObject]:
+        """See `ports.Control.events`."""
+        return self._r.events.subscribe()
+
+    async def apply(self, person: Person, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
+        """See `ports.Control.apply`."""
+        if OPERATOR not in person.roles:
+            raise TheirError("apply_not_allowed", f"declaring objects needs the role `{OPERATOR}`")
+        return await self._r.declarations.apply(person.name, files, dry_run)
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """See `ports.Control.objects`."""
+        return await self._r.records.objects(kind)
+
+    async def servers(self) -> Sequence[UpstreamStatus]:
+        """See `ports.Control.servers`."""
+        return self._r.upstreams.statuses()
+
+    async def pins(self) -> Sequence[Pinned]:
+        """See `ports.Control.pins`."""
+        return await self._r.records.pins()
+
+    async def accept_pin(
+        self, person: Person, upstream: str, kind: str, name: str, digest: str
+    ) -> Pinned:
+        """See `ports.Control.accept_pin`."""
+        if OPERATOR not in person.roles:
+            raise TheirError(
+                "accept_not_allowed", f"accepting a changed definition needs the role `{OPERATOR}`"
+            )
+        held = next(
+            (
+                pin
+                for pin in await self._r.records.pins()
+                if (pin.upstream, pin.kind, pin.name, pin.digest) == (upstream, kind, name, digest)
+                and pin.state is PinState.HELD
+            ),
+            None,
+        )
+        if held is None:
+            raise TheirError(
+                "pin_unknown", f"`{upstream}/{name}` has no held definition `{digest}`"
+            )
+        return await self._r.pins.accept(held, person.name)
+
+    async def make_token(
+        self, person: Person, agent: str, mandate: str, lifetime_seconds: int
+    ) -> MadeToken:
+        """See `ports.Control.make_token`."""
+        found = pick_mandate(self._r.authority, agent, mandate)
+        self._need_standing(person, found, "token_not_allowed")
+        now = self._r.clock.wall_ms()
+        issued = self._r.tokens.issue_agent(
+            agent, found.name, found.principal, lifetime_seconds, now
+        )
+        fields: dict[str, str | int] = {
+            "agent": agent,
+            "mandate": found.ref,
+            "expires": issued.expires_ms,
+            "done": "issued",
+        }
+        await self._act(
+            LeafType.TOKEN, issued.id, person, fields, {**fields, "person": person.name}
+        )
+        return MadeToken(issued.token, issued.id, agent, found.name, issued.expires_ms)
+
+    async def revoke_token(self, person: Person, token_id: str) -> None:
+        """See `ports.Control.revoke_token`."""
+        if OPERATOR not in person.roles:
+            raise TheirError("token_not_allowed", f"revoking a token needs the role `{OPERATOR}`")
+        if not token_id or len(token_id) > 64 or not token_id.isascii():
+            raise TheirError("token_unknown", "that is not the id of a token")
+        self._r.authority.revoke_tokens({token_id})
+        expires = self._r.clock.wall_ms() + _TOKEN_KEPT_MS
+        await self._act(
+            LeafType.TOKEN,
+            token_id,
+            person,
+            {"done": "revoked"},
+            {"token": token_id, "person": person.name},
+            TokenRevoked(token_id, expires, person.name),
+        )
+
+    async def _act(
+        self,
+        kind: LeafType,
+        ident: str,
+        person: Person,
+        fields: Mapping[str, str | int],
+        payload: JsonObject,
+        *changes: Change,
+    ) -> None:
+        now = self._r.clock.wall_ms()
+        await self._r.recorder.prepare([person.name], now)
+        entry: Entry = self._r.recorder.act(kind, ident, now, person.name, fields, payload)
+        await self._r.journal.commit([entry], changes)
+
+    def _mandate(self, name: str) -> Mandate:
+        found = self._r.authority.snapshot.mandates.get(name)
+        if found is None:
+            raise TheirError("mandate_unknown", f"there is no mandate `{name}`")
+        return found
+
+    def _need_standing(self, person: Person, mandate: Mandate, code: str) -> None:
+        answers = {mandate.principal, self._r.authority.owner(mandate.agent)}
+        if person.name not in answers and OPERATOR not in person.roles:
+            raise TheirError(
+                code,
+                f"mandate `{mandate.name}` is not yours: this is for its principal, the owner of "
+                f"its agent, or an `{OPERATOR}`",
+            )
+
+    def _open(self, leaf: bytes, sealed: bytes) -> Json:
+        try:
+            return self._r.recorder.open(leaf, sealed)
+        except VerificationError as error:
+            return None if error.code == "payload_erased" else {"unreadable": error.message}
+
+
+def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
+    """The mandate a token for `agent` is to be for; "" picks the only one.
+
+    Raises:
+        TheirError: `agent_unknown`, `mandate_unknown`, `mandate_ambiguous`.
+    """
+    if agent not in authority.snapshot.agents:
+        raise TheirError("agent_unknown", f"there is no agent `{agent}`")
+    given = [m for m in authority.snapshot.mandates.values() if m.agent == agent]
+    names = ", ".join(sorted(m.name for m in given)) or "none"
+    if mandate:
+        for found in given:
+            if found.name == mandate:
+                return found
+        raise TheirError(
+            "mandate_unknown", f"agent `{agent}` has no mandate `{mandate}`; it has: {names}"
+        )
+    live = [m for m in given if m.state is MandateState.ACTIVE]
+    if len(live) == 1:
+        return live[0]
+    if not live:
+        raise TheirError("mandate_unknown", f"agent `{agent}` has no active mandate")
+    raise TheirError("mandate_ambiguous", f"agent `{agent}` has several mandates, name one: {names}")
+
+
+def _indexes(call: CallRow, hold: HoldRow | None) -> list[int]:
+    found = [call.intent_index]
+    if hold is not None:
+        found += [stamp.entry_index for stamp in hold.stamps]
+    found += [i for i in (call.approved_index, call.outcome_index) if i is not None]
+    return sorted(set(found))

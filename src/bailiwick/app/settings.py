@@ -1,0 +1,100 @@
+"""How a gateway is started. The command line makes one of these; nothing else reads settings."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bailiwick.core.errors import ConfigError
+
+DEFAULT_PORT = 8750
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a loopback or other address, and a port (0 for any free one)."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From `HOST:PORT`, `[v6]:PORT` or `:PORT` (loopback).
+
+        Raises:
+            ConfigError: `address_malformed`.
+        """
+        host, separator, port = text.rpartition(":")
+        host = host.strip("[]") or "127.0.0.1"
+        if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ConfigError("address_malformed", f"`{text}` is not HOST:PORT")
+        return cls(host, int(port))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def url(self, port: int) -> str:
+        """`http://HOST:PORT` with the port that was really bound."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One gateway's settings.
+
+    Attributes:
+        files: declared objects to apply before listening: files, or folders of `*.yaml`.
+        data: the data folder; made if missing.
+        fsync: False gives up durability, for measurements only.
+        test_listener, test_agent: a second, loopback-only listener where every request counts
+            as `test_agent`'s, without a token: for conformance suites that cannot send one.
+        public_url: how clients reach the gateway, if not at the listening address.
+        environ: the environment from which `${env:NAME}` is filled.
+        allowed_hosts: further names accepted in `Host`.
+        announce: called with the URL once the gateway answers.
+    """
+
+    data: Path
+    files: tuple[Path, ...] = ()
+    listen: Address = Address("127.0.0.1", DEFAULT_PORT)
+    fsync: bool = True
+    test_listener: Address | None = None
+    test_agent: str = ""
+    public_url: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_hosts: frozenset[str] = frozenset()
+    hold_window_seconds: float = 240.0
+    tick_seconds: float = 15.0
+    hold_expires_seconds: int = 24 * 3600
+    max_body_bytes: int = 4 * 2**20
+
+    def check(self) -> None:
+        """Refuse what must not be started.
+
+        Raises:
+            ConfigError: `test_listener_exposed`, `test_agent_missing`, `out_of_range`.
+        """
+        if self.test_listener is not None:
+            if not self.test_listener.loopback:
+                raise ConfigError(
+                    "test_listener_exposed",
+                    f"the test listener takes no tokens, so `{self.test_listener.host}` must be a "
+                    "loopback address",
+                )
+            if not self.test_agent:
+                raise ConfigError("test_agent_missing", "--test-listener needs --test-agent NAME")
+        if not 1 <= self.hold_window_seconds <= 3600:
+            raise ConfigError(
+                "out_of_range",
+                f"the hold window is 1 to 3600 seconds, not `{self.hold_window_seconds}`",
+            )
