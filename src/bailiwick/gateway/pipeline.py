@@ -81,8 +81,7 @@ class _Pursuit:
     """One hold being waited for by one or more identical requests."""
 
     task: asyncio.Task[Answer]
-    waiters: int
-    listeners: list[OnTick]
+    waiters: int = 0
 
 
 class Pipeline:
@@ -331,19 +330,23 @@ class Pipeline:
         """Wait for the hold together with every identical request: it runs at most once."""
         pursuit = self._pursuits.get(hold.id)
         if pursuit is None:
-            listeners = [on_tick]
-            work = self._wait_and_run(hold, context, dispatch, listeners)
-            pursuit = _Pursuit(asyncio.ensure_future(work), 0, listeners)
-            self._pursuits[hold.id] = pursuit
+            work = self._wait_and_run(hold, context, dispatch)
+            pursuit = self._pursuits[hold.id] = _Pursuit(asyncio.ensure_future(work))
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(hold.id, None))
-        else:
-            pursuit.listeners.append(on_tick)
         pursuit.waiters += 1
+        started = self._clock.monotonic()
+        text = f"waiting for approval {hold.id}: {hold.because}"
         try:
-            return await asyncio.shield(pursuit.task)
-        except asyncio.CancelledError:
+            if hold.state is HoldState.WAITING:
+                await on_tick(Tick(hold.id, 0.0, text))
+            while not pursuit.task.done():
+                await asyncio.wait({pursuit.task}, timeout=self._waiting.tick_seconds)
+                if not pursuit.task.done():
+                    await on_tick(Tick(hold.id, self._clock.monotonic() - started, text))
+            return pursuit.task.result()
+        except BaseException:
+            # The client went away, or cannot be told: without another waiter it is over.
             pursuit.waiters -= 1
-            pursuit.listeners.remove(on_tick)
             if pursuit.waiters == 0:
                 pursuit.task.cancel()
                 await asyncio.gather(pursuit.task, return_exceptions=True)
@@ -364,10 +367,10 @@ class Pipeline:
             self._undelivered.popitem(last=False)
 
     async def _wait_and_run(
-        self, hold: HoldRow, context: CallContext, dispatch: Dispatch, listeners: list[OnTick]
+        self, hold: HoldRow, context: CallContext, dispatch: Dispatch
     ) -> Answer:
         try:
-            decided = await self._wait(hold, listeners)
+            decided = await self._wait(hold)
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(self._holds.withdraw(hold, "cancelled")))
             raise
@@ -383,18 +386,14 @@ class Pipeline:
             return _refusal(decided)
         return await self._run_approved(decided, context, dispatch)
 
-    async def _wait(self, hold: HoldRow, listeners: list[OnTick]) -> HoldRow | None:
+    async def _wait(self, hold: HoldRow) -> HoldRow | None:
         """The decided hold, or None when the window ended first."""
         started = self._clock.monotonic()
-        text = f"waiting for approval {hold.id}: {hold.because}"
         current: HoldRow | None = hold
         while current is not None and current.state is HoldState.WAITING:
-            elapsed = self._clock.monotonic() - started
-            left = self._waiting.window_seconds - elapsed
+            left = self._waiting.window_seconds - (self._clock.monotonic() - started)
             if left <= 0:
                 return None
-            for listener in list(listeners):
-                await listener(Tick(hold.id, elapsed, text))
             current = await self._holds.wait(hold.id, min(left, self._waiting.tick_seconds))
         return current
 
