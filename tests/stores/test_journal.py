@@ -1,0 +1,311 @@
+"""The contract of `ports.Journal` and `ports.Records`, held over every store."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bailiwick.core.errors import Conflict, StoreError
+from bailiwick.ports import (
+    CallMoved,
+    CallOpened,
+    CallQuery,
+    CallState,
+    Entry,
+    HoldMoved,
+    HoldOpened,
+    HoldState,
+    ObjectPut,
+    ObjectState,
+    Pinned,
+    PinState,
+    RunOpened,
+    Stamped,
+    SubjectKey,
+    TokenRevoked,
+)
+from bailiwick.stores.sqlite import SqliteJournal
+from bailiwick.stores.sqlite_reads import SqliteRecords
+
+
+class Store:
+    def __init__(self, folder: Path, fsync: bool) -> None:
+        self.path = folder / "bailiwick.db"
+        self.fsync = fsync
+        self.open()
+
+    def open(self) -> None:
+        self.journal = SqliteJournal(self.path, fsync=self.fsync)
+        self.records = SqliteRecords(self.path)
+
+    async def close(self) -> None:
+        await self.journal.close()
+        await self.records.close()
+
+
+@pytest.fixture(params=["fsync", "no fsync"])
+async def store(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    store = Store(tmp_path, request.param == "fsync")
+    yield store
+    await store.close()
+
+
+def entry(number: int) -> Entry:
+    return Entry(b'{"n":%d}' % number, b"sealed %d" % number)
+
+
+def opened(call: str, state: CallState = CallState.RUNNING, run: str = "r1") -> CallOpened:
+    return CallOpened(
+        id=call,
+        at_ms=1,
+        run=run,
+        agent="clerk",
+        mandate="m@1",
+        principal="ada",
+        kind="tool",
+        upstream="bank",
+        name="pay",
+        digest="d" * 64,
+        state=state,
+        code="allowed",
+        because="it may",
+    )
+
+
+def held(hold: str = "h1", call: str = "c1") -> HoldOpened:
+    return HoldOpened(
+        id=hold,
+        call=call,
+        digest="d" * 64,
+        mandate="m@1",
+        agent="clerk",
+        run="r1",
+        kind="tool",
+        upstream="bank",
+        name="pay",
+        because="above 1000",
+        rules=("m@1/stamp/1",),
+        role="treasurer",
+        excluded=("ada",),
+        count=1,
+        rendering="text",
+        nonce="n",
+        at_ms=1,
+        expires_ms=100,
+    )
+
+
+async def test_entries_get_contiguous_indexes_in_order(store: Store) -> None:
+    assert await store.journal.commit([entry(0), entry(1)]) == range(2)
+    assert await store.journal.commit([entry(2)]) == range(2, 3)
+    found = await store.records.entries(0, 10)
+    assert [(e.index, e.leaf, e.sealed) for e in found] == [
+        (n, b'{"n":%d}' % n, b"sealed %d" % n) for n in range(3)
+    ]
+    assert await store.records.entry_count() == 3
+
+
+async def test_concurrent_commits_each_keep_their_entries_together(store: Store) -> None:
+    async def commit(number: int) -> range:
+        return await store.journal.commit([entry(number), entry(number)])
+
+    ranges = await asyncio.gather(*(commit(n) for n in range(200)))
+    assert sorted(index for r in ranges for index in r) == list(range(400))
+    for number, at in enumerate(ranges):
+        stored = await store.records.entries(at.start, at.stop)
+        assert {e.leaf for e in stored} == {b'{"n":%d}' % number}
+
+
+async def test_everything_acknowledged_is_there_after_reopening(store: Store) -> None:
+    await store.journal.commit([entry(0)], [RunOpened("r1", "k", 1, "clerk", "m"), opened("c1")])
+    await store.journal.commit([entry(1)], [CallMoved("c1", 5, CallState.DONE, entry=0)])
+    await store.close()
+    store.open()
+    call = await store.records.call("c1")
+    assert call is not None
+    assert (call.state, call.intent_index, call.outcome_index) == (CallState.DONE, 0, 1)
+    assert (call.ended_ms, call.code, call.because) == (5, "allowed", "it may")
+    assert await store.journal.commit([entry(2)]) == range(2, 3)
+
+
+async def test_a_running_call_has_its_approval_and_no_outcome(store: Store) -> None:
+    await store.journal.commit([entry(0)], [opened("c1", CallState.HELD)])
+    await store.journal.commit([entry(1)], [CallMoved("c1", 4, CallState.RUNNING, "ok", entry=0)])
+    call = await store.records.call("c1")
+    assert call is not None
+    assert (call.approved_index, call.outcome_index, call.ended_ms) == (1, None, None)
+    assert [c.id for c in await store.records.open_calls()] == ["c1"]
+    await store.journal.commit([entry(2)], [CallMoved("c1", 5, CallState.DONE, entry=0)])
+    call = await store.records.call("c1")
+    assert call is not None
+    assert (call.approved_index, call.outcome_index) == (1, 2)
+    assert await store.records.open_calls() == []
+
+
+async def test_a_conflict_voids_its_own_commit_and_no_other(store: Store) -> None:
+    await store.journal.commit([entry(0)], [opened("c1", CallState.HELD), held()])
+    use = HoldMoved("h1", HoldState.APPROVED, HoldState.USED, 9)
+    approve = HoldMoved("h1", HoldState.WAITING, HoldState.APPROVED, 8)
+    results = await asyncio.gather(
+        store.journal.commit([entry(1)], [use]),
+        store.journal.commit([entry(2)], [approve]),
+        store.journal.commit([entry(3)], [opened("c2")]),
+        return_exceptions=True,
+    )
+    assert isinstance(results[0], Conflict)
+    assert list(results[1:]) == [range(1, 2), range(2, 3)]
+    assert [e.leaf for e in await store.records.entries(1, 9)] == [b'{"n":2}', b'{"n":3}']
+
+
+async def test_a_hold_is_used_once_however_many_try_together(store: Store) -> None:
+    await store.journal.commit([], [held()])
+    await store.journal.commit([], [HoldMoved("h1", HoldState.WAITING, HoldState.APPROVED, 8)])
+    use = HoldMoved("h1", HoldState.APPROVED, HoldState.USED, 9)
+    results = await asyncio.gather(
+        *(store.journal.commit([entry(n)], [use]) for n in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(result, range) for result in results) == 1
+    assert await store.records.entry_count() == 1
+
+
+async def test_one_person_stamps_one_hold_once(store: Store) -> None:
+    await store.journal.commit([], [held()])
+    stamp = Stamped("h1", "ben", "approve", "fine", "token", 3, "{}")
+    await store.journal.commit([entry(0)], [stamp])
+    with pytest.raises(Conflict):
+        await store.journal.commit([entry(1)], [stamp])
+    hold = await store.records.hold("h1")
+    assert hold is not None
+    assert [(s.person, s.entry_index) for s in hold.stamps] == [("ben", 0)]
+    assert (hold.rules, hold.excluded, hold.role) == (("m@1/stamp/1",), ("ada",), "treasurer")
+
+
+async def test_a_used_or_withdrawn_hold_is_never_found_again(store: Store) -> None:
+    key = ("d" * 64, "m@1", "clerk")
+    await store.journal.commit([], [held()])
+    found = await store.records.hold_for(*key)
+    assert found is not None
+    assert await store.records.hold_for("e" * 64, "m@1", "clerk") is None
+    assert await store.records.hold_for("d" * 64, "m@2", "clerk") is None
+    assert await store.records.hold_for("d" * 64, "m@1", "other") is None
+    await store.journal.commit([], [HoldMoved("h1", HoldState.WAITING, HoldState.WITHDRAWN, 8)])
+    assert await store.records.hold_for(*key) is None
+
+
+async def test_calls_are_listed_newest_first_and_filtered(store: Store) -> None:
+    for number in range(5):
+        run = f"r{number % 2}"
+        await store.journal.commit([entry(number)], [opened(f"c{number}", run=run)])
+    await store.journal.commit([], [CallMoved("c3", 5, CallState.FAILED)])
+
+    async def ids(query: CallQuery) -> list[str]:
+        return [call.id for call in await store.records.calls(query)]
+
+    assert await ids(CallQuery(limit=2)) == ["c4", "c3"]
+    assert await ids(CallQuery(before="c3")) == ["c2", "c1", "c0"]
+    assert await ids(CallQuery(run="r1")) == ["c3", "c1"]
+    assert await ids(CallQuery(run="r1", state="failed")) == ["c3"]
+    assert await ids(CallQuery(mandate="m")) == ["c4", "c3", "c2", "c1", "c0"]
+    assert await ids(CallQuery(mandate="m@1", agent="nobody")) == []
+
+
+async def test_runs_count_their_calls_by_state(store: Store) -> None:
+    await store.journal.commit([], [RunOpened("r1", "key", 1, "clerk", "m")])
+    await store.journal.commit([], [RunOpened("r2", "key", 2, "clerk", "m")])
+    await store.journal.commit([entry(0), entry(1)], [opened("c1"), opened("c2")])
+    await store.journal.commit([], [CallMoved("c2", 5, CallState.DONE)])
+    run = await store.records.run_by_key("clerk", "m", "key")
+    assert run is not None
+    assert (run.id, run.calls, run.states) == ("r1", 2, {"running": 1, "done": 1})
+    assert [r.id for r in await store.records.runs()] == ["r1"]
+
+
+async def test_objects_show_their_newest_version(store: Store) -> None:
+    for version in (1, 2):
+        put = ObjectPut("mandate", "m", version, f"{version}" * 64, "{}", "active", version, "ada")
+        await store.journal.commit([], [put])
+    await store.journal.commit([], [ObjectState("mandate", "m", "revoked", 9, "ada")])
+    (newest,) = await store.records.objects("mandate")
+    assert (newest.version, newest.state, newest.digest) == (2, "revoked", "2" * 64)
+    first, _ = await store.records.versions("mandate", "m")
+    assert (first.version, first.state) == (1, "active")
+    with pytest.raises(Conflict):
+        await store.journal.commit([], [ObjectState("mandate", "x", "revoked", 9, "ada")])
+
+
+async def test_pins_keys_and_revoked_tokens_are_kept(store: Store) -> None:
+    pin = Pinned("bank", "tool", "pay", "a" * 64, "{}", PinState.ACCEPTED, 1)
+    key = SubjectKey(1, "ada", b"wrapped", 1)
+    await store.journal.commit([], [pin, key, TokenRevoked("t1", 100, "ada")])
+    assert await store.records.pins() == [pin]
+    assert await store.records.subject_keys() == [key]
+    assert await store.records.revoked_tokens(99) == ["t1"]
+    assert await store.records.revoked_tokens(100) == []
+
+
+async def test_a_cancelled_waiter_does_not_undo_its_commit(store: Store) -> None:
+    task = asyncio.ensure_future(store.journal.commit([entry(0)]))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await store.journal.commit([entry(1)]) == range(1, 2)
+
+
+async def test_a_closed_store_refuses(store: Store) -> None:
+    await store.journal.close()
+    with pytest.raises(StoreError) as caught:
+        await store.journal.commit([entry(0)])
+    assert caught.value.code == "store_closed"
+    store.open()
+
+
+# --- what is opened -------------------------------------------------------------------------------
+
+
+async def test_a_damaged_database_refuses_to_open_and_says_what_to_do(tmp_path: Path) -> None:
+    store = Store(tmp_path, True)
+    for number in range(200):
+        await store.journal.commit([Entry(b"x" * 2000)], [opened(f"c{number}")])
+    await store.close()
+    raw = bytearray(store.path.read_bytes())
+    middle = len(raw) // 2
+    raw[middle : middle + 8192] = b"\xff" * 8192
+    store.path.write_bytes(raw)
+    with pytest.raises(StoreError, match="restore the newest backup") as caught:
+        SqliteJournal(store.path)
+    assert caught.value.code == "database_damaged"
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0broken"])
+def test_a_file_that_is_no_database_refuses_to_open(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bailiwick.db"
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        SqliteJournal(path)
+    assert caught.value.code == "database_damaged"
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "bailiwick.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    with pytest.raises(StoreError) as caught:
+        SqliteJournal(path)
+    assert caught.value.code == "not_our_database"
+
+
+async def test_a_newer_schema_refuses_to_open(tmp_path: Path) -> None:
+    store = Store(tmp_path, True)
+    await store.close()
+    db = sqlite3.connect(store.path)
+    db.execute("PRAGMA user_version=999")
+    db.close()
+    with pytest.raises(StoreError) as caught:
+        SqliteJournal(store.path)
+    assert caught.value.code == "database_newer"

@@ -1,0 +1,107 @@
+"""The vault: sealed for one person, beside one leaf; and forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bailiwick.core.errors import ConfigError, VerificationError
+from bailiwick.ports import SubjectKey
+from bailiwick.stores.keys import load_or_make
+from bailiwick.stores.sqlite import SqliteJournal
+from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.vault import ErasedError, Vault
+
+SECRET = b"v" * 32
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[tuple[SqliteJournal, SqliteRecords]]:
+    journal = SqliteJournal(tmp_path / "b.db")
+    records = SqliteRecords(tmp_path / "b.db")
+    yield journal, records
+    await journal.close()
+    await records.close()
+
+
+async def test_a_payload_opens_beside_its_leaf_also_after_a_restart(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    journal, records = stores
+    vault = Vault(SECRET, [], journal)
+    await vault.ensure("ada", 1)
+    await vault.ensure("ben", 1)
+    sealed = vault.seal("ada", b"leaf", b"payload")
+    assert b"payload" not in sealed
+    assert sealed != vault.seal("ada", b"leaf", b"payload")
+    again = Vault(SECRET, await records.subject_keys(), journal)
+    assert again.open(b"leaf", sealed) == b"payload"
+    assert again.pseudonym("ada") == vault.pseudonym("ada") != vault.pseudonym("ben")
+
+
+async def test_a_payload_moved_or_altered_does_not_open(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    vault = Vault(SECRET, [], stores[0])
+    await vault.ensure("ada", 1)
+    await vault.ensure("ben", 1)
+    sealed = vault.seal("ada", b"leaf", b"payload")
+    with pytest.raises(VerificationError):
+        vault.open(b"another leaf", sealed)
+    for at in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[at] ^= 1
+        with pytest.raises(VerificationError):
+            vault.open(b"leaf", bytes(changed))
+    with pytest.raises(VerificationError):
+        vault.open(b"leaf", b"")
+
+
+async def test_destroying_a_persons_key_erases_their_payloads_and_no_others(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    journal, records = stores
+    vault = Vault(SECRET, [], journal)
+    await vault.ensure("ada", 1)
+    await vault.ensure("ben", 1)
+    of_ada, of_ben = vault.seal("ada", b"l", b"1"), vault.seal("ben", b"l", b"2")
+    ada, _ = await records.subject_keys()
+    await journal.commit((), [SubjectKey(ada.id, "", b"", 2)])
+    after = Vault(SECRET, await records.subject_keys(), journal)
+    with pytest.raises(ErasedError):
+        after.open(b"l", of_ada)
+    assert after.open(b"l", of_ben) == b"2"
+    await after.ensure("ada", 3)
+    assert after.open(b"l", after.seal("ada", b"l", b"3")) == b"3"
+    with pytest.raises(ErasedError):
+        after.open(b"l", of_ada)
+
+
+async def test_the_wrong_vault_key_is_noticed_at_once(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    journal, records = stores
+    await Vault(SECRET, [], journal).ensure("ada", 1)
+    with pytest.raises(VerificationError, match=r"vault\.key"):
+        Vault(b"w" * 32, await records.subject_keys(), journal)
+
+
+def test_a_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "token.key"
+    secret = load_or_make(path)
+    assert len(secret) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_or_make(path) == secret
+
+
+@pytest.mark.parametrize(("mode", "content"), [(0o644, "00" * 32), (0o600, "zz"), (0o600, "00")])
+def test_an_exposed_or_damaged_key_file_is_refused(tmp_path: Path, mode: int, content: str) -> None:
+    path = tmp_path / "token.key"
+    path.write_text(content)
+    path.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        load_or_make(path)
+    assert caught.value.code in ("key_exposed", "key_damaged")
+    assert content not in caught.value.message
