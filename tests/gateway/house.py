@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,9 +127,13 @@ class House:
     ticks: list[Tick] = field(default_factory=list)
     ticked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def open(self, current: Mandate) -> None:
+    async def open(
+        self,
+        current: Mandate,
+        commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
+    ) -> None:
         path = self.folder / "bailiwick.db"
-        self.store = SqliteJournal(path)
+        self.store = SqliteJournal(path, commit=commit)
         self.journal = FailingJournal(self.store)
         self.records = SqliteRecords(path)
         vault = Vault(b"k" * 32, await self.records.subject_keys(), self.journal)
