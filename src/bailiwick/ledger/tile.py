@@ -22,7 +22,7 @@ MAX_SIZE: Final = 2**40
 
 _PATH = re.compile(
     r"tile/(?P<level>entries|0|[1-9][0-9]?)"
-    r"/(?P<index>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+    r"/(?P<index>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
 )
 
 
@@ -68,7 +68,7 @@ def parse_path(untrusted_path: str) -> Resource:
         index = int(match["index"].replace("/", "").replace("x", ""))
         width = int(match["width"] or TILE_WIDTH)
         resource = Resource(level, index, width)
-        if level < 64 and resource.path == untrusted_path:
+        if level < 64 and width <= TILE_WIDTH and resource.path == untrusted_path:
             return resource
     raise LedgerError("path_malformed", f"`{untrusted_path}` is not the path of a tile or bundle")
 
