@@ -1,0 +1,156 @@
+"""The people's HTTP API (docs/reference/api.md), as the commands call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.core.canonical import Json, JsonObject
+
+if TYPE_CHECKING:
+    import http.client
+
+TIMEOUT_SECONDS = 30.0
+MAX_ANSWER_BYTES = 64 << 20
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_EXITS = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.USAGE, 409: Exit.NO}
+_HINTS = {
+    "token_missing": "say who you are with --as NAME or --token",
+    "token_expired": "make a new one with `bailiwick people token NAME`",
+    "token_invalid": "make a new one with `bailiwick people token NAME`",
+    "token_revoked": "make a new one with `bailiwick people token NAME`",
+    "hold_unknown": "`bailiwick holds` lists what waits",
+    "call_unknown": "`bailiwick calls` lists the newest",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One gateway, as one person. `url` is its root, such as `http://127.0.0.1:8750`."""
+
+    url: str
+    token: str = field(repr=False)
+
+    def get(self, path: str, **query: str | int) -> JsonObject:
+        """GET `/api/v1/PATH`; empty values are left out of the query.
+
+        Raises:
+            CliError: the gateway cannot be reached, or it says no.
+        """
+        asked = urlencode({key: value for key, value in query.items() if value != ""})
+        return self._json("GET", path + (f"?{asked}" if asked else ""), None)
+
+    def post(self, path: str, body: Mapping[str, Json]) -> JsonObject:
+        """POST `body` to `/api/v1/PATH`.
+
+        Raises:
+            CliError: the gateway cannot be reached, or it says no.
+        """
+        return self._json("POST", path, json.dumps(body).encode())
+
+    def raw(self, path: str) -> Answer:
+        """GET a path outside the API (`/ledger/checkpoint`), without the token."""
+        return self._send("GET", path, None, {})
+
+    def _json(self, method: str, path: str, body: bytes | None) -> JsonObject:
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        answer = self._send(method, "/api/v1/" + path, body, headers)
+        value = _parse(answer, self.url)
+        if answer.status >= 400:
+            raise _refusal(answer.status, value)
+        return value
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        with _connection(self.url) as (connection, base):
+            connection.request(method, base + path, body=body, headers=dict(headers))
+            response = connection.getresponse()
+            received = response.read(MAX_ANSWER_BYTES + 1)
+        if len(received) > MAX_ANSWER_BYTES:
+            raise CliError(Exit.OURS, "answer_too_large", f"the answer of {self.url} is too large")
+        return Answer(response.status, dict(response.headers.items()), received)
+
+
+def segment(untrusted_id: str) -> str:
+    """An id or name as one path segment; `/` and `..` cannot leave it.
+
+    Raises:
+        CliError: it is empty or only dots, which would change the path.
+    """
+    if not untrusted_id.strip("."):
+        raise CliError(Exit.USAGE, "bad_id", f"`{untrusted_id}` is not an id")
+    return quote(untrusted_id, safe="")
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[tuple[http.client.HTTPConnection, str]]:
+    import http.client
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise CliError(
+            Exit.USAGE, "bad_url", f"`{url}` is not a URL", "give one such as http://127.0.0.1:8750"
+        )
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise CliError(
+            Exit.USAGE,
+            "not_encrypted",
+            f"`{url}` would carry your token readable over the network",
+            "use https:// (only this machine may be reached by http://)",
+        )
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+    try:
+        yield connection, parts.path.rstrip("/")
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise CliError(
+            Exit.UNREACHABLE,
+            "gateway_unreachable",
+            f"cannot reach the gateway at {url} ({reason})",
+            "start it with `bailiwick up`, or see `bailiwick doctor`",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _parse(answer: Answer, url: str) -> JsonObject:
+    try:
+        value = json.loads(answer.body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise CliError(
+            Exit.UNREACHABLE,
+            "not_a_gateway",
+            f"{url} does not answer like a Bailiwick gateway (HTTP {answer.status})",
+            "check --url",
+        )
+    return value
+
+
+def _refusal(status: int, value: JsonObject) -> CliError:
+    error = value.get("error")
+    detail: JsonObject = error if isinstance(error, dict) else {}
+    code = str(detail.get("code", "unknown"))
+    message = str(detail.get("message", f"HTTP {status}"))
+    ending = _EXITS.get(status, Exit.OURS if status >= 500 else Exit.USAGE)
+    return CliError(ending, code, message, _HINTS.get(code, ""))

@@ -1,0 +1,185 @@
+"""`calls`, `call` and `runs`: what agents asked for, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.api import segment
+from bailiwick.cli.exits import Exit
+from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.canonical import Json, JsonObject
+
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many at most.")]
+
+
+@reaching
+def calls(
+    reach: Reach,
+    limit: LimitOption = 50,
+    agent: Annotated[str, typer.Option("--agent", help="Only this agent's.")] = "",
+    mandate: Annotated[str, typer.Option("--mandate", help="Only under this mandate.")] = "",
+    run: Annotated[str, typer.Option("--run", help="Only of this run.")] = "",
+    state: Annotated[
+        str, typer.Option("--state", help="Only in this state: done, denied, held, unknown, …")
+    ] = "",
+    before: Annotated[str, typer.Option("--before", help="Older than this call's id.")] = "",
+) -> int:
+    """List calls, newest first."""
+    answer = reach.api().get(
+        "calls", limit=limit, agent=agent, mandate=mandate, run=run, state=state, before=before
+    )
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    rows = listed(answer, "calls")
+    if not rows:
+        show.note("no calls yet")
+        return Exit.OK
+    show.table(
+        ("call", "at", "agent", "target", "state", "because"),
+        [
+            (
+                show.word(row, "id"),
+                show.when(row.get("at_ms")),
+                show.word(row, "agent"),
+                target(row),
+                show.word(row, "state"),
+                show.word(row, "because"),
+            )
+            for row in rows
+        ],
+        states=4,
+    )
+    return Exit.OK
+
+
+@reaching
+def call(
+    reach: Reach, call_id: Annotated[str, typer.Argument(metavar="ID", help="The call's id.")]
+) -> int:
+    """Show the whole path of one call.
+
+    Who, under which mandate, what exactly, why, the stamp, the outcome, the ledger entries.
+    """
+    path = reach.api().get(f"calls/{segment(call_id)}")
+    if reach.json:
+        show.out_json(path)
+        return Exit.OK
+    row = mapping(path, "call")
+    show.out(f"{target(row)}  {show.state(show.word(row, 'state'))}")
+    show.facts(
+        [
+            ("call", show.word(row, "id")),
+            ("at", show.when(row.get("at_ms"))),
+            ("agent", show.word(row, "agent")),
+            ("mandate", f"{show.word(row, 'mandate')}, given by {show.word(row, 'principal')}"),
+            ("run", show.word(row, "run")),
+            ("because", show.word(row, "because")),
+            ("code", show.word(row, "code") or "-"),
+            ("digest", show.word(row, "digest")),
+        ]
+    )
+    show.heading("What exactly")
+    payload("intent", path.get("intent"))
+    hold = path.get("hold")
+    if isinstance(hold, dict):
+        show.heading("The hold")
+        print_hold(hold)
+    show.heading("The outcome")
+    payload("outcome", path.get("outcome"))
+    show.heading("The ledger")
+    for leaf in listed(path, "leaves"):
+        kind = mapping(leaf, "leaf").get("kind") or mapping(leaf, "leaf").get("type") or "entry"
+        show.out(f"  entry {show.word(leaf, 'index')}: {show.visible(str(kind))}")
+    show.out(f"  prove it: bailiwick ledger proof {show.visible(show.word(row, 'id'))}")
+    return Exit.OK
+
+
+@reaching
+def runs(reach: Reach, limit: LimitOption = 50) -> int:
+    """List runs, newest first.
+
+    A run is one piece of work under one mandate.
+    """
+    answer = reach.api().get("runs", limit=limit)
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    rows = listed(answer, "runs")
+    if not rows:
+        show.note("no runs yet")
+        return Exit.OK
+    show.table(
+        ("run", "at", "agent", "mandate", "calls", "how they ended"),
+        [
+            (
+                show.word(row, "id"),
+                show.when(row.get("at_ms")),
+                show.word(row, "agent"),
+                show.word(row, "mandate"),
+                show.word(row, "calls"),
+                ", ".join(f"{count} {state}" for state, count in mapping(row, "states").items()),
+            )
+            for row in rows
+        ],
+    )
+    return Exit.OK
+
+
+def print_hold(hold: JsonObject) -> None:
+    """Print one hold: why, who may stamp, and the exact text a stamp binds."""
+    stamps = [
+        f"{show.word(stamp, 'decision')} by {show.word(stamp, 'person')}"
+        f" at {show.when(stamp.get('at_ms'))} ({show.word(stamp, 'method')})"
+        + (f": {show.word(stamp, 'reason')}" if stamp.get("reason") else "")
+        for stamp in listed(hold, "stamps")
+    ]
+    excluded = hold.get("excluded")
+    barred = ", ".join(str(name) for name in excluded) if isinstance(excluded, list) else ""
+    who = show.word(hold, "role") or "any person"
+    rules = hold.get("rules")
+    show.facts(
+        [
+            ("hold", show.word(hold, "id")),
+            ("state", show.word(hold, "state")),
+            ("because", show.word(hold, "because")),
+            ("rules", "\n".join(str(rule) for rule in rules) if isinstance(rules, list) else ""),
+            ("who may", f"{show.word(hold, 'count')} × {who}" + (f", not {barred}" * bool(barred))),
+            ("until", show.when(hold.get("expires_ms"))),
+            ("stamps", "\n".join(stamps) or "none yet"),
+        ]
+    )
+    show.out()
+    for line in show.visible(show.word(hold, "rendering"), keep_lines=True).split("\n"):
+        show.out(f"    {line}".rstrip())
+
+
+def payload(name: str, value: Json) -> None:
+    """Print an opened payload, or that there is none."""
+    if value is None:
+        show.out(f"  no {name} is kept: there was none, or it was erased")
+        return
+    for line in show.visible(show.pretty(value), keep_lines=True).split("\n"):
+        show.out("  " + line)
+
+
+def target(row: JsonObject) -> str:
+    """`server/tool` of a call or hold."""
+    upstream, name = show.word(row, "upstream"), show.word(row, "name")
+    return show.visible(f"{upstream}/{name}" if upstream else name)
+
+
+def listed(answer: JsonObject, key: str) -> Sequence[JsonObject]:
+    """The objects under `key`; [] when there are none."""
+    value = answer.get(key)
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+
+def mapping(answer: JsonObject, key: str) -> JsonObject:
+    """The object under `key`; {} when there is none."""
+    value = answer.get(key)
+    return value if isinstance(value, Mapping) else {}

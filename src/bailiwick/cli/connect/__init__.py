@@ -1,0 +1,1 @@
+"""Wire real agents to the gateway by editing their own settings, carefully."""

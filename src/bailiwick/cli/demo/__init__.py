@@ -1,0 +1,1 @@
+"""The demo: the main job, on embedded storage, before your eyes."""

@@ -1,0 +1,76 @@
+"""`up` and `version`: the gateway itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.reach import DataOption, JsonOption, default_data
+
+DEFAULT_LISTEN = "127.0.0.1:8750"
+
+
+def up(
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", "-f", metavar="FILE|DIR", help="Declared objects to start with."),
+    ] = None,
+    data: DataOption = None,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen.")
+    ] = DEFAULT_LISTEN,
+    no_fsync: Annotated[
+        bool,
+        typer.Option("--no-fsync", help="Faster, and a power cut may lose records. Not for use."),
+    ] = False,
+    test_listener: Annotated[
+        str,
+        typer.Option(
+            "--test-listener",
+            metavar="HOST:PORT",
+            help="FOR TESTS: a loopback door without tokens, as --test-agent.",
+        ),
+    ] = "",
+    test_agent: Annotated[
+        str, typer.Option("--test-agent", metavar="NAME", help="FOR TESTS: who comes in there.")
+    ] = "",
+) -> int:
+    """Start the gateway.
+
+    It stays until it is stopped. Other commands find it by its data folder.
+    """
+    if bool(test_listener) != bool(test_agent):
+        raise CliError(Exit.USAGE, "half_a_test", "--test-listener and --test-agent go together")
+    import asyncio
+
+    from bailiwick.app import Address, Settings, serve
+
+    settings = Settings(
+        files=tuple(files or ()),
+        data=data or default_data(),
+        listen=Address.parse(listen),
+        fsync=not no_fsync,
+        test_listener=Address.parse(test_listener) if test_listener else None,
+        test_agent=test_agent,
+        environ=os.environ,
+    )
+    asyncio.run(serve(settings))
+    return Exit.OK
+
+
+def version(as_json: JsonOption = False) -> int:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    found = installed("bailiwick")
+    if as_json:
+        show.out_json({"bailiwick": found, "python": platform.python_version()})
+    else:
+        show.out(f"bailiwick {found}")
+    return Exit.OK

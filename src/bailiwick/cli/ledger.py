@@ -1,0 +1,242 @@
+"""`ledger verify`, `ledger proof` and `ledger export`: check it all without trusting anybody.
+
+`verify` needs a ledger and a public key. It opens no database and asks no gateway.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.api import segment
+from bailiwick.cli.calls import listed
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.ledger_source import MAX_FILE_BYTES, Source, open_source
+from bailiwick.cli.reach import JsonOption, Reach, reaching
+
+if TYPE_CHECKING:
+    from bailiwick.ledger.audit import VerifiedLog
+    from bailiwick.ledger.note import Verifier
+
+_MAX_KEY_BYTES = 4096
+
+
+def ledger_verify(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="PATH|URL", help="A ledger's folder or URL, or one proof's file."),
+    ],
+    key: Annotated[
+        str,
+        typer.Option("--key", metavar="VKEY", help="Public key NAME+ID+KEY, or a file with it."),
+    ],
+    as_json: JsonOption = False,
+) -> int:
+    """Verify a ledger from its public key.
+
+    A whole ledger (folder or URL), or one proof; needs no database and no gateway.
+    """
+    from bailiwick.ledger.errors import LedgerError
+
+    try:
+        verifier = _verifier(key)
+        if Path(place).is_file():
+            return _verify_proof(Path(place), verifier, as_json)
+        with open_source(place) as source:
+            log = _verify(source, verifier)
+    except LedgerError as error:
+        raise CliError(
+            Exit.NOT_VERIFIED, error.code, f"not verified: {error.message}", "do not rely on it"
+        ) from error
+    root = base64.b64encode(log.checkpoint.root).decode()
+    if as_json:
+        show.out_json(
+            {
+                "verified": True,
+                "origin": log.checkpoint.checkpoint.origin,
+                "size": log.checkpoint.size,
+                "root": root,
+                "key": verifier.vkey,
+                "files": log.files,
+                "beyond": list(log.beyond),
+            }
+        )
+        return Exit.OK
+    show.out(show.styled("verified", "green"))
+    show.facts(
+        [
+            ("ledger", log.checkpoint.checkpoint.origin),
+            ("entries", f"{log.checkpoint.size}, every one hashed"),
+            ("files", f"{log.files}, every one compared"),
+            ("root", root),
+            ("signed by", verifier.vkey),
+        ]
+    )
+    if log.beyond:
+        show.note(f"{len(log.beyond)} newer files wait for the next checkpoint")
+    return Exit.OK
+
+
+@reaching
+def ledger_proof(
+    reach: Reach,
+    call_id: Annotated[str, typer.Argument(metavar="CALL", help="The call's id.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write one file for each entry instead."),
+    ] = None,
+) -> int:
+    """Print the proofs of one call.
+
+    A c2sp.org/tlog-proof@v1 for each of its ledger entries.
+    """
+    answer = reach.api().get(f"calls/{segment(call_id)}/proof")
+    texts = [show.word(proof, "text") for proof in listed(answer, "proofs")]
+    if out is not None:
+        paths = [out / f"{segment(call_id)}-{at}.tlog-proof" for at in range(len(texts))]
+        for path, text in zip(paths, texts, strict=True):
+            write_file(path, text.encode())
+        if not reach.json:
+            show.out("\n".join(str(path) for path in paths))
+    if reach.json:
+        show.out_json(answer)
+    elif out is None:
+        show.out("\n".join(show.visible(text, keep_lines=True) for text in texts))
+    return Exit.OK
+
+
+@reaching
+def ledger_export(
+    reach: Reach,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")],
+) -> int:
+    """Copy the ledger, verified.
+
+    For somebody who trusts neither you nor us; run again, it adds what is new.
+    """
+    from bailiwick.ledger.audit import CHECKPOINT_PATH
+    from bailiwick.ledger.checkpoint import open_checkpoint
+    from bailiwick.ledger.errors import LedgerError
+    from bailiwick.ledger.note import parse_vkey
+    from bailiwick.ledger.tile import resources
+
+    about = reach.api().get("ledger")
+    vkey = show.word(about, "key")
+    try:
+        with open_source(reach.address() + "/ledger") as source:
+            note = _present(source, CHECKPOINT_PATH)
+            checkpoint = open_checkpoint(note, parse_vkey(vkey))
+            for resource in resources(checkpoint.size):
+                write_file(folder / resource.path, _present(source, resource.path))
+        # Last, so that a copy that was cut short never looks complete.
+        write_file(folder / CHECKPOINT_PATH, note)
+        with open_source(str(folder)) as copy:
+            log = _verify(copy, parse_vkey(vkey))
+    except LedgerError as error:
+        raise CliError(Exit.NOT_VERIFIED, error.code, f"not verified: {error.message}") from error
+    if reach.json:
+        show.out_json({"folder": str(folder), "size": log.checkpoint.size, "key": vkey})
+        return Exit.OK
+    show.out(f"{log.checkpoint.size} entries in {folder}, verified")
+    show.out(f"check it anywhere: bailiwick ledger verify {folder} --key {vkey}")
+    show.note("give the key by another way than the copy: whoever changes one must not own both")
+    return Exit.OK
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file as a whole, with the folders above it.
+
+    Raises:
+        CliError: the disk says no.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except OSError as error:
+        raise CliError(
+            Exit.USAGE, "not_writable", f"cannot write `{path}`: {error.strerror}"
+        ) from error
+
+
+def _verify(source: Source, verifier: Verifier) -> VerifiedLog:
+    from bailiwick.ledger.audit import verify_files, verify_log
+
+    names = source.names()
+    if names is None:
+        return verify_log(source.fetch, verifier)
+    return verify_files(source.fetch, verifier, names)
+
+
+def _verify_proof(path: Path, verifier: Verifier, as_json: bool) -> int:
+    from bailiwick.ledger.proof import verify_entry
+
+    proven = verify_entry(_read(path, MAX_FILE_BYTES), verifier)
+    leaf = proven.leaf.decode("utf-8", "replace")
+    root = base64.b64encode(proven.checkpoint.root).decode()
+    if as_json:
+        show.out_json(
+            {
+                "verified": True,
+                "index": proven.index,
+                "size": proven.checkpoint.size,
+                "root": root,
+                "leaf": leaf,
+                "key": verifier.vkey,
+            }
+        )
+        return Exit.OK
+    show.out(show.styled("verified", "green"))
+    show.facts(
+        [
+            ("entry", f"{proven.index} of {proven.checkpoint.size}"),
+            ("leaf", leaf),
+            ("root", root),
+            ("signed by", verifier.vkey),
+        ]
+    )
+    return Exit.OK
+
+
+def _verifier(key: str) -> Verifier:
+    from bailiwick.ledger.errors import LedgerError
+    from bailiwick.ledger.note import parse_vkey
+
+    text = key
+    if "+" not in key and Path(key).is_file():
+        text = _read(Path(key), _MAX_KEY_BYTES).decode("utf-8", "replace")
+    try:
+        return parse_vkey(text.strip())
+    except LedgerError as error:
+        raise CliError(
+            Exit.USAGE, "bad_key", f"`{key}` is not a public key", "write NAME+ID+KEY"
+        ) from error
+
+
+def _present(source: Source, name: str) -> bytes:
+    data = source.fetch(name)
+    if data is None:
+        raise CliError(Exit.NOT_VERIFIED, "file_missing", f"the ledger has no `{name}`")
+    return data
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except OSError as error:
+        raise CliError(
+            Exit.USAGE, "file_unreadable", f"cannot read `{path}`: {error.strerror}"
+        ) from error
+    if len(data) > most_bytes:
+        raise CliError(Exit.USAGE, "file_too_large", f"`{path}` is too large")
+    return data

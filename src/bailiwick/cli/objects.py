@@ -1,0 +1,185 @@
+"""`apply`, `pins` and `schema`: what is declared, and what servers declare of themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.calls import listed
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.canonical import JsonObject
+
+MAX_FILE_BYTES = 4 << 20
+
+FilesOption = Annotated[
+    list[Path],
+    typer.Option("--file", "-f", metavar="FILE|DIR", help="YAML to read; may be repeated."),
+]
+
+
+@reaching
+def apply(
+    reach: Reach,
+    files: FilesOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+) -> int:
+    """Declare what is in YAML files.
+
+    Servers, people, agents and mandates: all of it or nothing, the difference first.
+    """
+    texts = read_files(files)
+    api = reach.api()
+    report = api.post("apply", {"files": texts, "dry_run": True})
+    if not dry_run and not has_errors(report):
+        if not reach.json:
+            print_report(report)
+        report = api.post("apply", {"files": texts, "dry_run": False})
+        if not reach.json and not has_errors(report):
+            show.out("applied")
+            return Exit.OK
+    if reach.json:
+        show.out_json(report)
+    else:
+        print_report(report)
+    return Exit.NO if has_errors(report) else Exit.OK
+
+
+@reaching
+def pins_list(context: typer.Context, reach: Reach) -> int:
+    """List tool definitions that changed.
+
+    Definitions are pinned when first seen; a changed one waits for review.
+    """
+    if context.invoked_subcommand is not None:
+        return Exit.OK
+    answer = reach.api().get("pins")
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    rows = listed(answer, "pins")
+    held = [row for row in rows if row.get("state") == "held"]
+    if not held:
+        show.note(f"{len(rows)} definitions pinned; none changed")
+        return Exit.OK
+    for row in held:
+        show.heading(pin_name(row))
+        accepted = next((old for old in rows if _same(old, row) and old is not row), None)
+        if accepted is not None:
+            show.out("  accepted:")
+            _definition(accepted)
+        show.out("  now:")
+        _definition(row)
+        show.out(f"  accept it: bailiwick pins accept {pin_name(row)} {show.word(row, 'digest')}")
+    return Exit.OK
+
+
+@reaching
+def pins_accept(
+    reach: Reach,
+    pin: Annotated[str, typer.Argument(metavar="SERVER/KIND/NAME", help="As `pins` prints it.")],
+    digest: Annotated[str, typer.Argument(help="Of the definition that was reviewed.")],
+) -> int:
+    """Accept a changed definition, by its digest."""
+    upstream, _, rest = pin.partition("/")
+    kind, _, name = rest.partition("/")
+    if not (upstream and kind and name):
+        raise CliError(
+            Exit.USAGE, "bad_pin", f"`{pin}` is not SERVER/KIND/NAME", "copy it from `pins`"
+        )
+    answer = reach.api().post(
+        "pins/accept", {"upstream": upstream, "kind": kind, "name": name, "digest": digest}
+    )
+    if reach.json:
+        show.out_json(answer)
+    else:
+        show.out(f"accepted {show.visible(pin)}")
+    return Exit.OK
+
+
+def schema() -> int:
+    """Print the JSON Schema of the YAML.
+
+    Editors complete and check declared objects with it.
+    """
+    from bailiwick.declared.schema import json_schema
+
+    show.out_json(json_schema())
+    return Exit.OK
+
+
+def read_files(paths: Sequence[Path]) -> dict[str, str]:
+    """The text of each file by its name as given; of a folder, its `*.yaml` and `*.yml`.
+
+    Raises:
+        CliError: nothing there, not readable, not UTF-8, or larger than 4 MiB.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        inside = (
+            sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+            if (path.is_dir())
+            else [path]
+        )
+        if not inside:
+            raise CliError(Exit.USAGE, "no_files", f"`{path}` holds no .yaml files")
+        for file in inside:
+            try:
+                if file.stat().st_size > MAX_FILE_BYTES:
+                    raise CliError(Exit.USAGE, "file_too_large", f"`{file}` is over 4 MiB")
+                found[str(file)] = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not UTF-8 text"
+                raise CliError(
+                    Exit.USAGE, "file_unreadable", f"cannot read `{file}`: {reason}"
+                ) from error
+    return found
+
+
+def has_errors(report: JsonObject) -> bool:
+    """Whether anything in an apply report stops it."""
+    return any(problem.get("severity") == "error" for problem in listed(report, "problems"))
+
+
+def print_report(report: JsonObject) -> None:
+    """Print problems (file:line:column) to stderr and each object's difference to stdout."""
+    for problem in listed(report, "problems"):
+        place = show.word(problem, "file")
+        if problem.get("line"):
+            place += f":{show.word(problem, 'line')}:{show.word(problem, 'column')}"
+        severity = show.word(problem, "severity")
+        show.note(show.visible(f"{place}: {severity}: {show.word(problem, 'message')}"))
+    for change in listed(report, "changes"):
+        action = show.word(change, "action")
+        show.out(
+            show.visible(
+                f"{action:7} {show.word(change, 'kind')} {show.word(change, 'name')}"
+                f" (version {show.word(change, 'version')})"
+            )
+        )
+        for line in show.word(change, "difference").splitlines():
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+            text = show.visible(line)
+            show.out("    " + (show.styled(text, style) if style else text))
+
+
+def pin_name(row: JsonObject) -> str:
+    """`SERVER/KIND/NAME` of a pin."""
+    return show.visible(
+        "/".join((show.word(row, "upstream"), show.word(row, "kind"), show.word(row, "name")))
+    )
+
+
+def _same(one: JsonObject, other: JsonObject) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("upstream", "kind", "name"))
+
+
+def _definition(row: JsonObject) -> None:
+    text = json.dumps(row.get("definition"), indent=2, ensure_ascii=False)
+    for line in show.visible(text, keep_lines=True).split("\n"):
+        show.out("    " + line)

@@ -1,0 +1,157 @@
+"""How the command behaves as a whole: quick, one-line errors, stable exit codes, no tracebacks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bailiwick.cli.exits import MEANINGS, CliError, Exit
+from tests.cli.fakes import Command, FakeGateway
+
+HEAVY = ("asyncio", "cryptography", "http.client", "jinja2", "mcp", "rich", "ruamel", "starlette")
+
+
+def test_the_command_tree_loads_nothing_heavy() -> None:
+    code = "import sys, bailiwick.cli.main as m; m.build(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    loaded = set(done.stdout.split())
+    assert "typer" in loaded
+    assert sorted(loaded & set(HEAVY)) == []
+
+
+def test_help_names_every_command_of_the_issue_and_the_exit_codes(command: Command) -> None:
+    ended = command("--help")
+    assert ended.code == Exit.OK
+    for name in (
+        *("up", "apply", "calls", "call", "holds", "stamp", "runs", "revoke", "ledger", "connect"),
+        *("doctor", "demo", "agents", "people", "login", "pins", "schema", "version"),
+    ):
+        assert f"\n  {name} " in ended.out
+    text = " ".join(ended.out.split())
+    for code, meaning in MEANINGS.items():
+        assert f"{code:d} {meaning}" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["bogus"], "no such command 'bogus'; see `bailiwick --help`"),
+        (["calls", "--bogus"], "no such option: --bogus"),
+        (["call"], "missing argument"),
+        (["calls", "--limit", "0"], "greater than or equal to 1"),
+        (["stamp", "H", "--approve", "--refuse"], "exclude each other"),
+        (["login", "ada", "--as", "ben"], "two different people"),
+        (["agents", "token", "clerk", "--ttl", "soon", "--url", "http://127.0.0.1:1"], "token"),
+        (["up", "--test-listener", "127.0.0.1:0"], "go together"),
+        (["connect", "emacs"], "known are goose, codex, opencode, claude-code"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_says_what_to_do(
+    command: Command, args: list[str], says: str
+) -> None:
+    ended = command(*args)
+    assert ended.code in (Exit.USAGE, Exit.NOT_ALLOWED)
+    assert ended.out == ""
+    assert ended.err.startswith("bailiwick: ")
+    assert ended.err.count("\n") == 1
+    assert says in ended.err
+
+
+def test_no_gateway_on_the_folder_is_exit_3(command: Command, tmp_path: Path) -> None:
+    ended = command("calls", "--data", str(tmp_path / "none"))
+    assert ended.code == Exit.UNREACHABLE
+    assert "start one with `bailiwick up`" in ended.err
+
+
+def test_a_gateway_that_is_gone_counts_as_none(command: Command, tmp_path: Path) -> None:
+    ended_process = subprocess.Popen([sys.executable, "-c", ""])
+    ended_process.wait()
+    (tmp_path / "gateway.json").write_text(
+        json.dumps({"url": "http://127.0.0.1:1", "pid": ended_process.pid})
+    )
+    assert command("calls", "--data", str(tmp_path)).code == Exit.UNREACHABLE
+
+
+def test_with_json_errors_are_json_too(command: Command, tmp_path: Path) -> None:
+    ended = command("holds", "--json", "--data", str(tmp_path))
+    assert ended.code == Exit.UNREACHABLE
+    assert json.loads(ended.err)["error"]["code"] == "no_gateway"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "bad_request", Exit.USAGE),
+        (401, "token_expired", Exit.NOT_ALLOWED),
+        (403, "stamp_not_allowed", Exit.NOT_ALLOWED),
+        (404, "hold_unknown", Exit.USAGE),
+        (409, "hold_not_waiting", Exit.NO),
+        (422, "object_wrong", Exit.USAGE),
+        (500, "internal", Exit.OURS),
+        (503, "store_unavailable", Exit.OURS),
+    ],
+)
+def test_each_refusal_of_the_api_has_its_exit_code(
+    asking: Command, gateway: FakeGateway, status: int, code: str, expected: Exit
+) -> None:
+    gateway.refuses("GET /api/v1/holds?state=waiting", status, code, "no `x`")
+    ended = asking("holds", "--json")
+    assert ended.code == expected
+    assert json.loads(ended.err) == {"error": {"code": code, "message": "no `x`"}}
+
+
+def test_something_that_is_no_gateway_is_named(asking: Command, gateway: FakeGateway) -> None:
+    gateway.says("GET /api/v1/holds?state=waiting", b"<html>", 502)
+    ended = asking("holds")
+    assert ended.code == Exit.UNREACHABLE
+    assert "does not answer like a Bailiwick gateway (HTTP 502)" in ended.err
+
+
+def test_a_token_never_travels_readable_over_a_network(command: Command) -> None:
+    ended = command("calls", "--url", "http://gateway.example", "--token", "t-1")
+    assert ended.code == Exit.USAGE
+    assert "use https://" in ended.err
+    assert "t-1" not in ended.err
+
+
+def test_an_error_cannot_write_to_the_terminal(asking: Command, gateway: FakeGateway) -> None:
+    gateway.refuses(
+        "GET /api/v1/holds?state=waiting", 400, "bad", "x\x1b[2Jy\u202ez\nbailiwick: ok"
+    )
+    ended = asking("holds")
+    assert "x<U+001B>[2Jy<U+202E>z<U+000A>bailiwick: ok" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_defect_is_one_line_without_a_traceback(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> int:
+        raise RuntimeError("secret inside")
+
+    monkeypatch.setattr("bailiwick.cli.gateway.version", broken)
+    ended = command("version")
+    assert ended.code == Exit.OURS
+    assert ended.err.count("\n") == 1
+    assert "secret inside" not in ended.err
+
+
+def test_ids_cannot_leave_their_path(asking: Command, gateway: FakeGateway) -> None:
+    assert asking("call", "..").code == Exit.USAGE
+    asking("call", "../../login-links")
+    assert [asked.path for asked in gateway.asked] == ["/api/v1/calls/..%2F..%2Flogin-links"]
+
+
+def test_errors_carry_their_hint() -> None:
+    assert CliError(Exit.NO, "c", "no", "do this").line == "bailiwick: no; do this"
+
+
+def test_version_prints_the_installed_one(command: Command) -> None:
+    assert command("version").out.startswith("bailiwick ")
+    assert set(command("version", "--json").json) == {"bailiwick", "python"}
