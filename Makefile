@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help setup setup-test demo test check conformance agents bench format
+.PHONY: help setup setup-test demo test check conformance agents bench bench-peers format
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -35,8 +35,13 @@ conformance: setup-test ## the official MCP conformance suites, direct and throu
 agents: setup-test ## real agents (goose, Codex, opencode) through the gateway
 	$(PY) -m pytest -m agents tests/agents
 
-bench: setup-test ## throughput and latency against baselines and peers
-	$(PY) -m bench
+bench: setup ## throughput and latency beside direct, nginx and a bare pass-through
+	@scripts/setup-bench
+	$(PY) -m bench --targets
+
+bench-peers: setup ## the same, and the gateways one could pick instead (installs them in .bench/)
+	@scripts/setup-bench
+	$(PY) -m bench --targets --peers
 
 format: ## format the code
 	.venv/bin/ruff check --fix .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import shutil
@@ -99,12 +100,13 @@ def _measure_peers(bench: Bench, options: argparse.Namespace) -> list[Measured]:
         if options.peers and peer.target.name not in options.peers:
             continue
         try:
-            install(peer, _say)
+            version = install(peer, _say)
         except Unavailable as why:
             _say(f"{peer.target.name}: skipped: {why}")
             measured.append(Measured(peer.target.name, peer.target.about, skipped=str(why)))
             continue
-        measured += bench.measure([peer.target], plan)
+        about = f"{peer.target.about} ({peer.package} {version})"
+        measured += bench.measure([dataclasses.replace(peer.target, about=about)], plan)
     return measured
 
 

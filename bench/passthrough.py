@@ -1,156 +1,83 @@
-"""A bare pass-through: what a Python process can do that reads HTTP on both sides and no more.
+"""A bare pass-through of our own parts: raw ASGI on uvicorn, and the gateway's upstream client.
 
-`asyncio.Protocol` and httptools towards the client, a hand-written client with a pool of
-connections towards the upstream, uvloop below. Nothing is judged, parsed or recorded: what is
-above this line in the table is the price of Python, what is below it the price of governing.
+Nothing is authenticated, parsed, judged or recorded. What is above this line in the table is the
+price of the parts; what is between this line and `bailiwick` is the price of governing.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-from collections import deque
-from typing import cast
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
-import httptools
-import uvloop
+import uvicorn
 
-_DROPPED = frozenset({b"authorization", b"host", b"connection", b"content-length", b"date"})
-_DROPPED |= {b"transfer-encoding"}
+from bailiwick.core.errors import BailiwickError
+from bailiwick.gateway.http.client import HttpClient
+from bailiwick.gateway.http.connection import HttpLimits
+from bailiwick.gateway.http.wire import OWN_HEADERS, Template, parse_url
 
-
-class UpstreamConnection(asyncio.Protocol):
-    """One keep-alive connection to the upstream; carries one exchange at a time."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._parser = httptools.HttpResponseParser(self)
-        self._body: list[bytes] = []
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._front: FrontConnection | None = None
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def exchange(self, front: FrontConnection, request: bytes) -> None:
-        self._front = front
-        self._headers = []
-        self._body = []
-        assert self.transport is not None
-        self.transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
-
-    def on_body(self, data: bytes) -> None:
-        self._body.append(data)
-
-    def on_message_complete(self) -> None:
-        front, self._front = self._front, None
-        status = self._parser.get_status_code()
-        self._parser = httptools.HttpResponseParser(self)
-        self._pool.give_back(self)
-        if front is not None:
-            front.reply(status, self._headers, b"".join(self._body))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._pool.forget(self)
-        if self._front is not None:
-            self._front.reply(502, [], b"upstream lost")
+Message = MutableMapping[str, Any]
+_NOT_PASSED = OWN_HEADERS | {"authorization", "accept-encoding"}
 
 
-class Pool:
-    """Idle connections to the upstream, the most recently used first."""
+class PassThrough:
+    """The ASGI application."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._idle: deque[UpstreamConnection] = deque()
+    def __init__(self, upstream_url: str) -> None:
+        origin, target = parse_url(upstream_url)
+        self._client = HttpClient("upstream", origin, HttpLimits())
+        self._template = Template("POST", origin, target, ())
 
-    def send(self, front: FrontConnection, request: bytes) -> None:
-        if self._idle:
-            self._idle.pop().exchange(front, request)
-        else:
-            task = asyncio.get_running_loop().create_task(self._open(front, request))
-            front.opening = task
-
-    async def _open(self, front: FrontConnection, request: bytes) -> None:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: UpstreamConnection(self), "127.0.0.1", self._port
-        )
-        connection.exchange(front, request)
-
-    def give_back(self, connection: UpstreamConnection) -> None:
-        self._idle.append(connection)
-
-    def forget(self, connection: UpstreamConnection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-
-class FrontConnection(asyncio.Protocol):
-    """One client connection."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._parser = httptools.HttpRequestParser(self)
-        self._headers: list[bytes] = []
-        self._body: list[bytes] = []
-        self._path = b""
-        self._transport: asyncio.Transport | None = None
-        self.opening: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_url(self, url: bytes) -> None:
-        self._path = url
-        self._headers = []
-        self._body = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() not in _DROPPED:
-            self._headers.append(name + b": " + value + b"\r\n")
-
-    def on_body(self, data: bytes) -> None:
-        self._body.append(data)
-
-    def on_message_complete(self) -> None:
-        body = b"".join(self._body)
-        head = b"%b %b HTTP/1.1\r\nHost: upstream\r\n" % (self._parser.get_method(), self._path)
-        length = b"Content-Length: %d\r\n\r\n" % len(body)
-        self._pool.send(self, head + b"".join(self._headers) + length + body)
-
-    def reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        lines = [b"HTTP/1.1 %d OK\r\n" % status]
-        lines += [
-            b"%b: %b\r\n" % (name, value) for name, value in headers if name.lower() not in _DROPPED
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """Pass one request on and its whole answer back."""
+        if scope["type"] != "http":
+            return
+        message = await receive()
+        body = message["body"]
+        while message.get("more_body"):
+            message = await receive()
+            body += message["body"]
+        fields = [
+            (text, value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if (text := name.decode("latin-1")) not in _NOT_PASSED
         ]
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(
-                b"".join(lines) + b"Content-Length: %d\r\n\r\n" % len(body) + body
-            )
+        try:
+            response = await self._client.send(self._template, fields, body)
+        except BailiwickError as error:
+            await _answer(send, 502, b"text/plain", error.message.encode())
+            return
+        await _answer(send, response.status, response.content_type.encode(), response.body)
 
 
-async def serve(port: int, upstream_port: int) -> None:
-    """Serve on 127.0.0.1 until cancelled."""
-    pool = Pool(upstream_port)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: FrontConnection(pool), "127.0.0.1", port, backlog=1024
-    )
-    async with server:
-        await server.serve_forever()
+async def _answer(
+    send: Callable[[Message], Awaitable[None]], status: int, content_type: bytes, body: bytes
+) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--upstream-port", type=int, required=True)
+    parser.add_argument("--upstream-url", required=True)
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, arguments.upstream_port))
+    uvicorn.run(
+        PassThrough(arguments.upstream_url),
+        host="127.0.0.1",
+        port=arguments.port,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        loop="uvloop",
+        http="httptools",
+        server_header=False,
+        date_header=False,
+    )

@@ -166,10 +166,17 @@ def _nginx(site: Site) -> Started:
     return launch(site, Launch(command, Endpoint(port)))
 
 
+def _protocols(site: Site) -> Started:
+    port = free_port()
+    command = [sys.executable, "-m", "bench.protocols", "--port", str(port)]
+    command += ["--upstream-port", str(site.upstream_port)]
+    return launch(site, Launch(command, Endpoint(port)))
+
+
 def _pass_through(site: Site) -> Started:
     port = free_port()
     command = [sys.executable, "-m", "bench.passthrough", "--port", str(port)]
-    command += ["--upstream-port", str(site.upstream_port)]
+    command += ["--upstream-url", site.upstream_url]
     return launch(site, Launch(command, Endpoint(port)))
 
 
@@ -225,7 +232,8 @@ BAILIWICK_NO_FSYNC = "bailiwick, fsync off"
 
 OURS = (
     Target("nginx", "plain proxy, one worker, keep-alive to the upstream", _nginx),
-    Target("pass-through", "hand-written protocols on both sides, nothing judged", _pass_through),
+    Target("protocols", "hand-written Python protocols on both sides, no checks", _protocols),
+    Target("pass-through", "our edge and upstream client, nothing judged", _pass_through),
     Target(BAILIWICK, "judged, and durable before dispatch", _bailiwick(), governs=True),
     Target(
         BAILIWICK_NO_FSYNC,
