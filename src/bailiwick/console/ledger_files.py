@@ -30,7 +30,7 @@ class LedgerFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer with the file, or 404."""
         name: str = request.path_params["path"]
         if name == "checkpoint":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from starlette.responses import PlainTextResponse, Response
@@ -11,10 +10,11 @@ from starlette.routing import Route
 
 from bailiwick.console.holds import HoldView, view_hold
 from bailiwick.console.opened import judged, true_arguments
+from bailiwick.console.pins import beside, by_definition
 from bailiwick.console.streams import event_stream
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import TheirError
-from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow, Pinned, PinState
+from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow
 
 CALLS_A_PAGE = 50
 RUNS_A_PAGE = 100
@@ -176,7 +176,8 @@ class Pages:
 
     async def pins(self, visit: Visit) -> Response:
         """Pinned definitions; those that changed first, side by side."""
-        changed, steady = _by_definition(await self._parts.control.pins())
+        pairs, steady = by_definition(await self._parts.control.pins())
+        changed = [(old, new, beside(old, new)) for old, new in pairs]
         context = {"changed": changed, "steady": steady, "notice": _notice(visit)}
         return await self._web.render(visit, "pins.html", context)
 
@@ -208,19 +209,6 @@ class Pages:
 
 def _notice(visit: Visit) -> str:
     return NOTICES.get(visit.request.query_params.get("did", ""), "")
-
-
-def _by_definition(
-    pins: Sequence[Pinned],
-) -> tuple[list[tuple[Pinned | None, Pinned]], list[Pinned]]:
-    accepted = {_key(pin): pin for pin in pins if pin.state is PinState.ACCEPTED}
-    held = {_key(pin): pin for pin in pins if pin.state is PinState.HELD}
-    changed = [(accepted.get(key), held[key]) for key in sorted(held)]
-    return changed, [accepted[key] for key in sorted(accepted) if key not in held]
-
-
-def _key(pin: Pinned) -> tuple[str, str, str]:
-    return pin.upstream, pin.kind, pin.name
 
 
 def _file_name(unverified: str) -> str:

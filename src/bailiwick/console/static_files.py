@@ -35,7 +35,7 @@ class StaticFiles:
         """The address of `name`; it changes when the file does, so it may be kept for ever."""
         return self._urls[name]
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer with the file, or 404."""
         found = self._bodies.get(request.path_params["name"])
         if found is None:

@@ -7,6 +7,8 @@ replaced by a marked name when text is shown. The text itself is never changed.
 
 from __future__ import annotations
 
+import re
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters, marks and symbols that draw nothing."""
 _SCRIPTS_TOLD_APART = ("LATIN", "CYRILLIC", "GREEK")
 _MAX_MARKS_IN_A_ROW = 4
+_QUOTED = re.compile(r"`([^`<>\n]*)`")
+_WRITTEN_OUT = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
+"""How `core.rendering` writes a character that would not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,30 @@ def visible(text: str) -> Markup:
     return Markup("").join(_html(piece) for piece in pieces(text))
 
 
+def prose(sentence: str) -> Markup:
+    """A sentence of ours as HTML: what it quotes in backticks as code, its first letter large."""
+    if sentence[:1].isalpha():
+        sentence = sentence[0].upper() + sentence[1:]
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(visible(sentence))))  # noqa: S704 - escaped
+
+
+def visible_rendering(rendering: str) -> Markup:
+    """The text of a stamp as HTML: the same characters, those written out also marked."""
+    return Markup(_WRITTEN_OUT.sub(_marked, str(visible(rendering))))  # noqa: S704 - see _marked
+
+
+def hidden_in_rendering(rendering: str) -> int:
+    """How many characters of a stamp's text are written out or had to be marked."""
+    return hidden_count(rendering) + len(_WRITTEN_OUT.findall(rendering))
+
+
+def _marked(match: re.Match[str]) -> str:
+    # Both parts are hexadecimal digits or a Unicode name: nothing that HTML would read.
+    number = int(match[1], 16)
+    name = _named(chr(number)) if number <= sys.maxunicode else "NO CHARACTER"
+    return f'<mark class="hidden" title="{name}">{match[0]}</mark>'
+
+
 def hidden_count(text: str) -> int:
     """How many characters of `text` had to be marked."""
     return sum(1 for piece in pieces(text) if piece.note)
@@ -66,7 +95,8 @@ def _html(piece: Piece) -> Markup:
         return escape(piece.text)
     code = f"U+{ord(piece.text):04X}"
     # A look-alike is a letter one can see; it stays readable beside its code.
-    shown = f"{piece.text} {code}" if piece.text.isalpha() and piece.text.isprintable() else code
+    seen = piece.text.isprintable() and piece.text.isalpha() and piece.text not in _BLANK_LETTERS
+    shown = f"{piece.text} {code}" if seen else code
     return Markup('<mark class="hidden" title="{}">{}</mark>').format(piece.note, shown)
 
 

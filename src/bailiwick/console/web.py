@@ -17,7 +17,7 @@ from bailiwick.console.outcome import readable
 from bailiwick.console.parts import Parts
 from bailiwick.console.shapes import parsed
 from bailiwick.console.static_files import StaticFiles
-from bailiwick.console.visible import hidden_count, visible
+from bailiwick.console.visible import hidden_in_rendering, prose, visible, visible_rendering
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import BrowserSession, HoldState, Person
 
@@ -140,7 +140,9 @@ def _environment(static: StaticFiles) -> Environment:
     )
     environment.filters |= {
         "visible": visible,
-        "hidden_count": hidden_count,
+        "prose": prose,
+        "visible_rendering": visible_rendering,
+        "hidden_in_rendering": hidden_in_rendering,
         "pretty": wording.pretty,
         "parsed": parsed,
         "fields": wording.fields,

@@ -111,7 +111,7 @@ def took(from_ms: int, to_ms: int) -> str:
 def _span(seconds: int) -> str:
     if seconds < 90:
         return f"{seconds} s"
-    if seconds < 90 * 60:
+    if seconds < 120 * 60:
         return f"{seconds // 60} min"
     if seconds < 36 * 3600:
         return f"{seconds // 3600} h"
@@ -125,7 +125,8 @@ class Field:
     Attributes:
         path: keys from the outside in; list positions as `1.`, `2.`, …
         text: the value, whole.
-        kind: `text`, `number`, `yes or no`, or `nothing` for null and what is empty.
+        kind: `text`, `number`, `yes or no`, `3 items` (one on each line), or `nothing` for null
+            and what is empty.
     """
 
     path: tuple[str, ...]
@@ -149,11 +150,21 @@ def _fields(value: Json, path: tuple[str, ...]) -> Iterator[Field]:
     if isinstance(value, Mapping) and value and len(path) < _MAX_DEPTH:
         for key, item in value.items():
             yield from _fields(item, (*path, key))
+    elif (lines := _as_lines(value)) is not None:
+        yield Field(path, lines, f"{len(lines.splitlines())} items")
     elif isinstance(value, list | tuple) and value and len(path) < _MAX_DEPTH:
         for number, item in enumerate(value, 1):
             yield from _fields(item, (*path, f"{number}."))
     else:
         yield _leaf(value, path)
+
+
+def _as_lines(value: Json) -> str | None:
+    """A list of plain one-line texts as lines, or None: such a list reads best as one value."""
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        return None
+    texts = [item for item in value if isinstance(item, str) and item and item.isprintable()]
+    return "\n".join(texts) if len(texts) == len(value) else None
 
 
 def _leaf(value: Json, path: tuple[str, ...]) -> Field:

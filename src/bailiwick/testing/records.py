@@ -1,0 +1,297 @@
+"""`Records` and `Control` in memory: the ports' contracts without a store, ledger or gateway.
+
+For tests of what stands on the ports (the console, a tool of your own). They keep the rules a
+caller can notice (who may stamp, once, while it waits) and none of the durability.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.ports import (
+    ApplyReport,
+    CallPath,
+    CallQuery,
+    CallRow,
+    CallState,
+    HoldRow,
+    HoldState,
+    MadeToken,
+    ObjectChange,
+    ObjectRow,
+    Person,
+    Pinned,
+    PinState,
+    RunRow,
+    StampRow,
+    StoredEntry,
+    UpstreamStatus,
+)
+
+
+@dataclass(slots=True)
+class SteppedClock:
+    """A clock that moves only when told to."""
+
+    now_ms: int = 1_795_341_600_000
+    elapsed_seconds: float = 0.0
+
+    def wall_ms(self) -> int:
+        """Unix milliseconds."""
+        return self.now_ms
+
+    def monotonic(self) -> float:
+        """Seconds since the test began."""
+        return self.elapsed_seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on both clocks."""
+        self.now_ms += int(seconds * 1000)
+        self.elapsed_seconds += seconds
+
+
+@dataclass(slots=True)
+class MemoryRecords:
+    """`Records` over plain lists and dicts, which a test may change at will."""
+
+    call_rows: dict[str, CallRow] = field(default_factory=dict)
+    hold_rows: dict[str, HoldRow] = field(default_factory=dict)
+    run_rows: dict[str, RunRow] = field(default_factory=dict)
+    object_rows: list[ObjectRow] = field(default_factory=list)
+    pin_rows: list[Pinned] = field(default_factory=list)
+    entry_rows: list[StoredEntry] = field(default_factory=list)
+
+    async def calls(self, query: CallQuery) -> Sequence[CallRow]:
+        """Calls that match, newest first."""
+        wanted = {
+            name: value
+            for name in ("run", "agent", "mandate", "state")
+            if (value := getattr(query, name))
+        }
+        rows = [
+            row
+            for row in sorted(self.call_rows.values(), key=lambda row: row.id, reverse=True)
+            if all(getattr(row, name) == value for name, value in wanted.items())
+            and (not query.before or row.id < query.before)
+        ]
+        return rows[: query.limit]
+
+    async def call(self, call_id: str) -> CallRow | None:
+        """One call."""
+        return self.call_rows.get(call_id)
+
+    async def runs(self, limit: int = 50) -> Sequence[RunRow]:
+        """Runs, newest first."""
+        return sorted(self.run_rows.values(), key=lambda row: row.at_ms, reverse=True)[:limit]
+
+    async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:
+        """The run a caller's key names."""
+        for row in self.run_rows.values():
+            if (row.agent, row.mandate, row.key) == (agent, mandate, key):
+                return row
+        return None
+
+    async def holds(self, state: HoldState | None = None, limit: int = 200) -> Sequence[HoldRow]:
+        """Holds in a state, or all; newest first."""
+        rows = sorted(self.hold_rows.values(), key=lambda row: row.id, reverse=True)
+        return [row for row in rows if state is None or row.state is state][:limit]
+
+    async def hold(self, hold_id: str) -> HoldRow | None:
+        """One hold."""
+        return self.hold_rows.get(hold_id)
+
+    async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
+        """The hold a repeated call picks up."""
+        over = (HoldState.USED, HoldState.WITHDRAWN)
+        for row in await self.holds():
+            same = (row.digest, row.mandate, row.agent) == (digest, mandate, agent)
+            if same and row.state not in over:
+                return row
+        return None
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """The newest version of each object."""
+        newest: dict[tuple[str, str], ObjectRow] = {}
+        for row in sorted(self.object_rows, key=lambda row: row.version):
+            if not kind or row.kind == kind:
+                newest[row.kind, row.name] = row
+        return [newest[key] for key in sorted(newest)]
+
+    async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]:
+        """Every version of one object, oldest first."""
+        rows = (row for row in self.object_rows if (row.kind, row.name) == (kind, name))
+        return sorted(rows, key=lambda row: row.version)
+
+    async def pins(self) -> Sequence[Pinned]:
+        """Every pin."""
+        return list(self.pin_rows)
+
+    async def revoked_tokens(self, now_ms: int) -> Sequence[str]:
+        """None: tokens are not what these fakes are about."""
+        return ()
+
+    async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
+        """Ledger entries in order."""
+        return self.entry_rows[start:stop]
+
+    async def entry_count(self) -> int:
+        """How many."""
+        return len(self.entry_rows)
+
+
+class MemoryControl:
+    """`Control` over `MemoryRecords`. Stamps are checked as the gateway checks them.
+
+    Attributes:
+        paths: opened paths by call id; `path` joins the call and hold of the moment to them.
+        acts: what was done, in order: a word and its arguments, for a test to look at.
+    """
+
+    def __init__(self, records: MemoryRecords, clock: SteppedClock) -> None:
+        self.records = records
+        self.paths: dict[str, CallPath] = {}
+        self.proofs: dict[str, list[bytes]] = {}
+        self.statuses: list[UpstreamStatus] = []
+        self.acts: list[tuple[str, ...]] = []
+        self.readers: list[asyncio.Queue[JsonObject | None]] = []
+        self._clock = clock
+
+    async def stamp(self, person: Person, hold_id: str, approve: bool, reason: str) -> HoldRow:
+        """Stamp a hold."""
+        hold = self.records.hold_rows.get(hold_id)
+        if hold is None:
+            raise TheirError("hold_unknown", f"there is no hold `{hold_id}`")
+        if hold.expires_ms <= self._clock.wall_ms():
+            raise TheirError("hold_expired", f"hold `{hold_id}` expired: nothing will run")
+        if hold.state is not HoldState.WAITING:
+            raise TheirError("hold_not_waiting", f"hold `{hold_id}` is {hold.state.value}")
+        if person.name in hold.excluded or (hold.role and hold.role not in person.roles):
+            raise TheirError("stamp_not_allowed", f"`{person.name}` may not stamp this")
+        if any(stamp.person == person.name for stamp in hold.stamps):
+            raise TheirError("already_stamped", f"you have already stamped `{hold_id}`")
+        self.acts.append(("stamp", person.name, hold_id, str(approve), reason))
+        return self._stamped(person, hold, approve, reason)
+
+    def _stamped(self, person: Person, hold: HoldRow, approve: bool, reason: str) -> HoldRow:
+        now_ms = self._clock.wall_ms()
+        decision = "approve" if approve else "refuse"
+        stamp = StampRow(
+            hold.id, person.name, decision, reason, person.method, now_ms, "{}", len(self.acts)
+        )
+        stamps = (*hold.stamps, stamp)
+        state = HoldState.WAITING
+        if not approve:
+            state = HoldState.REFUSED
+        elif len(stamps) >= hold.count:
+            state = HoldState.APPROVED
+        decided = None if state is HoldState.WAITING else now_ms
+        hold = replace(hold, stamps=stamps, state=state, decided_ms=decided)
+        self.records.hold_rows[hold.id] = hold
+        if state is HoldState.REFUSED:
+            self.move(hold.call, CallState.REFUSED)
+        self.publish({"event": "hold", "id": hold.id, "state": state.value})
+        return hold
+
+    def move(self, call_id: str, state: CallState) -> None:
+        """Change a call's state as the gateway would, and say so to readers."""
+        row = replace(self.records.call_rows[call_id], state=state)
+        self.records.call_rows[call_id] = row
+        self.publish(
+            {"event": "call", "id": row.id, "state": state, "run": row.run, "agent": row.agent}
+        )
+
+    async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """Revoke a mandate."""
+        rows = [row for row in self.records.object_rows if (row.kind, row.name) == _of(mandate)]
+        if not rows:
+            raise TheirError("mandate_unknown", f"no mandate `{mandate}`")
+        if "admin" not in person.roles:
+            raise TheirError("revoke_not_allowed", f"`{person.name}` may not revoke `{mandate}`")
+        self.acts.append(("revoke", person.name, mandate, reason))
+        newest = max(rows, key=lambda row: row.version)
+        self.records.object_rows.remove(newest)
+        self.records.object_rows.append(replace(newest, state="revoked"))
+        calls = await self.records.calls(CallQuery(state=CallState.RUNNING))
+        return [row for row in calls if row.mandate.partition("@")[0] == mandate]
+
+    async def path(self, call_id: str) -> CallPath | None:
+        """The path of one call, as it stands."""
+        path, call = self.paths.get(call_id), self.records.call_rows.get(call_id)
+        if path is None or call is None:
+            return None
+        return replace(path, call=call, hold=self.records.hold_rows.get(call.hold))
+
+    async def proof(self, call_id: str) -> Sequence[bytes]:
+        """The call's proofs."""
+        return self.proofs.get(call_id, [])
+
+    async def events(self) -> AsyncIterator[JsonObject]:
+        """Live changes; `readers` tells a test who listens. None ends a stream."""
+        queue: asyncio.Queue[JsonObject | None] = asyncio.Queue()
+        self.readers.append(queue)
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self.readers.remove(queue)
+
+    def publish(self, event: JsonObject) -> None:
+        """Tell every reader."""
+        for queue in self.readers:
+            queue.put_nowait(event)
+
+    async def apply(self, person: Person, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
+        """Pretend that each file declares one mandate of its own name."""
+        if "admin" not in person.roles:
+            raise TheirError("apply_not_allowed", f"`{person.name}` may not declare objects")
+        if not dry_run:
+            self.acts.append(("apply", person.name, *files))
+        changes = [ObjectChange("mandate", name, "create", 1, f"+{name}") for name in files]
+        return ApplyReport(not dry_run, changes)
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """The newest version of each object."""
+        return await self.records.objects(kind)
+
+    async def servers(self) -> Sequence[UpstreamStatus]:
+        """How each upstream is doing."""
+        return self.statuses
+
+    async def pins(self) -> Sequence[Pinned]:
+        """Every pin."""
+        return await self.records.pins()
+
+    async def accept_pin(
+        self, person: Person, upstream: str, kind: str, name: str, digest: str
+    ) -> Pinned:
+        """Accept a held definition."""
+        key = (upstream, kind, name)
+        rows = [row for row in self.records.pin_rows if (row.upstream, row.kind, row.name) == key]
+        held = [row for row in rows if row.state is PinState.HELD and row.digest == digest]
+        if not held:
+            raise TheirError("pin_unknown", f"`{upstream}/{name}` has no such definition waiting")
+        self.acts.append(("accept_pin", person.name, upstream, kind, name, digest))
+        accepted = replace(held[0], state=PinState.ACCEPTED, by=person.name)
+        self.records.pin_rows = [row for row in self.records.pin_rows if row not in rows]
+        self.records.pin_rows.append(accepted)
+        return accepted
+
+    async def make_token(
+        self, person: Person, agent: str, mandate: str, lifetime_seconds: int
+    ) -> MadeToken:
+        """A token that is none."""
+        self.acts.append(("make_token", person.name, agent, mandate))
+        expires_ms = self._clock.wall_ms() + lifetime_seconds * 1000
+        return MadeToken("not-a-token", "01KB0000000000000000000099", agent, mandate, expires_ms)
+
+    async def revoke_token(self, person: Person, token_id: str) -> None:
+        """Note it."""
+        self.acts.append(("revoke_token", person.name, token_id))
+
+
+def _of(mandate: str) -> tuple[str, str]:
+    return "mandate", mandate
