@@ -9,7 +9,6 @@ from bailiwick.ports import Clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
-_RANDOM_BITS = 80
 
 
 class Ulids:
@@ -18,13 +17,23 @@ class Ulids:
     def __init__(self, clock: Clock, random: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._random = random
-        self._last = 0
+        self._ms = -1
+        self._head = ""
+        self._tail = 0
 
     def __call__(self) -> str:
         """The next one, greater than all before it from this maker."""
-        value = (self._clock.wall_ms() << _RANDOM_BITS) | int.from_bytes(self._random(10), "big")
-        if value <= self._last:  # the same millisecond, or the clock jumped back
-            value = self._last + 1 + int.from_bytes(self._random(4), "big")
-        self._last = value
-        pairs = _PAIRS
-        return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+        now = self._clock.wall_ms()
+        if now > self._ms:
+            self._ms = now
+            self._head = _letters(now, 10)
+            # The top bit stays free, so that counting on within the millisecond cannot overflow.
+            self._tail = int.from_bytes(self._random(10), "big") >> 1
+        else:  # the same millisecond, or the clock jumped back
+            self._tail += 1 + int.from_bytes(self._random(4), "big")
+        return self._head + _letters(self._tail, 16)
+
+
+def _letters(value: int, length: int) -> str:
+    pairs = _PAIRS
+    return "".join([pairs[(value >> shift) & 1023] for shift in range(5 * length - 10, -1, -10)])

@@ -1,0 +1,57 @@
+"""Canonical form: our fast way and the reference implementation give the same bytes."""
+
+from __future__ import annotations
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, canonical, digest_of
+from bailiwick.core.errors import TheirError
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
+    lambda inner: st.lists(inner) | st.dictionaries(text, inner),
+)
+
+
+@given(json_values)
+def test_it_is_what_the_reference_implementation_writes(value: Json) -> None:
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+def test_every_character_is_written_as_the_reference_does() -> None:
+    for point in (*range(0xD800), *range(0xE000, 0x10000), 0x10000, 0x1F600, 0x10FFFF):
+        char = chr(point)
+        assert canonical(char) == rfc8785.dumps(char), hex(point)
+        assert canonical({char: 1, "a": 2, "z": 3}) == rfc8785.dumps({char: 1, "a": 2, "z": 3})
+
+
+def test_key_order_does_not_matter_and_number_kind_does_not_either() -> None:
+    assert digest_of({"a": 1, "b": [1, 2]}) == digest_of({"b": [1, 2], "a": 1.0})
+    assert digest_of({"a": 1}) != digest_of({"a": "1"})
+    assert digest_of({"a": [1, 2]}) != digest_of({"a": [2, 1]})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        MAX_SAFE_INTEGER + 1,
+        [-MAX_SAFE_INTEGER - 1],
+        {"a": float("nan")},
+        float("inf"),
+        "\ud800",
+        {"\udfff": 1},
+        {"a": "\ud800", "f": 1.5},
+    ],
+)
+def test_what_has_no_canonical_form_is_refused(value: Json) -> None:
+    with pytest.raises(TheirError) as caught:
+        canonical(value)
+    assert caught.value.code == "no_canonical_form"
