@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import report
+from bench.breakdown import breakdowns, stage_table
 from bench.goals import goals
 from bench.measure import CONNECTIONS, Bench, Measured, Plan
 from bench.peers import PEERS, install
@@ -51,6 +52,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="most for each measurement")
     parser.add_argument("--soak", type=int, default=_QUICK_SOAK_CALLS, metavar="CALLS")
     parser.add_argument("--soak-target", choices=names, default=BAILIWICK)
+    parser.add_argument("--stages", action="store_true", help="take a governed call apart")
     parser.add_argument("--targets", action="store_true", help="say which aims are met")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="print the change")
     parser.add_argument("--output", type=Path, help="where to write the JSON (bench/results)")
@@ -64,11 +66,15 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         measured = bench.measure(_chosen(options), _plan(options))
         measured += _measure_peers(bench, options)
         soaked = _soak(bench, options, measured)
+        taken_apart = breakdowns(bench, _say) if options.stages else []
         measured.insert(0, bench.finish())
     finally:
         upstream.watched.stop()
     document = _document(options, measured, soaked)
+    document["stages"] = [found.to_json() for found in taken_apart]
     _print(options, measured, soaked, document)
+    if taken_apart:
+        print("\nwhere the time goes:\n" + stage_table(taken_apart))
     path = options.output or _RESULTS / f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}.json"
     report.save(path, document)
     print(f"\nwritten to {path}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -207,24 +209,44 @@ mandates:
 """
 
 
-def _bailiwick(*options: str) -> Callable[[Site], Started]:
+def gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Started]:
+    """How to start Bailiwick with `options`, by `command` if not by its own.
+
+    It is started twice: once so that its data folder exists and a token can be made, and again,
+    timed, as somebody would start it whose agent has a token.
+    """
+
     def start(site: Site) -> Started:
-        command = Path(sys.executable).with_name("bailiwick")
-        if not command.exists():
+        own = Path(sys.executable).with_name("bailiwick")
+        if not own.exists():
             raise Unavailable("the command `bailiwick` is not beside this Python")
-        declared, data = site.folder / "bench.yaml", site.folder / "data"
+        declared, data, port = site.folder / "bench.yaml", site.folder / "data", free_port()
         declared.write_text(_DECLARED.format(server=SERVER, tool=TOOL, url=site.upstream_url))
-        port = free_port()
-        up = [str(command), "up", "-f", str(declared), "--data", str(data)]
+        up = [*(command or [str(own)]), "up", "-f", str(declared), "--data", str(data)]
         up += ["--listen", f"127.0.0.1:{port}", *options]
-        token = [str(command), "agents", "token", "clerk", "--data", str(data)]
-        return _governed(site, up, token, port)
+        first = Watched(up, site.folder / "first.log")
+        try:
+            token = _token(first, [str(own), "agents", "token", "clerk", "--data", str(data)])
+        finally:
+            first.stop()
+        headers = (("Authorization", f"Bearer {token}"),)
+        endpoint = Endpoint(port, path=f"/mcp/{SERVER}", headers=headers)
+        return launch(site, Launch(up, endpoint))
 
     return start
 
 
-def _governed(site: Site, up: list[str], token: list[str], port: int) -> Started:
-    raise Unavailable("the gateway does not run yet")
+def _token(running: Watched, command: list[str]) -> str:
+    """A token for the agent, from the gateway that is just coming up."""
+    command = [*command, "--as", "ada", "--ttl", "1d", "--json"]
+    deadline = time.monotonic() + _UP_SECONDS
+    while True:
+        running.check()
+        made = subprocess.run(command, capture_output=True, text=True)
+        if made.returncode == 0:
+            return str(json.loads(made.stdout)["token"])
+        if time.monotonic() > deadline:
+            raise NotRunning(f"no token: {made.stderr.strip()[-300:]}")
 
 
 BAILIWICK = "bailiwick"
@@ -234,11 +256,11 @@ OURS = (
     Target("nginx", "plain proxy, one worker, keep-alive to the upstream", _nginx),
     Target("protocols", "hand-written Python protocols on both sides, no checks", _protocols),
     Target("pass-through", "our edge and upstream client, nothing judged", _pass_through),
-    Target(BAILIWICK, "judged, and durable before dispatch", _bailiwick(), governs=True),
+    Target(BAILIWICK, "judged, and durable before dispatch", gateway(), governs=True),
     Target(
         BAILIWICK_NO_FSYNC,
         "judged and recorded, never waiting for the disk",
-        _bailiwick("--no-fsync"),
+        gateway("--no-fsync"),
         governs=True,
     ),
 )
