@@ -5,9 +5,9 @@ verdicts and salted commitments (`commitment.py`), never payloads. docs/ledger.m
 fields and how they cover draft-ietf-wimse-aims section 11.
 
 Leaves are restricted to what has one obvious canonical form: no floating-point numbers, ASCII
-keys, integers up to 2**53 - 1. For those, sorting keys by code point is sorting by UTF-16 code
-unit, and Python's own string escaping is JCS's. tests/unit/ledger/test_leaf.py holds the result
-equal to `rfc8785`.
+keys, integers up to 2**53 - 1. For those, msgspec with sorted keys writes JCS: sorting by code
+point is sorting by UTF-16 code unit, and its escaping is JCS's. tests/unit/ledger/test_leaf.py
+holds the result equal to `rfc8785`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from json.encoder import encode_basestring
 from typing import Final
+
+import msgspec
 
 from bailiwick.ledger.errors import LedgerError
 
@@ -33,7 +34,7 @@ MAX_INTEGER: Final = 2**53 - 1
 
 RESERVED_FIELDS: Final = frozenset({"v", "type", "id", "at"})
 
-_MAX_KNOWN_KEYS: Final = 1024
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 class LeafType(StrEnum):
@@ -66,7 +67,7 @@ class Leaf:
 def encode_leaf(type: LeafType, id: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:  # noqa: A002
     """Encode one leaf as canonical JSON.
 
-    On the path of every call, twice: about 5 µs for 20 fields.
+    On the path of every call, twice: about 2 µs for 20 fields.
 
     Args:
         type: what it records.
@@ -115,7 +116,8 @@ def canonical_value(value: LeafValue) -> bytes:
         LedgerError: `leaf_not_canonical`.
     """
     try:
-        return _value(value).encode()
+        _check(value)
+        return _encode(value)
     except UnicodeEncodeError as error:
         raise LedgerError("leaf_not_canonical", "text holds a lone surrogate") from error
     except RecursionError as error:
@@ -129,53 +131,23 @@ def _checked(whole: dict[str, LeafValue]) -> bytes:
     return leaf
 
 
-def _object(value: dict[str, LeafValue]) -> str:
-    # One pass checks and writes. Text, by far the most common, is told apart without a call.
-    parts = []
-    try:
-        for name in sorted(value):
-            item = value[name]
-            written = _known_keys[name] if name in _known_keys else _key(name)
-            if type(item) is str:
-                parts.append(written + encode_basestring(item))
-            else:
-                parts.append(written + _value(item))
-    except TypeError as error:  # keys of several types do not sort
-        raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text") from error
-    return "{" + ",".join(parts) + "}"
-
-
-def _value(value: LeafValue) -> str:
+def _check(value: LeafValue) -> None:
+    """Refuse what has another canonical form than msgspec writes, or none."""
     kind = type(value)
-    if kind is str:
-        return encode_basestring(value)  # type: ignore[arg-type]
-    if kind is int and -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
-        return str(value)
-    if kind is dict:
-        return _object(value)  # type: ignore[arg-type]
-    if kind is list or kind is tuple:
-        return "[" + ",".join([_value(item) for item in value]) + "]"  # type: ignore[union-attr]
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, str):  # a StrEnum
-        return encode_basestring(value)
-    if kind is int:
-        raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
-    raise LedgerError("leaf_not_canonical", f"a leaf cannot hold a `{kind.__name__}`")
-
-
-_known_keys: dict[str, str] = {}
-"""Keys as written, with their colon. A pure memo, and bounded: keys may come from callers."""
-
-
-def _key(name: object) -> str:
-    if not (isinstance(name, str) and name.isascii()):
-        raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text")
-    written = encode_basestring(name) + ":"
-    if len(_known_keys) < _MAX_KNOWN_KEYS:
-        _known_keys[name] = written
-    return written
+    if kind is str or kind is bool or value is None:
+        return
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not (type(name) is str and name.isascii()):
+                raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text")
+            if type(item) is not str:
+                _check(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if type(item) is not str:
+                _check(item)
+    elif isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
+    elif not isinstance(value, str):
+        raise LedgerError("leaf_not_canonical", f"a leaf cannot hold a `{kind.__name__}`")

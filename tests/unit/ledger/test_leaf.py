@@ -11,7 +11,6 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bailiwick.ledger import leaf as leaf_module
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import (
     LEAF_VERSION,
@@ -144,9 +143,3 @@ def test_reading_any_bytes_gives_a_leaf_or_a_ledger_error(untrusted_leaf: bytes)
     except LedgerError:
         return
     assert json.loads(untrusted_leaf)["id"] == leaf.id
-
-
-def test_many_different_keys_do_not_pile_up_in_memory() -> None:
-    canonical_value({f"key-{number}": number for number in range(5_000)})
-    assert len(leaf_module._known_keys) <= 1024
-    assert canonical_value({"key-4999": 1}) == b'{"key-4999":1}'
