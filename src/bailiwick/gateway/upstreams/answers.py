@@ -18,7 +18,7 @@ from bailiwick.gateway.http.connection import Response
 from bailiwick.gateway.upstreams.envelope import MessageId, Reply, decode
 from bailiwick.ports import UpstreamReply
 
-_CREDENTIALS = (401, 403)
+CREDENTIALS = (401, 403)
 
 
 def garbled(server: str, why: str) -> UpstreamBroken:
@@ -56,7 +56,7 @@ def accept(server: str, reply: Reply, message_id: MessageId) -> UpstreamReply:
 
 
 def _read_refusal(server: str, response: Response, message_id: MessageId) -> UpstreamReply:
-    if response.status not in _CREDENTIALS and 400 <= response.status < 500:
+    if response.status not in CREDENTIALS and 400 <= response.status < 500:
         try:
             message = decode(response.body)
         except TheirError:
@@ -69,7 +69,7 @@ def _read_refusal(server: str, response: Response, message_id: MessageId) -> Ups
 
 def refusal(server: str, status: int) -> OurError:
     """The error for a status that comes without a reply."""
-    if status in _CREDENTIALS:
+    if status in CREDENTIALS:
         return UpstreamDown(
             "upstream_unauthorized",
             f"server `{server}` refused the gateway's credentials (HTTP {status});"

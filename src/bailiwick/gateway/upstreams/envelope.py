@@ -16,6 +16,12 @@ from bailiwick.core.errors import TheirError
 
 MessageId = int | str
 
+HEADER_MISMATCH = -32020
+MISSING_CAPABILITY = -32021
+UNSUPPORTED_VERSION = -32022
+METHOD_NOT_FOUND = -32601
+INTERNAL_ERROR = -32603
+
 _NONE = msgspec.Raw(b"")
 _MAX_BATCH = 100
 

@@ -7,14 +7,28 @@ import ssl
 from contextlib import aclosing
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.errors import OurError, UpstreamDown
+from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.connection import HttpLimits
+from bailiwick.gateway.http.connection import HttpLimits, Response
 from bailiwick.gateway.http.wire import parse_url
+from bailiwick.gateway.upstreams.answers import CREDENTIALS, refusal
+from bailiwick.gateway.upstreams.envelope import (
+    HEADER_MISMATCH,
+    MISSING_CAPABILITY,
+    UNSUPPORTED_VERSION,
+    error_of,
+)
 from bailiwick.gateway.upstreams.era import Era, Heard
+from bailiwick.gateway.upstreams.legacy import LegacyHttp
 from bailiwick.gateway.upstreams.listening import is_wanted, listen_on
 from bailiwick.gateway.upstreams.modern import ModernHttp
-from bailiwick.gateway.upstreams.spec import ServerSpec, reveal
+from bailiwick.gateway.upstreams.own import facts_of, supported_versions
+from bailiwick.gateway.upstreams.spec import (
+    LEGACY_VERSIONS,
+    MODERN_VERSION,
+    ServerSpec,
+    reveal,
+)
 from bailiwick.ports import (
     ClientFacts,
     RequestPeer,
@@ -24,6 +38,8 @@ from bailiwick.ports import (
     UpstreamStatus,
     Wants,
 )
+
+_PROBE_SECONDS = 10.0
 
 
 class HttpUpstream:
@@ -54,6 +70,7 @@ class HttpUpstream:
             reply = await era.request(request, peer)
         except OurError as error:
             self._state, self._detail = "down", error.message
+            self._doubt_era(error)
             raise
         if self._state != "up":
             self._state, self._detail = "up", ""
@@ -75,7 +92,7 @@ class HttpUpstream:
 
         async with aclosing(listen_on(stream, wants)) as heard:
             async for method, params in heard:
-                if is_wanted(method, params, wants):
+                if is_wanted(method, wants):
                     yield method, params
 
     async def facts(self) -> ServerFacts:
@@ -109,17 +126,59 @@ class HttpUpstream:
     async def _find_era(self) -> Era:
         async with self._finding:
             if self._era is None:
-                self._era = self._modern()
+                self._era = await self._choose()
             return self._era
 
-    def _modern(self) -> ModernHttp:
+    async def _choose(self) -> Era:
+        """Modern if it answers `server/discover` as such a server does, else legacy.
+
+        Source: 2026-07-28, basic/transports/streamable-http and basic/versioning, "Backward
+        Compatibility". What the server says decides, not one code or status.
+        """
         spec = self._spec
         headers = tuple((name, reveal(value)) for name, value in spec.headers.items())
-        return ModernHttp(
-            self.name,
-            self._client,
-            self._streams,
-            self._target,
-            headers,
-            spec.max_response_bytes,
-        )
+        parts = (spec, self._client, self._streams, self._target, headers)
+        if spec.protocol not in ("auto", MODERN_VERSION):
+            return LegacyHttp(*parts)
+        modern = ModernHttp(*parts)
+        if spec.protocol == MODERN_VERSION:
+            return modern
+        try:
+            found = await modern.discover(answer_seconds=min(_PROBE_SECONDS, spec.timeout_seconds))
+        except UpstreamBroken:
+            # Silence or garbage: if there is no server of either era, `initialize` will tell.
+            return LegacyHttp(*parts)
+        if isinstance(found, Response):
+            if found.status in CREDENTIALS:
+                raise refusal(self.name, found.status)
+            return LegacyHttp(*parts)
+        return modern if self._is_modern(found) else LegacyHttp(*parts)
+
+    def _is_modern(self, found: UpstreamReply) -> bool:
+        versions = supported_versions(found)
+        if MODERN_VERSION in versions:
+            self._facts = facts_of(self.name, found)
+            return True
+        if found.error is not None:
+            code, _ = error_of(found.error)
+            if code in (HEADER_MISMATCH, MISSING_CAPABILITY):
+                return True
+            if code != UNSUPPORTED_VERSION:
+                return False
+        if versions and not set(versions) & set(LEGACY_VERSIONS):
+            raise UpstreamDown(
+                "upstream_version",
+                f"server `{self.name}` speaks only {', '.join(versions)[:80]!a}, which we do not",
+            )
+        return False
+
+    def _doubt_era(self, error: OurError) -> None:
+        """Probe again next time, if what the server says no longer fits what was found.
+
+        Sessions are not given up for this: one client's refused request must not end another's.
+        """
+        if self._spec.protocol != "auto" or self._era is None or self._era.has_sessions:
+            return
+        if error.code in ("upstream_version", "upstream_refused"):
+            self._era = None
+            self._facts = None

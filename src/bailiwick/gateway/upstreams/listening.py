@@ -11,12 +11,20 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 
-from bailiwick.core.canonical import JsonObject
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import OurError
 from bailiwick.gateway.upstreams.era import Heard
 from bailiwick.ports import Wants
 
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+GENERAL = (
+    "notifications/tools/list_changed",
+    "notifications/prompts/list_changed",
+    "notifications/resources/list_changed",
+    "notifications/resources/updated",
+)
+"""What belongs to no request: listeners are told."""
+
 _FIRST_PAUSE_SECONDS = 0.5
 _LAST_PAUSE_SECONDS = 60.0
 
@@ -60,8 +68,8 @@ def everything(wants: Wants) -> Iterator[tuple[str, JsonObject]]:
         yield "notifications/resources/updated", {"uri": uri}
 
 
-def is_wanted(method: str, params: JsonObject, wants: Wants) -> bool:
-    """Whether a notification is one of those a listener wants."""
+def is_wanted(method: str, wants: Wants) -> bool:
+    """Whether a listener wants it: a server of the stateful era tells of every list."""
     match method:
         case "notifications/tools/list_changed":
             return wants.tools
@@ -69,8 +77,18 @@ def is_wanted(method: str, params: JsonObject, wants: Wants) -> bool:
             return wants.prompts
         case "notifications/resources/list_changed":
             return wants.resources
-        case "notifications/resources/updated":
-            # A server may report a sub-resource of what was subscribed to.
-            uri = params.get("uri")
-            return isinstance(uri, str) and any(uri.startswith(base) for base in wants.uris)
     return True
+
+
+def filter_of(wants: Wants) -> dict[str, Json]:
+    """The `notifications` member (2026-07-28, basic/patterns/subscriptions)."""
+    notifications: dict[str, Json] = {}
+    if wants.tools:
+        notifications["toolsListChanged"] = True
+    if wants.prompts:
+        notifications["promptsListChanged"] = True
+    if wants.resources:
+        notifications["resourcesListChanged"] = True
+    if wants.uris:
+        notifications["resourceSubscriptions"] = list(wants.uris)
+    return notifications

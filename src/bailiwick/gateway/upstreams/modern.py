@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.errors import OurError, TheirError, UpstreamBroken
+from bailiwick.core.errors import OurError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.connection import BodyStream, Response
 from bailiwick.gateway.http.wire import Template
 from bailiwick.gateway.upstreams import meta
 from bailiwick.gateway.upstreams.answers import accept, garbled, read_reply, refusal
 from bailiwick.gateway.upstreams.envelope import (
+    HEADER_MISMATCH,
+    UNSUPPORTED_VERSION,
     Ask,
     Message,
     Note,
@@ -35,9 +36,11 @@ from bailiwick.gateway.upstreams.headers import (
     param_headers_of,
     standard_headers,
 )
+from bailiwick.gateway.upstreams.listening import filter_of
+from bailiwick.gateway.upstreams.local import LOCAL_METHODS, LocalAnswers
 from bailiwick.gateway.upstreams.own import GATEWAY, Nobody, facts_of
 from bailiwick.gateway.upstreams.rounds import answer_rounds
-from bailiwick.gateway.upstreams.spec import MODERN_VERSION
+from bailiwick.gateway.upstreams.spec import MODERN_VERSION, ServerSpec
 from bailiwick.ports import (
     ClientFacts,
     RequestPeer,
@@ -48,11 +51,9 @@ from bailiwick.ports import (
 )
 from bailiwick.protocols.sse import SseDecoder
 
-HEADER_MISMATCH = -32020
 _MAX_REQUEST_SECONDS = 3_600.0
 _MAX_KNOWN = 10_000
-_LOCAL = ("ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe")
-_REPLAYABLE = (
+CATALOGUE = (
     "server/discover",
     "tools/list",
     "prompts/list",
@@ -73,36 +74,34 @@ class ModernHttp:
     """One server that speaks 2026-07-28 over HTTP."""
 
     version = MODERN_VERSION
+    has_sessions = False
 
     def __init__(
         self,
-        name: str,
+        spec: ServerSpec,
         client: HttpClient,
         streams: HttpClient,
         target: str,
         headers: Iterable[tuple[str, str]],
-        max_response_bytes: int,
     ) -> None:
-        self.name = name
+        self.name = spec.name
         self._client = client
         self._streams = streams
-        self._max_response_bytes = max_response_bytes
+        self._max_response_bytes = spec.max_response_bytes
         fields = (*FIXED_HEADERS, ("MCP-Protocol-Version", MODERN_VERSION), *headers)
         self._post = Template("POST", client.origin, target, fields)
         self._ids = itertools.count(1)
         self._annotated: dict[str, tuple[ParamHeader, ...]] = {}
-        self._log_levels: OrderedDict[str, str] = OrderedDict()
+        self._local = LocalAnswers()
 
     async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         """See `ports.Upstream.request`."""
-        if request.method in _LOCAL:
-            return self._answer_here(request)
+        if request.method in LOCAL_METHODS:
+            return self._local.answer(request)
         reply = await self._send(request, peer)
-        if reply.error is not None and error_of(reply.error)[0] == HEADER_MISMATCH:
-            # "SHOULD call tools/list …, then retry": the mismatch says it was not carried out.
-            if request.method == "tools/call" and await self._learn_tools(request.client, peer):
-                reply = await self._send(request, peer)
-        elif reply.result is not None and request.client.version < MODERN_VERSION:
+        if reply.error is not None:
+            return await self._after_error(request, reply, peer)
+        if reply.result is not None and request.client.version < MODERN_VERSION:
             # Such a client knows no `input_required`; its own way of being asked is `peer.ask`.
             return await answer_rounds(request, reply, peer, self._send)
         return reply
@@ -117,7 +116,7 @@ class ModernHttp:
         Raises:
             UpstreamDown, UpstreamBroken: it could not be opened, or was lost.
         """
-        params: JsonObject = {"notifications": _filter_of(wants), "_meta": {}}
+        params: JsonObject = {"notifications": filter_of(wants), "_meta": {}}
         message_id = next(self._ids)
         params = meta.for_modern(params, client, self.version, message_id)
         fields = standard_headers("subscriptions/listen", params)
@@ -171,19 +170,34 @@ class ModernHttp:
     async def notify(self, client: ClientFacts, method: str, params: JsonObject) -> None:
         """Nothing to send: this revision has no client notifications over HTTP."""
 
+    async def _after_error(
+        self, request: UpstreamRequest, reply: UpstreamReply, peer: RequestPeer
+    ) -> UpstreamReply:
+        assert reply.error is not None
+        code, _ = error_of(reply.error)
+        if code == UNSUPPORTED_VERSION:
+            raise UpstreamDown(
+                "upstream_version", f"server `{self.name}` does not speak {MODERN_VERSION}"
+            )
+        if code != HEADER_MISMATCH or request.method != "tools/call":
+            return reply
+        # "SHOULD call tools/list …, then retry": the mismatch says it was not carried out.
+        learned = await self._learn_tools(request.client, peer)
+        return await self._send(request, peer) if learned else reply
+
     # --- one request -------------------------------------------------------------------------
 
     async def _send(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         client = request.client
         message_id = next(self._ids)
-        level = self._log_levels.get(client.session, "") if self._log_levels else ""
+        level = self._local.log_level(client.session)
         params = meta.for_modern(request.params, client, self.version, message_id, level)
         response = await self._post_message(
             message_id,
             request.method,
             params,
             self._param_headers(request),
-            replayable=request.method in _REPLAYABLE,
+            replayable=request.method in CATALOGUE,
         )
         if response.stream is None:
             reply = read_reply(self.name, response, message_id)
@@ -296,22 +310,9 @@ class ModernHttp:
             self._annotated.clear()
         self._annotated[name] = annotated
 
-    # --- what only earlier clients ask for ---------------------------------------------------
-
-    def _answer_here(self, request: UpstreamRequest) -> UpstreamReply:
-        """`logging/setLevel` becomes a field of later requests; subscriptions come by `listen`."""
-        if request.method == "logging/setLevel":
-            level = request.params.get("level")
-            if isinstance(level, str):
-                self._log_levels[request.client.session] = level
-                self._log_levels.move_to_end(request.client.session)
-                if len(self._log_levels) > _MAX_KNOWN:
-                    self._log_levels.popitem(last=False)
-        return UpstreamReply(result=b"{}")
-
     async def end_session(self, session: str) -> None:
         """Forget what a session has asked for."""
-        self._log_levels.pop(session, None)
+        self._local.forget(session)
 
     async def close(self) -> None:
         """Nothing is kept that needs an end."""
@@ -323,16 +324,3 @@ async def _forward(note: Note, message_id: int, token: Json, peer: RequestPeer) 
     elif note.params.get("progressToken") == message_id and token is not None:
         await peer.notify(note.method, meta.with_own_token(note.params, token))
     # Progress for a token we did not give belongs to nobody.
-
-
-def _filter_of(wants: Wants) -> dict[str, Json]:
-    notifications: dict[str, Json] = {}
-    if wants.tools:
-        notifications["toolsListChanged"] = True
-    if wants.prompts:
-        notifications["promptsListChanged"] = True
-    if wants.resources:
-        notifications["resourcesListChanged"] = True
-    if wants.uris:
-        notifications["resourceSubscriptions"] = list(wants.uris)
-    return notifications
