@@ -270,14 +270,15 @@ def failure(condition: Condition, arguments: JsonObject) -> str:
 
 
 def reason(condition: Condition, arguments: JsonObject) -> str:
-    """Why `triggers` says yes: "`amount` is 9000, at least 1000", or that it cannot be told."""
+    """Why `triggers` says yes: "`amount` is 9000 and so at least 1000", or what cannot be told."""
     for found in reach(condition.path, arguments):
         if _triggered(condition, found):
-            certain = not isinstance(found, Gap) and condition.of(found) is HOLDS
-            link = "which is" if certain else "which cannot be told from"
-            absent = isinstance(found, Gap) or isinstance(condition, Present | Anything)
-            tail = "" if absent and certain else f", {link} {condition.phrase}"
-            return f"{name_of(condition)} {_state(condition, found)}{tail}"
+            state = f"{name_of(condition)} {_state(condition, found)}"
+            if isinstance(condition, Present | Anything):
+                return state
+            if not isinstance(found, Gap) and condition.of(found) is HOLDS:
+                return f"{state} and so {condition.phrase}"
+            return f"{state}, so it cannot be told whether it is {condition.phrase}"
     return sentence(condition)
 
 

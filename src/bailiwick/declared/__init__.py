@@ -1,1 +1,65 @@
-"""Declared objects: YAML in, checked and compiled values out."""
+"""Declared objects: YAML in, checked and compiled values out.
+
+The way through this room:
+
+* `load(paths, stored=…, environment=…, tools=…) -> Declared`: read files, check everything, report
+  every problem at once (`DeclarationError`, a `ConfigError` with `problems`). `load_text` for one
+  text.
+* `Declaration.document` and `.digest` are what `ports.ObjectPut` stores; `from_document` reads a
+  stored one back. Secrets stay references in it.
+* `compile_server`, `compile_person`, `compile_agent`, `compile_mandate` make values of
+  declarations, from files and from stores alike; `resolve_server(server, environment)` fills in
+  its secrets as `Secret`s.
+* `diff(current, new)` says what applying would change; `schema()` is the JSON Schema for editors.
+"""
+
+from bailiwick.declared.compiling import (
+    compile_agent,
+    compile_mandate,
+    compile_person,
+    compile_server,
+    resolve_server,
+)
+from bailiwick.declared.differences import FieldChange, How, ObjectChange, diff
+from bailiwick.declared.load import load, load_text
+from bailiwick.declared.objects import (
+    Agent,
+    Command,
+    Declaration,
+    Declared,
+    DeclaredPerson,
+    Server,
+    WebAddress,
+    from_document,
+)
+from bailiwick.declared.problems import DeclarationError, Place, Problem
+from bailiwick.declared.schema import schema
+from bailiwick.declared.secrets import Secret, resolve
+
+__all__ = [
+    "Agent",
+    "Command",
+    "Declaration",
+    "DeclarationError",
+    "Declared",
+    "DeclaredPerson",
+    "FieldChange",
+    "How",
+    "ObjectChange",
+    "Place",
+    "Problem",
+    "Secret",
+    "Server",
+    "WebAddress",
+    "compile_agent",
+    "compile_mandate",
+    "compile_person",
+    "compile_server",
+    "diff",
+    "from_document",
+    "load",
+    "load_text",
+    "resolve",
+    "resolve_server",
+    "schema",
+]

@@ -1,0 +1,246 @@
+"""Checked declarations into the values the rest of the house works with.
+
+A declaration that comes from a store compiles to the same value as when it came from its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from bailiwick.core.argument_path import ArgumentPath, parse_argument_path
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.conditions import (
+    Anything,
+    AtLeast,
+    AtMost,
+    Condition,
+    Equals,
+    Matches,
+    OneOf,
+    Present,
+    Under,
+)
+from bailiwick.core.errors import ConfigError
+from bailiwick.core.glob import Glob
+from bailiwick.core.mandate import (
+    AllowRule,
+    DenyRule,
+    Mandate,
+    MandateState,
+    StampRule,
+    TargetPattern,
+)
+from bailiwick.core.values import Number, number_of
+from bailiwick.declared.objects import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_TIMEOUT_SECONDS,
+    Agent,
+    Command,
+    Declaration,
+    DeclaredPerson,
+    Server,
+    WebAddress,
+    texts,
+)
+from bailiwick.declared.readings import TARGET_KINDS, read_duration, read_moment, read_target
+from bailiwick.declared.secrets import Secret, resolve
+
+
+def compile_server(declaration: Declaration) -> Server:
+    """The server of a declaration of kind `server`."""
+    spec = declaration.spec
+    transport: Command | WebAddress
+    if "command" in spec:
+        transport = Command(
+            argv=texts(spec, "command"),
+            env=_table(spec, "env"),
+            cwd=_text(spec, "cwd"),
+            instances=_text(spec, "instances") or "shared",
+        )
+    else:
+        transport = WebAddress(_text(spec, "url"), _table(spec, "headers"))
+    return Server(
+        name=declaration.name,
+        transport=transport,
+        digest=declaration.digest,
+        timeout_seconds=_whole(spec, "timeout_seconds") or DEFAULT_TIMEOUT_SECONDS,
+        protocol=_text(spec, "protocol") or "auto",
+        description=_text(spec, "description"),
+        max_response_bytes=_whole(spec, "max_response_bytes") or DEFAULT_MAX_RESPONSE_BYTES,
+    )
+
+
+def resolve_server(server: Server, environment: Mapping[str, str]) -> dict[str, Secret]:
+    """The values of its `env` or `headers`, references replaced. Reads files; blocking.
+
+    Raises:
+        ConfigError: a reference leads nowhere; names the server and the reference, no value.
+    """
+    web = isinstance(server.transport, WebAddress)
+    stated = (
+        server.transport.headers
+        if isinstance(server.transport, WebAddress)
+        else (server.transport.env)
+    )
+    try:
+        return {name: resolve(text, environment, one_line=web) for name, text in stated.items()}
+    except ConfigError as error:
+        raise ConfigError(error.code, f"server `{server.name}`: {error.message}") from error
+
+
+def compile_person(declaration: Declaration) -> DeclaredPerson:
+    """The person of a declaration of kind `person`."""
+    spec = declaration.spec
+    roles = frozenset(texts(spec, "roles"))
+    return DeclaredPerson(declaration.name, _text(spec, "name"), _text(spec, "email"), roles)
+
+
+def compile_agent(declaration: Declaration) -> Agent:
+    """The agent of a declaration of kind `agent`."""
+    spec = declaration.spec
+    return Agent(declaration.name, _text(spec, "owner"), _text(spec, "description"))
+
+
+def compile_mandate(
+    declaration: Declaration,
+    version: int,
+    people: Mapping[str, DeclaredPerson],
+    agents: Mapping[str, Agent],
+    state: MandateState = MandateState.ACTIVE,
+) -> Mandate:
+    """The mandate of a declaration of kind `mandate`.
+
+    `requester` and `owner` in `not:` become names here, so compile again when the agent's owner
+    changes.
+
+    Args:
+        declaration: checked; from a file or from a store.
+        version: 1 or more, counted by the store.
+        people, agents: all that are declared, by name.
+        state: its life.
+
+    Raises:
+        ConfigError: `mandate_without_person` or `mandate_without_agent`: whom it names is gone.
+    """
+    spec = declaration.spec
+    principal, agent = _text(spec, "from"), _text(spec, "to")
+    if principal not in people:
+        message = f"mandate `{declaration.name}`: there is no person `{principal}`"
+        raise ConfigError("mandate_without_person", message)
+    if agent not in agents:
+        message = f"mandate `{declaration.name}`: there is no agent `{agent}`"
+        raise ConfigError("mandate_without_agent", message)
+    words = {"requester": principal, "owner": agents[agent].owner}
+    ref = f"{declaration.name}@{version}"
+    valid = _object(spec.get("valid"))
+    return Mandate(
+        name=declaration.name,
+        version=version,
+        digest=declaration.digest,
+        principal=principal,
+        agent=agent,
+        purpose=_text(spec, "purpose"),
+        state=state,
+        allow=tuple(_allow(rule, id_) for rule, id_ in _rules(spec, "allow", ref)),
+        deny=tuple(_deny(rule, id_) for rule, id_ in _rules(spec, "deny", ref)),
+        stamp=tuple(_stamp(rule, id_, words) for rule, id_ in _rules(spec, "stamp", ref)),
+        not_before=read_moment(_text(valid, "from")) if "from" in valid else None,
+        not_after=read_moment(_text(valid, "until")) if "until" in valid else None,
+    )
+
+
+def _allow(rule: JsonObject, id_: str) -> AllowRule:
+    other = rule.get("other_arguments") == "allow"
+    return AllowRule(id_, _targets(rule), _conditions(rule), other_arguments=other)
+
+
+def _deny(rule: JsonObject, id_: str) -> DenyRule:
+    return DenyRule(id_, _targets(rule), _conditions(rule), because=_text(rule, "because"))
+
+
+def _stamp(rule: JsonObject, id_: str, words: Mapping[str, str]) -> StampRule:
+    return StampRule(
+        id=id_,
+        targets=_targets(rule),
+        conditions=_conditions(rule),
+        role=_text(rule, "role") or None,
+        excluded=frozenset(words.get(name, name) for name in texts(rule, "not")),
+        count=_whole(rule, "people") or 1,
+        expires_after_seconds=read_duration(_text(rule, "expires")) if "expires" in rule else None,
+        because=_text(rule, "because"),
+    )
+
+
+def _rules(spec: JsonObject, section: str, ref: str) -> Iterator[tuple[JsonObject, str]]:
+    rules = spec.get(section)
+    assert rules is None or isinstance(rules, list | tuple)
+    for number, rule in enumerate(rules or (), start=1):
+        table = _object(rule)
+        yield table, f"{ref}/{section}/{_text(table, 'id') or number}"
+
+
+def _targets(rule: JsonObject) -> tuple[TargetPattern, ...]:
+    return tuple(
+        read_target(text, kind) for key, kind in TARGET_KINDS.items() for text in texts(rule, key)
+    )
+
+
+def _conditions(rule: JsonObject) -> tuple[Condition, ...]:
+    # Sorted, as in the canonical document: a file and a store compile to the same mandate.
+    return tuple(
+        condition
+        for name, asked in sorted(_object(rule.get("when")).items())
+        for condition in _on(parse_argument_path(name), _object(asked))
+    )
+
+
+def _on(path: ArgumentPath, asked: JsonObject) -> Iterator[Condition]:
+    optional = asked.get("optional") is True
+    if "any" in asked:
+        yield Anything(path)
+    if "present" in asked:
+        yield Present(path, asked["present"] is True, optional)
+    if "one_of" in asked:
+        values = asked["one_of"]
+        assert isinstance(values, list | tuple)
+        yield OneOf(path, tuple(values), optional)
+    if "equals" in asked:
+        yield Equals(path, asked["equals"], optional)
+    if "at_least" in asked:
+        yield AtLeast(path, _bound(asked["at_least"]), optional)
+    if "at_most" in asked:
+        yield AtMost(path, _bound(asked["at_most"]), optional)
+    if "matches" in asked:
+        yield Matches(path, tuple(Glob(text) for text in texts(asked, "matches")), optional)
+    if "under" in asked:
+        yield Under(path, texts(asked, "under"), optional)
+
+
+def _bound(value: Json) -> Number:
+    number = number_of(value)
+    assert number is not None
+    # An integer compares several times faster, and most bounds are whole.
+    whole = isinstance(number, Decimal) and number == number.to_integral_value()
+    return int(number) if whole else number
+
+
+def _object(value: Json) -> JsonObject:
+    assert value is None or isinstance(value, Mapping)
+    return value or {}
+
+
+def _text(spec: JsonObject, key: str) -> str:
+    value = spec.get(key, "")
+    assert isinstance(value, str)
+    return value
+
+
+def _whole(spec: JsonObject, key: str) -> int:
+    value = spec.get(key, 0)
+    assert isinstance(value, int)
+    return value
+
+
+def _table(spec: JsonObject, key: str) -> dict[str, str]:
+    return {name: str(value) for name, value in _object(spec.get(key)).items()}

@@ -1,0 +1,272 @@
+"""What declared objects say of each other, and what is probably not meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from bailiwick.core.call import CallKind
+from bailiwick.core.errors import ConfigError
+from bailiwick.core.glob import Glob
+from bailiwick.core.values import number_of, show
+from bailiwick.declared.objects import Declaration, texts
+from bailiwick.declared.problems import Place, Problem, did_you_mean, nearest
+from bailiwick.declared.readings import TARGET_KINDS, read_moment, read_target
+from bailiwick.declared.secrets import has_reference, resolve
+from bailiwick.declared.tree import Items, Node, Scalar, Table, to_json
+
+Objects = Mapping[tuple[str, str], Declaration]
+
+RESERVED_PEOPLE = ("requester", "owner")
+"""Words of `not:` in stamp rules; a person of that name could never be meant."""
+
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+_SECRET_VARIABLE = re.compile(r"(?i)(?:token|secret|password|passwd|api_?key|credential)$")
+
+
+def check_references(declarations: Iterable[Declaration], everything: Objects) -> list[Problem]:
+    """Problems with what each declaration says of others. Shapes are sound already."""
+    problems: list[Problem] = []
+    for each in declarations:
+        node = each.node
+        if not isinstance(node, Table):
+            continue
+        if each.kind == "person" and each.name in RESERVED_PEOPLE:
+            problems.append(Problem(node.place, f"a person cannot be called `{each.name}`"))
+        elif each.kind == "agent":
+            problems += _named(node.get("owner"), "person", everything)
+        elif each.kind == "server":
+            problems += _literal_secrets(node)
+        elif each.kind == "mandate":
+            problems += _check_mandate(node, everything)
+    return problems
+
+
+def check_secrets(
+    declarations: Iterable[Declaration], environment: Mapping[str, str]
+) -> list[Problem]:
+    """Problems with secrets that are referred to but not there. Reads files."""
+    problems: list[Problem] = []
+    for node in _servers(declarations):
+        for key, value in _secret_places(node):
+            if has_reference(str(value.value)):
+                try:
+                    resolve(str(value.value), environment, one_line=key == "headers")
+                except ConfigError as error:
+                    problems.append(Problem(value.place, error.message))
+    return problems
+
+
+def warn(
+    declarations: Iterable[Declaration],
+    everything: Objects,
+    tools: Mapping[str, Collection[str]],
+) -> list[Problem]:
+    """What can be used but is probably not meant."""
+    warnings: list[Problem] = []
+    for each in declarations:
+        node = each.node
+        if not isinstance(node, Table):
+            continue
+        if each.kind == "server":
+            warnings += _literal_variables(node)
+        elif each.kind == "mandate":
+            warnings += _warn_targets(node, everything, tools)
+            warnings += _warn_arguments(node)
+            warnings += _warn_stamps(node, everything)
+    return warnings
+
+
+# --- mandates ------------------------------------------------------------------------------------
+
+
+def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
+    yield from _named(node.get("from"), "person", everything)
+    yield from _named(node.get("to"), "agent", everything)
+    yield from _check_validity(node.get("valid"))
+    servers = {name for kind, name in everything if kind == "server"}
+    for _, rule in _rules(node):
+        for _, target in _targets(rule):
+            upstream = str(target.value).partition("/")[0]
+            if "*" not in upstream and upstream not in servers:
+                message = f"there is no server {show(upstream)}{did_you_mean(upstream, servers)}"
+                yield Problem(target.place, message)
+        yield from _check_bounds(rule)
+        for name in _scalars(rule.get("not")):
+            if name.value not in RESERVED_PEOPLE:
+                yield from _named(name, "person", everything, RESERVED_PEOPLE)
+    yield from _check_rule_names(node)
+
+
+def _named(
+    node: Node | None, kind: str, everything: Objects, also: Collection[str] = ()
+) -> Iterator[Problem]:
+    if isinstance(node, Scalar) and (kind, str(node.value)) not in everything:
+        known = {name for each, name in everything if each == kind} | set(also)
+        near = did_you_mean(str(node.value), known)
+        yield Problem(node.place, f"there is no {kind} {show(node.value)}{near}")
+
+
+def _check_validity(node: Node | None) -> Iterator[Problem]:
+    if not isinstance(node, Table):
+        return
+    start, end = node.get("from"), node.get("until")
+    if not (isinstance(start, Scalar) and isinstance(end, Scalar)):
+        return
+    if read_moment(str(start.value)) >= read_moment(str(end.value)):
+        yield Problem(end.place, "ends before it starts")
+
+
+def _check_rule_names(node: Table) -> Iterator[Problem]:
+    seen: dict[tuple[str, str], Place] = {}
+    for section, rule in _rules(node):
+        name = rule.get("id")
+        if isinstance(name, Scalar):
+            if str(name.value).isdigit():
+                yield Problem(name.place, "a rule's name cannot be a number")
+            first = seen.setdefault((section, str(name.value)), name.place)
+            if first is not name.place:
+                message = f"the rule {show(name.value)} is there already, at {first}"
+                yield Problem(name.place, message)
+
+
+def _check_bounds(rule: Table) -> Iterator[Problem]:
+    for key, condition in _conditions(rule):
+        low, high = condition.get("at_least"), condition.get("at_most")
+        if isinstance(low, Scalar) and isinstance(high, Scalar):
+            least, most = number_of(low.value), number_of(high.value)
+            if least is not None and most is not None and least > most:
+                yield Problem(high.place, f"{show(key.value)} can never be both: {least} > {most}")
+        present = condition.get("present")
+        if isinstance(present, Scalar) and present.value is False and len(condition.entries) > 1:
+            yield Problem(present.place, "`present: false` stands alone: there is no value to ask")
+        anything = condition.get("any")
+        if anything is not None and len(condition.entries) > 1:
+            yield Problem(anything.place, "`any` stands alone: it asks nothing of the value")
+
+
+def _warn_targets(
+    node: Table, everything: Objects, tools: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
+    servers = {name for kind, name in everything if kind == "server"}
+    for _, rule in _rules(node):
+        for key, target in _targets(rule):
+            pattern = read_target(str(target.value), TARGET_KINDS[key])
+            upstream = Glob(pattern.upstream)
+            meant = {name for name in servers if upstream.matches(name)}
+            if not meant:
+                yield Problem(target.place, f"{show(target.value)} fits no declared server")
+            if pattern.kind is not CallKind.TOOL or not meant or not meant <= tools.keys():
+                continue
+            names = {name for server in meant for name in tools[server]}
+            if not any(Glob(pattern.name).matches(name) for name in names):
+                near = nearest(pattern.name, names, limit=3)
+                hint = f"; near are {', '.join(f'`{name}`' for name in near)}" if near else ""
+                yield Problem(target.place, f"{show(target.value)} fits no known tool{hint}")
+
+
+def _warn_arguments(node: Table) -> Iterator[Problem]:
+    for section, rule in _rules(node):
+        bare = rule.get("when") is None and rule.get("other_arguments") is None
+        kinds = {TARGET_KINDS[key] for key, _ in _targets(rule)}
+        if section == "allow" and bare and kinds - {CallKind.RESOURCE}:
+            message = (
+                "allows calls without any arguments only: name them in `when`, or say "
+                "`other_arguments: allow`"
+            )
+            yield Problem(rule.place, message)
+
+
+def _warn_stamps(node: Table, everything: Objects) -> Iterator[Problem]:
+    agent = everything.get(("agent", str(to_json(node.get("to") or node))))
+    words = {
+        "requester": str(to_json(node.get("from") or node)),
+        "owner": str(agent.spec.get("owner")) if agent else "",
+    }
+    for section, rule in _rules(node):
+        if section != "stamp":
+            continue
+        role = rule.get("role")
+        people = rule.get("people")
+        needed = people.value if isinstance(people, Scalar) else 1
+        out = {str(name.value) for name in _scalars(rule.get("not"))}
+        out |= {words[word] for word in out & words.keys()}
+        able = {
+            name
+            for (kind, name), person in everything.items()
+            if kind == "person" and name not in out
+            if not isinstance(role, Scalar) or role.value in texts(person.spec, "roles")
+        }
+        if isinstance(needed, int) and len(able) < needed:
+            who = f" with the role {show(role.value)}" if isinstance(role, Scalar) else ""
+            message = f"needs {needed} people{who} to stamp; there are {len(able)} who may"
+            yield Problem((people or role or rule).place, message)
+
+
+# --- servers -------------------------------------------------------------------------------------
+
+
+def _literal_secrets(node: Table) -> Iterator[Problem]:
+    headers = node.get("headers")
+    for name, value in headers.entries if isinstance(headers, Table) else ():
+        literal = isinstance(value, Scalar) and not has_reference(str(value.value))
+        if literal and str(name.value).lower() in _SECRET_HEADERS:
+            message = f"{show(name.value)} is a secret: write `${{env:NAME}}` or `${{file:PATH}}`"
+            yield Problem(value.place, message)
+
+
+def _literal_variables(node: Table) -> Iterator[Problem]:
+    variables = node.get("env")
+    for name, value in variables.entries if isinstance(variables, Table) else ():
+        literal = isinstance(value, Scalar) and not has_reference(str(value.value))
+        if literal and _SECRET_VARIABLE.search(str(name.value)):
+            message = (
+                f"{show(name.value)} looks like a secret, and is stored and shown as written: "
+                "write `${env:NAME}` or `${file:PATH}`"
+            )
+            yield Problem(value.place, message)
+
+
+def _servers(declarations: Iterable[Declaration]) -> Iterator[Table]:
+    for each in declarations:
+        if each.kind == "server" and isinstance(each.node, Table):
+            yield each.node
+
+
+def _secret_places(node: Table) -> Iterator[tuple[str, Scalar]]:
+    for key in ("env", "headers"):
+        table = node.get(key)
+        for _, value in table.entries if isinstance(table, Table) else ():
+            if isinstance(value, Scalar):
+                yield key, value
+
+
+# --- walking -------------------------------------------------------------------------------------
+
+
+def _rules(node: Table) -> Iterator[tuple[str, Table]]:
+    for section in ("allow", "deny", "stamp"):
+        rules = node.get(section)
+        for rule in rules.items if isinstance(rules, Items) else ():
+            if isinstance(rule, Table):
+                yield section, rule
+
+
+def _targets(rule: Table) -> Iterator[tuple[str, Scalar]]:
+    for key in TARGET_KINDS:
+        for scalar in _scalars(rule.get(key)):
+            yield key, scalar
+
+
+def _conditions(rule: Table) -> Iterator[tuple[Scalar, Table]]:
+    when = rule.get("when")
+    for key, condition in when.entries if isinstance(when, Table) else ():
+        if isinstance(condition, Table):
+            yield key, condition
+
+
+def _scalars(node: Node | None) -> Iterator[Scalar]:
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, Items):
+        yield from (item for item in node.items if isinstance(item, Scalar))
