@@ -1,4 +1,4 @@
-"""One MCP server over HTTP, of whichever era it turns out to be."""
+"""One MCP server over HTTP, of whichever era, or both, it turns out to be."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.connection import HttpLimits, Response
 from bailiwick.gateway.http.wire import parse_url
 from bailiwick.gateway.upstreams.answers import CREDENTIALS, refusal
+from bailiwick.gateway.upstreams.both import BothEras
 from bailiwick.gateway.upstreams.envelope import (
     HEADER_MISMATCH,
     MISSING_CAPABILITY,
@@ -130,7 +131,7 @@ class HttpUpstream:
             return self._era
 
     async def _choose(self) -> Era:
-        """Modern if it answers `server/discover` as such a server does, else legacy.
+        """Modern (and perhaps both) if it answers `server/discover` as such a server does.
 
         Source: 2026-07-28, basic/transports/streamable-http and basic/versioning, "Backward
         Compatibility". What the server says decides, not one code or status.
@@ -152,7 +153,8 @@ class HttpUpstream:
             if found.status in CREDENTIALS:
                 raise refusal(self.name, found.status)
             return LegacyHttp(*parts)
-        return modern if self._is_modern(found) else LegacyHttp(*parts)
+        legacy = LegacyHttp(*parts)
+        return BothEras(modern, legacy) if self._is_modern(found) else legacy
 
     def _is_modern(self, found: UpstreamReply) -> bool:
         versions = supported_versions(found)
