@@ -107,9 +107,9 @@ def schema() -> int:
 
     Editors complete and check declared objects with it.
     """
-    from bailiwick.declared.schema import json_schema
+    from bailiwick.declared.schema import schema as declared_schema
 
-    show.out_json(json_schema())
+    show.out_json(declared_schema())
     return Exit.OK
 
 

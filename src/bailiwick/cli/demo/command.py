@@ -1,10 +1,113 @@
-"""`demo`."""
+"""`demo`: the main job on this machine, watched by a person or unattended."""
 
 from __future__ import annotations
 
-from bailiwick.cli.exits import Exit
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.reach import DataOption
 
 
-def demo() -> int:
-    """Show the main job on this machine."""
+def demo(
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Unattended: a second person stamps over the API.")
+    ] = False,
+    data: DataOption = None,
+) -> int:
+    """See the main job on this machine.
+
+    A gateway with real servers behind it, an agent at work, one call refused, one held for you.
+    With --auto it exits 0 only if each step went as it should.
+    """
+    began = time.monotonic()
+    # Ctrl-C ends the demo like a stop from outside: everything it started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="bailiwick-demo-"))
+    try:
+        _play(folder, auto, began)
+    except KeyboardInterrupt:
+        show.note("\nstopped")
+        return Exit.NO if auto else Exit.OK
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
     return Exit.OK
+
+
+def _play(folder: Path, auto: bool, began: float) -> None:
+    import asyncio
+
+    try:
+        from bailiwick.cli.demo import story as told
+    except ImportError as error:
+        raise CliError(
+            Exit.USAGE,
+            "no_mcp_client",
+            "the demo's agent is the official MCP client, which is not installed",
+            "run `make setup` in the checkout, or `pip install mcp`",
+        ) from error
+    from bailiwick.cli.demo.process import gateway
+    from bailiwick.cli.demo.proof import prove
+    from bailiwick.cli.demo.stage import set_stage
+
+    show.out(show.styled("Bailiwick: one day of work, from agent to stamp to proof", "bold"))
+    stage = set_stage(folder)
+    with gateway(stage) as url:
+        story = told.Story(stage, url, auto)
+        story.step("A gateway stands before three real servers: files, git and a bank")
+        told.tell(f"it listens on {url}; its data is in {folder}")
+        told.tell(f"who may do what: {stage.declared}")
+        story.tokens = _tokens(folder)
+        told.tell("ada gave the clerk a mandate; ben, the treasurer, stamps large payments")
+        asyncio.run(told.work(story))
+        prove(story)
+        show.out()
+        seconds = time.monotonic() - began
+        show.out(show.styled(f"Done, {story.steps} steps in {seconds:.1f} s.", "green"))
+        if not auto:
+            _stay(folder, url)
+
+
+def _tokens(folder: Path) -> dict[str, str]:
+    """A token for each in the story; the clerk's is the only thing the clerk gets."""
+    from bailiwick.cli.demo.process import bailiwick
+    from bailiwick.cli.demo.story import expect
+
+    made = {}
+    for name, words in {
+        "ada": ("people", "token", "ada"),
+        "ben": ("people", "token", "ben"),
+        "clerk": ("agents", "token", "clerk", "--as", "ada"),
+    }.items():
+        done = bailiwick(*words, "--data", str(folder))
+        expect(done.code == Exit.OK, f"a token for {name}, not: {done.err.strip()}")
+        made[name] = done.out.strip()
+    return made
+
+
+def _stay(folder: Path, url: str) -> None:
+    place = f"--data {folder} --as ada"
+    show.out()
+    show.out("The gateway stays up. In another terminal:")
+    for words, what in (
+        (
+            f"bailiwick connect goose {place}",
+            "wire your own agent (or codex, opencode, claude-code)",
+        ),
+        (f"bailiwick login ben --data {folder}", "another link into the console"),
+        (f"bailiwick calls {place}", "what was asked, and what became of it"),
+        (f"bailiwick apply -f {folder}/demo/declared.yaml {place}", "change the mandate, and see"),
+    ):
+        show.out(f"   {words}")
+        show.out(f"      {show.styled(what, 'dim')}")
+    show.out()
+    show.out(f"{url} until you press Ctrl-C.")
+    signal.pause()
