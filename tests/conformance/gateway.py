@@ -18,13 +18,14 @@ from tests.conformance.processes import ConformanceError, free_port, stop, wait_
 _START_SECONDS = 15.0
 _BAILIWICK = Path(sys.executable).with_name("bailiwick")
 
-_DECLARED = """\
+DECLARED = """\
 servers:
   fixture:
     url: {url}
 
 people:
   ada:
+    name: Ada
     roles: [owner]
 
 agents:
@@ -58,7 +59,7 @@ def start_gateway(upstream_url: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bailiwick-conformance-") as folder:
         here = Path(folder)
         declared, log = here / "bailiwick.yaml", here / "log"
-        declared.write_text(_DECLARED.format(url=upstream_url))
+        declared.write_text(DECLARED.format(url=upstream_url))
         command = [
             str(_BAILIWICK),
             "up",
