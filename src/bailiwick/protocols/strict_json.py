@@ -1,0 +1,148 @@
+"""One meaning only: JSON read strictly, once (promise 2).
+
+Two readers of one text may disagree about a repeated key, a key that differs only in case, a
+`NaN`, a number their floats cannot hold, or half a surrogate pair. What the gateway judges must
+be what an upstream runs, so each of these is refused, with a code of its own:
+
+1. UTF-8, and no byte order mark                      `body_not_utf8`
+2. one JSON text (RFC 8259), nothing after it         `body_not_json`
+3. no name twice in one object, whatever its case     `name_twice`
+4. integers within ±(2**53 - 1), floats finite        `number_not_exact` (RFC 7493 section 2.2)
+5. nesting at most `MAX_DEPTH`                        `nested_too_deep`
+6. no lone surrogates                                 `text_not_unicode`
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Never
+
+import msgspec
+
+from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json
+from bailiwick.core.errors import TheirError
+
+MAX_DEPTH = 64
+
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SAFE_DIGITS = len(str(MAX_SAFE_INTEGER)) - 1
+_QUOTED_LIMIT = 64
+
+
+def parse(body: bytes) -> Json:
+    """Parse one JSON text under the rules above.
+
+    About 5 µs for 300 bytes. Objects are plain dicts in the order of the text.
+
+    Raises:
+        TheirError: with one of the codes of the module's list.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise TheirError("body_not_utf8", f"not UTF-8 at byte {error.start}") from None
+    try:
+        value = _decode(text)
+    except json.JSONDecodeError as error:
+        raise TheirError(
+            "body_not_json", f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from None
+    except RecursionError:
+        raise _too_deep() from None
+    # Fewer brackets than the limit cannot nest deeper than it: the common case costs two scans.
+    if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+        raise _too_deep()
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text):
+        _refuse_lone_surrogates(value)
+    return value  # type: ignore[no-any-return]
+
+
+def encode(value: Json) -> bytes:
+    """Encode a parsed value: compact, names in the order they came in.
+
+    Inverse of `parse` up to white space, escapes and the spelling of numbers.
+    """
+    return msgspec.json.encode(value)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _twice(name)
+            seen.add(name)
+    if len(value) > 1 and len({*map(str.casefold, value)}) != len(value):
+        folded: set[str] = set()
+        for name in value:
+            if name.casefold() in folded:
+                raise _twice(name)
+            folded.add(name.casefold())
+    return value
+
+
+def _integer(digits: str) -> int:
+    # The length is looked at first: int() of a very long text is slow on purpose.
+    if len(digits) > _SAFE_DIGITS and (
+        len(digits) > _SAFE_DIGITS + 2 or abs(int(digits)) > MAX_SAFE_INTEGER
+    ):
+        raise TheirError(
+            "number_not_exact",
+            f"the integer `{digits[:_QUOTED_LIMIT]}` is beyond 2**53 - 1; send it as text",
+        )
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise TheirError(
+            "number_not_exact", f"the number `{digits[:_QUOTED_LIMIT]}` is too large for a double"
+        )
+    return value
+
+
+def _constant(word: str) -> Never:
+    raise TheirError("body_not_json", f"`{word}` is not JSON")
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+).decode
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        below: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                below.extend(item.values())
+            elif type(item) is list:
+                below.extend(item)
+        if not below:
+            # An empty container at the last level still counts as a level of its own.
+            return False
+        level = below
+    return any(type(item) is dict or type(item) is list for item in level)
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise TheirError("text_not_unicode", "text holds a lone surrogate") from None
+
+
+def _twice(name: str) -> TheirError:
+    shown = name[:_QUOTED_LIMIT].encode("ascii", "backslashreplace").decode()
+    return TheirError(
+        "name_twice", f"the name `{shown}` stands twice in one object (case does not tell apart)"
+    )
+
+
+def _too_deep() -> TheirError:
+    return TheirError("nested_too_deep", f"nested deeper than {MAX_DEPTH} levels")
