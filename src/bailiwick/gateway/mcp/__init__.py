@@ -1,0 +1,1 @@
+"""The MCP edge: agents on one side, the gate and the upstreams on the other."""

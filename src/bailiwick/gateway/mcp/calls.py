@@ -1,0 +1,205 @@
+"""The calls that are judged: tools/call, resources/read, prompts/get.
+
+1. The name is taken apart into a server and the server's own name.
+2. Its definition is looked up: unknown, changed or not recordable means blocked.
+3. `Mcp-Param-*` headers are compared with the arguments.
+4. A sealed `requestState` is opened.
+5. The gate judges, records and dispatches; a refusal is worded for a model.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bailiwick.core.call import Target
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
+from bailiwick.gateway.gate import Answer, Answered, Refused, StillWaiting
+from bailiwick.gateway.mcp.catalog import (
+    PROMPTS,
+    RESOURCES,
+    TOOLS,
+    Listing,
+    Shelf,
+)
+from bailiwick.gateway.mcp.exchange import (
+    Exchange,
+    refusal_result,
+    with_members,
+)
+from bailiwick.gateway.mcp.tasks import MAX_TASK_ID_CHARS, TaskOwner
+from bailiwick.gateway.mcp.wire import Outcome
+from bailiwick.ports import ServerFacts, UpstreamRequest
+from bailiwick.protocols.mcp.headers import param_mismatch, param_values
+from bailiwick.protocols.mcp.jsonrpc import Code, code_of
+from bailiwick.protocols.mcp.names import find_cleaned, split, split_uri
+from bailiwick.protocols.strict_json import parse
+
+_UNREACHED = ServerFacts("", {}, {})
+_FORWARDABLE = re.compile(r"[\x20-\x7e]*")
+_NO_ARGUMENTS: JsonObject = {}
+
+
+async def call_tool(exchange: Exchange) -> Outcome:
+    """`tools/call`."""
+    params = exchange.request.params
+    arguments = params.get("arguments", _NO_ARGUMENTS)
+    if type(arguments) is not dict and arguments is not _NO_ARGUMENTS:
+        return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
+    return await _use(exchange, TOOLS, params.get("name"), arguments)
+
+
+async def get_prompt(exchange: Exchange) -> Outcome:
+    """`prompts/get`."""
+    params = exchange.request.params
+    arguments = params.get("arguments", _NO_ARGUMENTS)
+    if type(arguments) is not dict and arguments is not _NO_ARGUMENTS:
+        return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
+    return await _use(exchange, PROMPTS, params.get("name"), arguments)
+
+
+async def read_resource(exchange: Exchange) -> Outcome:
+    """`resources/read`."""
+    return await _use(exchange, RESOURCES, exchange.request.params.get("uri"), _NO_ARGUMENTS)
+
+
+def locate(exchange: Exchange, listing: Listing, spelled: str) -> tuple[Shelf, str] | None:
+    """The server a name belongs to and its own name there; None when it names no server."""
+    catalog = exchange.core.catalog
+    if exchange.where.server:
+        shelf = catalog.shelf(exchange.where.server)
+        return None if shelf is None else (shelf, spelled)
+    servers = catalog.names()
+    parts = split_uri(spelled, servers) if listing.named_by == "uri" else split(spelled, servers)
+    if parts is None:
+        return None
+    shelf = catalog.shelf(parts[0])
+    if shelf is None:
+        return None
+    name = parts[1]
+    if (
+        listing.named_by == "name"
+        and "/" not in spelled
+        and catalog.entry(shelf, listing, name) is None
+    ):
+        name = find_cleaned(spelled, shelf.name, catalog.names_of(shelf, listing)) or name
+    return shelf, name
+
+
+async def _use(
+    exchange: Exchange, listing: Listing, spelled: object, arguments: JsonObject
+) -> Outcome:
+    if type(spelled) is not str:
+        return exchange.fail(Code.INVALID_PARAMS, f"`{listing.named_by}` must be text")
+    found = locate(exchange, listing, spelled)
+    if found is None:
+        return _unknown(exchange, listing, spelled)
+    shelf, name = found
+    blocked = await exchange.core.catalog.check(shelf, listing, name, exchange.facts)
+    params = exchange.request.params
+    if name is not spelled:
+        params = {**params, listing.named_by: name}
+    exchange.aim(shelf, shelf.facts or _UNREACHED, params)
+    if listing is TOOLS and (mismatch := _mirror(exchange, name, arguments)):
+        return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
+    target = Target(listing.kind, shelf.name, name)
+    try:
+        exchange.reopen(target, arguments)
+    except TheirError as error:
+        return exchange.fail(Code.INVALID_PARAMS, error.message)
+    answer = await exchange.govern(target, arguments, blocked)
+    return await _worded(exchange, listing, spelled, answer)
+
+
+def _mirror(exchange: Exchange, name: str, arguments: JsonObject) -> str:
+    """Check the client's `Mcp-Param-*` headers and set those that go out; says what is wrong.
+
+    What goes out is made from the judged arguments; a header that mirrors none is forwarded.
+    """
+    entry = exchange.core.catalog.entry(exchange.shelf, TOOLS, name)
+    declared = entry.headers if entry is not None else ()
+    received = exchange.headers.params
+    if not declared and not received:
+        return ""
+    if exchange.modern and (mismatch := param_mismatch(declared, arguments, received)):
+        return mismatch
+    headers = param_values(declared, arguments)
+    if exchange.modern:
+        known = {item.header for item in declared}
+        for header, value in received:
+            if header not in known and _FORWARDABLE.fullmatch(value):
+                headers[header] = value
+    going = exchange.outgoing
+    exchange.outgoing = UpstreamRequest(going.method, going.params, going.client, headers)
+    return ""
+
+
+async def _worded(exchange: Exchange, listing: Listing, spelled: str, answer: Answer) -> Outcome:
+    if isinstance(answer, Answered):
+        reply = answer.reply
+        if reply.result is None:
+            return errored(exchange, reply.error or b'{"code":-32603,"message":"no reason given"}')
+        return await exchange.answered(listing, reply.result)
+    if isinstance(answer, Refused) and answer.code == "definition_unknown":
+        return _unknown(exchange, listing, spelled)
+    if listing is TOOLS:
+        return exchange.ok(refusal_result(answer, exchange.modern))
+    return refused(exchange, listing, answer)
+
+
+def refused(exchange: Exchange, listing: Listing, answer: Refused | StillWaiting) -> Outcome:
+    """A refusal as a JSON-RPC error, for results that have no `isError`."""
+    code = answer.code if isinstance(answer, Refused) else "still_waiting"
+    data = {"bailiwick/call": answer.call, "bailiwick/code": code}
+    if isinstance(answer, StillWaiting):
+        data["bailiwick/hold"] = answer.hold
+    ours = code in ("upstream_down", "outcome_unknown", "still_waiting")
+    if ours:
+        return exchange.fail(Code.INTERNAL_ERROR, answer.text, data)
+    legacy_resource = listing is RESOURCES and not exchange.modern
+    denied = Code.RESOURCE_NOT_FOUND if legacy_resource else Code.INVALID_PARAMS
+    return exchange.fail(denied, answer.text, data)
+
+
+def _unknown(exchange: Exchange, listing: Listing, spelled: str) -> Outcome:
+    if listing is RESOURCES and not exchange.modern:
+        return exchange.fail(Code.RESOURCE_NOT_FOUND, "Resource not found", {"uri": spelled[:1000]})
+    return exchange.fail(Code.INVALID_PARAMS, f"Unknown {listing.pin}: `{spelled[:200]}`")
+
+
+def errored(exchange: Exchange, error: bytes) -> Outcome:
+    """An upstream's error, byte for byte, where its code may be sent in this era."""
+    code = code_of(error)
+    if exchange.modern and code in (Code.RESOURCE_NOT_FOUND, Code.URL_ELICITATION_REQUIRED):
+        # 2026-07-28 `basic/index`: "Implementations of this protocol version MUST NOT emit
+        # these codes"; a server of an earlier revision does.
+        found = code == Code.RESOURCE_NOT_FOUND
+        code = Code.INVALID_PARAMS if found else Code.INTERNAL_ERROR
+        error = with_members(error, {"code": b"%d" % code})
+    return exchange.fail_raw(error, code)
+
+
+def task_created(exchange: Exchange, result: bytes) -> bool:
+    """Bind the task a result may have created to its caller; False when it is another's."""
+    if b'"taskId"' not in result:
+        return True
+    value = parse(result)
+    if not isinstance(value, dict):
+        return True
+    task = value.get("task", value if value.get("resultType") == "task" else None)
+    task_id = task.get("taskId") if isinstance(task, dict) else None
+    if not isinstance(task_id, str) or len(task_id) > MAX_TASK_ID_CHARS:
+        return True
+    owner = TaskOwner(exchange.caller.key, exchange.asked.target)
+    return exchange.core.tasks.keep(exchange.shelf.name, task_id, owner)
+
+
+async def forward(exchange: Exchange) -> Outcome:
+    """Send the aimed request without the gate: for what follows from a call already judged."""
+    try:
+        reply = await exchange.upstream.request(exchange.outgoing, exchange)
+    except (UpstreamDown, UpstreamBroken) as error:
+        return exchange.fail(Code.INTERNAL_ERROR, f"server `{exchange.shelf.name}`: {error.code}")
+    if reply.result is None:
+        return errored(exchange, reply.error or b'{"code":-32603,"message":"no reason given"}')
+    return exchange.ok(exchange.shaped(reply.result))

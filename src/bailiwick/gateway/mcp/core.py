@@ -1,0 +1,166 @@
+"""What every exchange of the edge shares."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bailiwick.core.call import CallKind, Target
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.gateway.gate import Gate
+from bailiwick.gateway.mcp.catalog import Catalog
+from bailiwick.gateway.mcp.parked import Parking
+from bailiwick.gateway.mcp.tasks import TaskBook
+from bailiwick.ports import Caller, ClientFacts, Clock
+from bailiwick.protocols.strict_json import encode
+
+CLIENT_CAPABILITY = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+"""What a server may ask of a client → the capability it needs, also the name of the target."""
+
+_NARROWED_SECONDS = 5.0
+_MAX_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the edge.
+
+    Attributes:
+        body_bytes: of a request; beyond it 413.
+        body_seconds: for a whole request body to arrive; beyond it 408.
+        keep_alive_seconds: between signs of life on a silent stream.
+        watch_seconds: until a connection is watched for a disconnect; a call that is answered
+            sooner costs no second task.
+        page_items: items a merged list page holds before a cursor is given.
+        input_seconds: for a client to answer what a server asked.
+    """
+
+    body_bytes: int = 4 * 1024 * 1024
+    body_seconds: float = 30.0
+    keep_alive_seconds: float = 15.0
+    watch_seconds: float = 0.05
+    page_items: int = 1000
+    input_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which endpoint a request came to.
+
+    Attributes:
+        server: the one server of `/mcp/SERVER`, or "" for all on `/mcp`.
+        model_names: tool names as a model takes them; None: as the client is known to need.
+    """
+
+    server: str = ""
+    model_names: bool | None = None
+
+
+@dataclass(slots=True)
+class Core:
+    """The shared parts, made once by the edge."""
+
+    gate: Gate
+    catalog: Catalog
+    clock: Clock
+    limits: Limits
+    state_key: bytes
+    version: str
+    parking: Parking
+    tasks: TaskBook
+    _facts: dict[tuple[str, str, bytes, bytes], ClientFacts] = field(default_factory=dict)
+    _narrowed: dict[tuple[str, str], tuple[float, ClientFacts]] = field(default_factory=dict)
+    _background: set[asyncio.Task[Any]] = field(default_factory=set)
+    _listens: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+    closing: bool = False
+
+    def facts_of(
+        self, caller: Caller, version: str, capabilities: JsonObject, info: JsonObject
+    ) -> ClientFacts:
+        """The client as upstreams may know it; the same object for the same client.
+
+        Clients of one authority that declare different capabilities get different session keys:
+        a server must not ask one for what only the other can do.
+        """
+        key = (caller.key, version, encode(capabilities), encode(info))
+        facts = self._facts.get(key)
+        if facts is None:
+            if len(self._facts) >= _MAX_CACHED:
+                self._facts.clear()
+            shape = b"|".join(key[2:]) if capabilities else b""
+            session = f"{caller.key}|{version}|{_short(shape)}"
+            facts = self._facts[key] = ClientFacts(session, version, capabilities, info)
+        return facts
+
+    def narrowed(self, caller: Caller, server: str, facts: ClientFacts) -> ClientFacts:
+        """`facts` without capabilities that no rule would let this server use."""
+        if not facts.capabilities:
+            return facts
+        now = self.clock.monotonic()
+        key = (facts.session, server)
+        cached = self._narrowed.get(key)
+        if cached is not None and cached[0] > now and cached[1].version == facts.version:
+            return cached[1]
+        kept: dict[str, Json] = {
+            name: value
+            for name, value in facts.capabilities.items()
+            if name not in CLIENT_CAPABILITY.values()
+            or self.gate.visible(caller, Target(CallKind.CLIENT, server, name))
+        }
+        same = len(kept) == len(facts.capabilities)
+        narrowed = facts if same else replace(facts, capabilities=kept)
+        if len(self._narrowed) >= _MAX_CACHED:
+            self._narrowed.clear()
+        self._narrowed[key] = (now + _NARROWED_SECONDS, narrowed)
+        return narrowed
+
+    def enter_listen(self, caller_key: str, most: int, wake: asyncio.Event) -> None:
+        """Count one listen stream of a caller; `wake` is set when the edge closes.
+
+        Raises:
+            TheirError: `too_many_streams`.
+        """
+        held = self._listens.setdefault(caller_key, set())
+        if len(held) >= most:
+            raise TheirError("too_many_streams", f"more than {most} streams are open")
+        held.add(wake)
+
+    def leave_listen(self, caller_key: str, wake: asyncio.Event) -> None:
+        """A listen stream ended."""
+        held = self._listens.get(caller_key, set())
+        held.discard(wake)
+        if not held:
+            self._listens.pop(caller_key, None)
+
+    def start_closing(self) -> None:
+        """Let every listen stream end gracefully."""
+        self.closing = True
+        for wakes in self._listens.values():
+            for wake in wakes:
+                wake.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the exchange that started it; stopped by `aclose`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def aclose(self) -> None:
+        """Stop what runs in the background."""
+        self.parking.drop_all()
+        for task in tuple(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.catalog.aclose()
+
+
+def _short(shape: bytes) -> str:
+    return hashlib.sha256(shape).hexdigest()[:16] if shape else ""

@@ -1,0 +1,277 @@
+"""The MCP edge as one ASGI callable.
+
+    edge = McpEdge(
+        gate=gate, authenticator=authenticator, upstreams=lambda: servers, pins=pin_book,
+        hosts=("127.0.0.1:8765", "localhost:8765"), clock=clock,
+        public_url="http://127.0.0.1:8765",
+    )
+    await edge(scope, receive, send)     # `/mcp`, `/mcp/SERVER`, the resource metadata
+    await edge.aclose()
+
+The order is fixed, and each step costs an attacker the one before it:
+
+1. path and query                                              404
+2. `Host` and `Origin`                                         403
+3. headers: size, and none that decides stands twice           431, 400
+4. who is calling                                              401
+5. method, media types, body within size and time              405, 415, 406, 413, 408
+6. the body means one thing                                    400
+7. the ladder of the era it is of                              400, 404
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version as version_of
+from typing import Any
+
+from bailiwick.core.errors import TheirError
+from bailiwick.gateway.gate import Gate
+from bailiwick.gateway.mcp.catalog import Catalog
+from bailiwick.gateway.mcp.core import Core, Limits, Where
+from bailiwick.gateway.mcp.doorman import Doorman
+from bailiwick.gateway.mcp.legacy_door import LegacyDoor
+from bailiwick.gateway.mcp.modern_door import ModernDoor
+from bailiwick.gateway.mcp.parked import Parking
+from bailiwick.gateway.mcp.pins import PinBook
+from bailiwick.gateway.mcp.tasks import TaskBook
+from bailiwick.gateway.mcp.visit import Accepts, Visit, accepts
+from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
+from bailiwick.ports import Authenticator, Clock, Upstream
+from bailiwick.protocols.mcp.headers import Headers, read_headers
+from bailiwick.protocols.mcp.jsonrpc import Code, error_body, error_message, parse_message, rpc_code
+from bailiwick.protocols.mcp.revisions import LEGACY_BYTES, Era, era_of
+from bailiwick.protocols.mcp.state import KEY_BYTES
+from bailiwick.protocols.strict_json import encode
+
+_METADATA = "/.well-known/oauth-protected-resource"
+_STATUS = {
+    "headers_too_large": 431,
+    "header_twice": 400,
+    "body_too_large": 413,
+    "body_too_slow": 408,
+    "length_malformed": 400,
+}
+_NAMES = {b"": None, b"names=model": True, b"names=path": False}
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """What rarely differs between two edges.
+
+    Attributes:
+        root: path of the endpoint of all servers; those of single servers lie below.
+        origins: further allowed origins (see `Doorman`).
+        authorization_servers: issuer addresses named in the resource metadata.
+        state_key: 32 bytes that seal `requestState`; None makes one that lives as long as the
+            process, so that a retry after a restart starts over.
+    """
+
+    root: str = "/mcp"
+    origins: tuple[str, ...] = ()
+    authorization_servers: tuple[str, ...] = ()
+    state_key: bytes | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+class McpEdge:
+    """Agents on one side, the gate and the upstreams on the other.
+
+    Args:
+        gate: judges, records and dispatches.
+        authenticator: turns the `Authorization` header into a caller.
+        upstreams: the servers there are now, by name, in the order lists are merged. Asked on
+            every request: it must be cheap.
+        pins: the pin book.
+        hosts: allowed `Host` names (see `Doorman`).
+        clock: time.
+        public_url: the gateway's own address without a path, as clients see it.
+        settings: see `EdgeSettings`.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        authenticator: Authenticator,
+        upstreams: Callable[[], Mapping[str, Upstream]],
+        pins: PinBook,
+        hosts: Iterable[str],
+        clock: Clock,
+        public_url: str,
+        settings: EdgeSettings | None = None,
+    ) -> None:
+        settings = settings or EdgeSettings()
+        self._settings = settings
+        self._authenticator = authenticator
+        self._doorman = Doorman(hosts, settings.origins)
+        self._public_url = public_url.rstrip("/")
+        self._upstreams = upstreams
+        self._core = Core(
+            gate,
+            Catalog(upstreams, pins, clock.monotonic),
+            clock,
+            settings.limits,
+            settings.state_key or os.urandom(KEY_BYTES),
+            version_of("bailiwick"),
+            Parking(settings.limits.input_seconds),
+            TaskBook(),
+        )
+        self._modern = ModernDoor(self._core)
+        self._legacy = LegacyDoor(self._core)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        try:
+            await self._serve(scope, receive, send)
+        except ClientGone:
+            return
+
+    async def aclose(self) -> None:
+        """End streams gracefully and sessions at once; stop what runs in the background."""
+        self._core.start_closing()
+        self._legacy.close()
+        await self._core.aclose()
+
+    # --- the order of the module's list ----------------------------------------------------------
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.startswith(_METADATA):
+            await self._metadata(scope, send, path.removeprefix(_METADATA))
+            return
+        where = self._where(path, scope.get("query_string", b""))
+        if where is None:
+            await reply(send, 404, encode({"error": "not_found"}))
+            return
+        try:
+            headers = read_headers(scope["headers"])
+        except TheirError as error:
+            await self._refuse(send, error)
+            return
+        if not self._doorman.admits(headers.host, headers.origin):
+            await self._forbid(send)
+            return
+        authorization = headers.authorization
+        text = None if authorization is None else authorization.decode("latin-1")
+        try:
+            caller = self._authenticator.authenticate(text)
+        except TheirError as error:
+            await self._challenge(send, error, where)
+            return
+
+        def still_valid() -> bool:
+            try:
+                return self._authenticator.authenticate(text).key == caller.key
+            except TheirError:
+                return False
+
+        visit = Visit(where, caller, headers, receive, send, still_valid)
+        method = scope["method"]
+        if method == "POST":
+            await self._post(visit)
+        elif headers.version is not None and headers.version not in LEGACY_BYTES:
+            await reply(send, 405, b"", (b"allow", b"POST"))
+        elif method == "GET":
+            await self._legacy.get(visit)
+        elif method == "DELETE":
+            await self._legacy.delete(visit)
+        else:
+            await reply(send, 405, b"", (b"allow", b"GET, POST, DELETE"))
+
+    async def _post(self, visit: Visit) -> None:
+        headers = visit.headers
+        if not _is_json(headers.content_type):
+            await reply(visit.send, 415, encode({"error": "content_type_not_json"}))
+            return
+        wanted = accepts(headers.accept)
+        if wanted is Accepts.NOTHING:
+            await reply(visit.send, 406, encode({"error": "not_acceptable"}))
+            return
+        visit.accepts = wanted
+        limits = self._settings.limits
+        try:
+            body = await read_body(
+                visit.receive, headers.content_length, limits.body_bytes, limits.body_seconds
+            )
+        except TheirError as error:
+            await self._refuse(visit.send, error)
+            return
+        try:
+            message = parse_message(body)
+        except TheirError as error:
+            answer = error_message(b"null", error_body(rpc_code(error), error.message))
+            await reply(visit.send, 400, answer)
+            return
+        door = self._modern if era_of(headers.version, message) is Era.MODERN else self._legacy
+        await door.post(visit, message)
+
+    def _where(self, path: str, query: bytes) -> Where | None:
+        root = self._settings.root
+        if query not in _NAMES or not path.startswith(root):
+            return None
+        rest = path[len(root) :]
+        if rest in ("", "/"):
+            return Where("", _NAMES[query])
+        server = rest[1:]
+        if rest[0] != "/" or server not in self._upstreams():
+            return None
+        return Where(server, _NAMES[query])
+
+    # --- refusals ------------------------------------------------------------------------------
+
+    async def _forbid(self, send: Send) -> None:
+        body = error_body(Code.INVALID_REQUEST, "this host or origin is not served")
+        await reply(send, 403, error_message(b"null", body))
+
+    async def _refuse(self, send: Send, error: TheirError) -> None:
+        body: dict[str, Any] = {"error": error.code, "error_description": error.message}
+        # What was not read of the body must not be taken for the next request.
+        await reply(send, _STATUS.get(error.code, 400), encode(body), (b"connection", b"close"))
+
+    async def _challenge(self, send: Send, error: TheirError, where: Where) -> None:
+        """401 as RFC 6750 section 3 and RFC 9728 section 5.1 say it."""
+        tail = f"/{where.server}" if where.server else ""
+        address = f"{self._public_url}{_METADATA}{self._settings.root}{tail}"
+        challenge = f'Bearer resource_metadata="{address}"'
+        if error.code != "token_missing":
+            challenge += f', error="invalid_token", error_description="{error.code}"'
+        body = encode({"error": error.code, "error_description": error.message})
+        await reply(send, 401, body, (b"www-authenticate", challenge.encode()))
+
+    async def _metadata(self, scope: Scope, send: Send, rest: str) -> None:
+        """The protected resource metadata of this endpoint (RFC 9728), public by nature."""
+        headers = _quietly(scope)
+        if headers is None or not self._doorman.admits(headers.host, headers.origin):
+            await self._forbid(send)
+            return
+        # The document is the same whether or not such a server exists: it tells nobody which do.
+        root = self._settings.root
+        if scope["method"] != "GET" or (rest and rest != root and not rest.startswith(f"{root}/")):
+            await reply(send, 404, encode({"error": "not_found"}))
+            return
+        document: dict[str, Any] = {
+            "resource": f"{self._public_url}{rest or root}",
+            "resource_name": "Bailiwick",
+            "bearer_methods_supported": ["header"],
+        }
+        if self._settings.authorization_servers:
+            document["authorization_servers"] = list(self._settings.authorization_servers)
+        await reply(send, 200, encode(document))
+
+
+def _quietly(scope: Scope) -> Headers | None:
+    try:
+        return read_headers(scope["headers"])
+    except TheirError:
+        return None
+
+
+def _is_json(content_type: bytes | None) -> bool:
+    if content_type == b"application/json":
+        return True
+    return content_type is not None and (
+        content_type.partition(b";")[0].strip().lower() == b"application/json"
+    )

@@ -1,0 +1,318 @@
+"""One request of one client: what both eras share.
+
+An exchange is the `RequestPeer` of its upstream request, the dispatch and the tick of its govern
+call, and the one that words the answer. The eras differ in where early messages go and in how a
+server's own requests reach the client: `ModernExchange`, `LegacyExchange`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from bailiwick.core.call import CallKind, Target
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.verdict import Deny
+from bailiwick.gateway.gate import (
+    Answer,
+    Answered,
+    Asked,
+    Dispatch,
+    OnTick,
+    Refused,
+    StillWaiting,
+    Tick,
+)
+from bailiwick.gateway.mcp.catalog import LISTINGS, Listing, Shelf
+from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
+from bailiwick.gateway.mcp.sinks import Sink
+from bailiwick.gateway.mcp.wire import Outcome
+from bailiwick.ports import (
+    Caller,
+    ClientFacts,
+    ServerFacts,
+    Upstream,
+    UpstreamReply,
+    UpstreamRequest,
+)
+from bailiwick.protocols.mcp.headers import Headers
+from bailiwick.protocols.mcp.jsonrpc import (
+    Code,
+    Request,
+    error_body,
+    error_message,
+    notification_message,
+    result_message,
+)
+from bailiwick.protocols.mcp.names import joined_uri
+from bailiwick.protocols.mcp.revisions import MODERN, at_least
+from bailiwick.protocols.strict_json import encode
+
+_log = logging.getLogger(__name__)
+
+_TICK_STEP = 0.001
+_LIST_CHANGED = {
+    f"notifications/{word}/list_changed": tuple(
+        one for one in LISTINGS.values() if one.capability == word
+    )
+    for word in ("tools", "resources", "prompts")
+}
+
+
+class Exchange(ABC):
+    """One request. Fields are set by the door; `aim` sets what depends on the server."""
+
+    __slots__ = (
+        "_last_tick",
+        "_showing",
+        "asked",
+        "caller",
+        "core",
+        "facts",
+        "headers",
+        "log_level",
+        "names_of_model",
+        "outgoing",
+        "progress_token",
+        "request",
+        "run_key",
+        "server_version",
+        "shelf",
+        "sink",
+        "upstream",
+        "where",
+    )
+
+    modern: bool
+    asked: Asked
+    outgoing: UpstreamRequest
+    shelf: Shelf
+    upstream: Upstream
+    server_version: str
+
+    def __init__(self, core: Core, caller: Caller, where: Where, facts: ClientFacts) -> None:
+        self.core = core
+        self.caller = caller
+        self.where = where
+        self.facts = facts
+        self.progress_token: str | int | None = None
+        self.log_level: str | None = None
+        self.run_key = ""
+        self.names_of_model = False
+        self._last_tick = 0.0
+        self._showing: asyncio.Task[None] | None = None
+
+    def take(self, request: Request, headers: Headers, sink: Sink) -> None:
+        """Give the exchange its request."""
+        self.request = request
+        self.headers = headers
+        self.sink = sink
+
+    # --- answers -----------------------------------------------------------------------------
+
+    def ok(self, result: bytes) -> Outcome:
+        """A result, raw."""
+        return Outcome(200, result_message(self.request.id_json, result))
+
+    def ok_value(self, result: dict[str, Json]) -> Outcome:
+        """A result of our own."""
+        if self.modern:
+            result = {"resultType": "complete", **result}
+        return self.ok(encode(result))
+
+    def fail(self, code: int, message: str, data: Json = None) -> Outcome:
+        """A JSON-RPC error of our own."""
+        return self.fail_raw(error_body(code, message, data), code)
+
+    def fail_raw(self, error: bytes, code: int) -> Outcome:
+        """A JSON-RPC error, raw."""
+        return Outcome(self.status_of(code), error_message(self.request.id_json, error))
+
+    @abstractmethod
+    def status_of(self, code: int) -> int:
+        """The HTTP status of an error code."""
+
+    # --- aiming at a server --------------------------------------------------------------------
+
+    def aim(self, shelf: Shelf, server: ServerFacts, params: JsonObject) -> None:
+        """Say which server this goes to, and what exactly is sent."""
+        self.shelf = shelf
+        self.upstream = shelf.upstream
+        self.server_version = server.version
+        client = self.core.narrowed(self.caller, shelf.name, self.facts)
+        self.outgoing = UpstreamRequest(self.request.method, params, client)
+
+    async def govern(self, target: Target, arguments: JsonObject, blocked: Deny | None) -> Answer:
+        """Send the aimed request through the gate."""
+        headers = self.headers
+        self.asked = Asked(
+            self.caller,
+            target,
+            arguments,
+            self.run_key,
+            f"mcp/{self.facts.version}",
+            "" if headers.traceparent is None else headers.traceparent.decode("latin-1"),
+            blocked,
+        )
+        return await self.core.gate.govern(self.asked, self.dispatch, self.on_tick)
+
+    @abstractmethod
+    async def dispatch(self) -> UpstreamReply:
+        """Send the aimed request; called by the gate once its intent is durable."""
+
+    @abstractmethod
+    def reopen(self, target: Target, arguments: JsonObject) -> None:
+        """Open the state a retry carries. Raises TheirError when it is not this caller's."""
+
+    @abstractmethod
+    async def answered(self, listing: Listing, result: bytes) -> Outcome:
+        """Word the result of a judged call."""
+
+    def shaped(self, result: bytes) -> bytes:
+        """A result as this client's revision wants it; untouched where the eras agree."""
+        return result
+
+    # --- what comes early ------------------------------------------------------------------------
+
+    async def notify(self, method: str, params: JsonObject) -> None:
+        """Pass on a notification of the server (see `RequestPeer`)."""
+        if method == "notifications/progress":
+            if not self._progress_fits(params):
+                return
+        elif method == "notifications/message":
+            if not self._wants_message(params):
+                return
+        elif method in _LIST_CHANGED:
+            for listing in _LIST_CHANGED[method]:
+                self.core.catalog.forget(self.shelf, listing)
+            if self.modern:
+                # It belongs to `subscriptions/listen`, not to this request's stream.
+                return
+        elif method == "notifications/resources/updated":
+            if self.modern:
+                return
+            uri = params.get("uri")
+            if not self.where.server and isinstance(uri, str):
+                params = {**params, "uri": joined_uri(self.shelf.name, uri)}
+        await self.sink.emit(notification_message(method, params))
+
+    def _progress_fits(self, params: JsonObject) -> bool:
+        if self.progress_token is None or params.get("progressToken") != self.progress_token:
+            return False
+        progress = params.get("progress")
+        # Ticks of a hold came before: "The progress value MUST increase with each notification".
+        return isinstance(progress, int | float) and (
+            not self._last_tick or progress > self._last_tick
+        )
+
+    def _wants_message(self, params: JsonObject) -> bool:
+        level = params.get("level")
+        if self.log_level is None:
+            return not self.modern
+        return not isinstance(level, str) or at_least(level, self.log_level)
+
+    async def on_tick(self, tick: Tick) -> None:
+        """Show that a held call waits. Never waits itself: a slow reader must not slow the gate."""
+        if self._showing is None or self._showing.done():
+            self._showing = asyncio.get_running_loop().create_task(self._show(tick))
+
+    async def _show(self, tick: Tick) -> None:
+        if self.progress_token is None:
+            await self.sink.keep_alive()
+            return
+        self._last_tick += _TICK_STEP
+        params: dict[str, Json] = {
+            "progressToken": self.progress_token,
+            "progress": round(self._last_tick, 3),
+            "message": tick.text,
+        }
+        await self.sink.emit(notification_message("notifications/progress", params))
+
+    # --- what a server asks ---------------------------------------------------------------
+
+    @abstractmethod
+    async def ask(self, method: str, params: JsonObject) -> UpstreamReply:
+        """Pass on a request of the server (see `RequestPeer`)."""
+
+    async def judge_ask(
+        self, method: str, params: JsonObject, deliver: Dispatch, on_tick: OnTick
+    ) -> UpstreamReply:
+        """Judge a server's request to this client; `deliver` puts it to the client.
+
+        A server that asks for what the client did not declare gets the answer of a client that
+        does not know the method.
+        """
+        capability = CLIENT_CAPABILITY.get(method)
+        if capability is None or capability not in self.outgoing.client.capabilities:
+            return error_reply(Code.METHOD_NOT_FOUND, f"the client does not serve `{method[:80]}`")
+        arguments = {name: value for name, value in params.items() if name != "_meta"}
+        asked = Asked(
+            self.caller,
+            Target(CallKind.CLIENT, self.shelf.name, capability),
+            arguments,
+            self.run_key,
+            f"mcp/{self.facts.version}",
+        )
+        answer = await self.core.gate.govern(asked, deliver, on_tick)
+        if isinstance(answer, Answered):
+            return answer.reply
+        if capability == "elicitation" and isinstance(answer, Refused):
+            return UpstreamReply(result=b'{"action":"decline"}')
+        return error_reply(-1, answer.text)
+
+
+E = TypeVar("E", bound=Exchange)
+
+
+async def guarded(handler: Callable[[E], Awaitable[Outcome]], exchange: E) -> Outcome:
+    """Run a handler; whatever goes wrong in it, the client is owed an answer that tells nothing."""
+    try:
+        return await handler(exchange)
+    except Exception as error:  # noqa: BLE001  # the last line of defence of one request
+        _log.error("an exchange failed: %s", type(error).__name__, exc_info=error)
+        return exchange.fail(Code.INTERNAL_ERROR, "internal error")
+
+
+def error_reply(code: int, message: str) -> UpstreamReply:
+    """An error as a reply."""
+    return UpstreamReply(error=error_body(code, message))
+
+
+def refusal_result(answer: Refused | StillWaiting, modern: bool) -> bytes:
+    """A refusal as a tool result, which a model can read and act on."""
+    code = answer.code if isinstance(answer, Refused) else "still_waiting"
+    about: dict[str, Json] = {"bailiwick/call": answer.call, "bailiwick/code": code}
+    if isinstance(answer, StillWaiting):
+        about["bailiwick/hold"] = answer.hold
+    result: dict[str, Json] = {"resultType": "complete"} if modern else {}
+    result["content"] = [{"type": "text", "text": answer.text}]
+    result["isError"] = True
+    result["_meta"] = about
+    return encode(result)
+
+
+raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The members of a raw object, each raw."""
+
+
+def with_members(raw: bytes, changed: Mapping[str, bytes]) -> bytes:
+    """A raw object with some members set, the others byte for byte and in place."""
+    members = {name: bytes(value) for name, value in raw_members(raw).items()}
+    members.update(changed)
+    return join_members(members)
+
+
+def join_members(members: Mapping[str, bytes | msgspec.Raw]) -> bytes:
+    """A raw object of raw members."""
+    parts = [encode(name) + b":" + bytes(value) for name, value in members.items()]
+    return b"{" + b",".join(parts) + b"}"
+
+
+def is_modern_server(version: str) -> bool:
+    """Whether a server speaks the stateless era."""
+    return version >= MODERN

@@ -1,0 +1,96 @@
+"""Raw ASGI: reading a bounded body, writing one reply. No framework on the call path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from bailiwick.core.errors import TheirError
+
+Scope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store, no-transform"),
+    # Without it, nginx gathers events before it passes them on.
+    (b"x-accel-buffering", b"no"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished reply: one JSON-RPC message (or b"" for none) and its HTTP status."""
+
+    status: int
+    message: bytes
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was read."""
+
+
+async def read_body(
+    receive: Receive, content_length: bytes | None, max_bytes: int, timeout_seconds: float
+) -> bytes:
+    """Read a request body of at most `max_bytes`, all of it within `timeout_seconds`.
+
+    Raises:
+        TheirError: `body_too_large` (413), `body_too_slow` (408), `length_malformed` (400).
+        ClientGone: the client disconnected first.
+    """
+    if content_length is not None:
+        if not content_length.isdigit() or len(content_length) > 18:
+            raise TheirError("length_malformed", "`Content-Length` is not a number")
+        if int(content_length) > max_bytes:
+            raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body: bytes = message.get("body", b"")
+            if not message.get("more_body", False):
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+                return body
+            return await _read_rest(receive, body, max_bytes)
+    except TimeoutError:
+        raise TheirError("body_too_slow", "the body took too long to arrive") from None
+
+
+async def _read_rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:
+    chunks = [first]
+    size = len(first)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> TheirError:
+    return TheirError("body_too_large", f"the body is larger than {max_bytes} bytes")
+
+
+async def reply(
+    send: Send, status: int, body: bytes = b"", *extra: tuple[bytes, bytes], json: bool = True
+) -> None:
+    """Send one complete response."""
+    headers = [(b"content-length", b"%d" % len(body)), _NO_STORE, *extra]
+    if body and json:
+        headers.append(_JSON)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
