@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from bailiwick.console.answers import status_of
 from bailiwick.console.pages import Pages
-from bailiwick.console.rendering import check_rendering
+from bailiwick.console.shown import check_shown
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import HoldState
@@ -47,7 +47,8 @@ class Acts:
         try:
             approve = decision(form.get("decision", ""))
             reason = checked_reason(form.get("reason", ""))
-            await check_rendering(self._web.parts.records, hold_id, form.get("rendering_sha256"))
+            seen = form.get("rendering_sha256", "")
+            await check_shown(self._web.parts, hold_id, seen, approve)
             hold = await self._control.stamp(visit.person, hold_id, approve, reason)
         except TheirError as error:
             if error.code == "hold_unknown":

@@ -37,12 +37,12 @@ def status_of(error: BailiwickError) -> int:
             return 503
         case ConfigError():
             return 422
+        case TheirError(code=code) if code in _STATUS:
+            return _STATUS[code]
         case TheirError(code=code):
             if code.endswith("_unknown"):
                 return 404
-            if code.endswith("_not_allowed"):
-                return 403
-            return _STATUS.get(code, 400)
+            return 403 if code.endswith("_not_allowed") else 400
         case _:
             return 500
 

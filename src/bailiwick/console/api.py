@@ -14,7 +14,7 @@ from bailiwick.console import shapes
 from bailiwick.console.acts import checked_reason, decision
 from bailiwick.console.bodies import read_json
 from bailiwick.console.parts import Parts
-from bailiwick.console.rendering import check_rendering
+from bailiwick.console.shown import check_shown
 from bailiwick.console.streams import event_stream
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import BailiwickError, TheirError
@@ -206,8 +206,7 @@ class Api:
         body = await read_json(request, _Stamp)
         hold_id = request.path_params["id"]
         approve, reason = decision(body.decision), checked_reason(body.reason)
-        if body.rendering_sha256:
-            await check_rendering(self._records, hold_id, body.rendering_sha256)
+        await check_shown(self._parts, hold_id, body.rendering_sha256 or None, approve)
         hold = await self._control.stamp(person, hold_id, approve, reason)
         return _answer("hold", shapes.hold_json(hold, person, self._parts.clock.wall_ms()))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import stat
 from pathlib import Path
 
 from starlette.requests import Request
@@ -47,9 +48,12 @@ class LedgerFiles:
 
 
 def _read(path: Path) -> bytes:
-    # No link is followed in the last step: the directory's writer makes plain files only.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # The directory's writer makes plain files only: no link is followed in the last step, and
+    # nothing else is waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileNotFoundError
         return file.read(_MAX_BYTES)
 
 

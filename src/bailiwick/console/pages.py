@@ -13,7 +13,7 @@ from bailiwick.console.opened import judged, true_arguments
 from bailiwick.console.pins import beside, by_definition
 from bailiwick.console.streams import event_stream
 from bailiwick.console.web import Visit, Web
-from bailiwick.core.errors import TheirError
+from bailiwick.core.errors import StoreError, TheirError, VerificationError
 from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow
 
 CALLS_A_PAGE = 50
@@ -108,7 +108,7 @@ class Pages:
         """The path of one call."""
         path = await self._path(visit)
         mandate = await self._mandate_of(path.call.mandate)
-        proofs = [text.decode() for text in await self._parts.control.proof(path.call.id)]
+        proofs, unproven = await self._proofs(path.call.id)
         view = None
         if path.hold is not None:
             now_ms = self._parts.clock.wall_ms()
@@ -121,6 +121,7 @@ class Pages:
             "arguments": true_arguments(path),
             "mandate": mandate,
             "proofs": proofs,
+            "unproven": unproven,
             "ledger_url": f"{self._parts.base_url}/ledger",
             "ledger_key": self._parts.ledger_key,
             "notice": _notice(visit),
@@ -196,6 +197,13 @@ class Pages:
         if path is None:
             raise TheirError("call_unknown", f"no call `{call_id}`")
         return path
+
+    async def _proofs(self, call_id: str) -> tuple[list[str], str]:
+        """The proofs, or why they cannot be made now: that must not hide the path itself."""
+        try:
+            return [text.decode() for text in await self._parts.control.proof(call_id)], ""
+        except (StoreError, VerificationError) as error:
+            return [], error.message
 
     async def _mandate_of(self, ref: str) -> ObjectRow | None:
         match = _REF.fullmatch(ref)

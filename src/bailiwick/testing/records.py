@@ -29,6 +29,7 @@ from bailiwick.ports import (
     RunRow,
     StampRow,
     StoredEntry,
+    SubjectKey,
     UpstreamStatus,
 )
 
@@ -130,6 +131,15 @@ class MemoryRecords:
         """Every pin."""
         return list(self.pin_rows)
 
+    async def subject_keys(self) -> Sequence[SubjectKey]:
+        """None: nothing here is sealed."""
+        return ()
+
+    async def open_calls(self) -> Sequence[CallRow]:
+        """Calls that are held or running."""
+        still = (CallState.HELD, CallState.RUNNING)
+        return [row for row in self.call_rows.values() if row.state in still]
+
     async def revoked_tokens(self, now_ms: int) -> Sequence[str]:
         """None: tokens are not what these fakes are about."""
         return ()
@@ -209,7 +219,7 @@ class MemoryControl:
         rows = [row for row in self.records.object_rows if (row.kind, row.name) == _of(mandate)]
         if not rows:
             raise TheirError("mandate_unknown", f"no mandate `{mandate}`")
-        if "admin" not in person.roles:
+        if "operator" not in person.roles:
             raise TheirError("revoke_not_allowed", f"`{person.name}` may not revoke `{mandate}`")
         self.acts.append(("revoke", person.name, mandate, reason))
         newest = max(rows, key=lambda row: row.version)
@@ -246,7 +256,7 @@ class MemoryControl:
 
     async def apply(self, person: Person, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
         """Pretend that each file declares one mandate of its own name."""
-        if "admin" not in person.roles:
+        if "operator" not in person.roles:
             raise TheirError("apply_not_allowed", f"`{person.name}` may not declare objects")
         if not dry_run:
             self.acts.append(("apply", person.name, *files))

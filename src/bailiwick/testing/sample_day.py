@@ -72,7 +72,7 @@ class SampleDay:
         upstream, _, name = target.partition("/")
         call = Call(ulid(number), Target(CallKind.TOOL, upstream, name), arguments)
         at_ms = self.clock.now_ms - ago_seconds * 1000
-        over = state not in (CallState.HELD, CallState.RUNNING)
+        over = state not in (CallState.HELD, CallState.RUNNING, CallState.DENIED)
         index = len(self.records.entry_rows)
         row = CallRow(
             id=call.id,
@@ -89,7 +89,7 @@ class SampleDay:
             code=code,
             because=because,
             hold=hold,
-            ended_ms=at_ms + 38 if over else None,
+            ended_ms=at_ms + 38 if over or state is CallState.DENIED else None,
             intent_index=index,
             outcome_index=index + 1 if over else None,
         )
@@ -331,7 +331,7 @@ def _add_objects(day: SampleDay) -> None:
     for version in (1, 2, 3):
         _declare(day, "mandate", "payables", {**mandate, "version": version}, version)
     _declare(day, "agent", "clerk", {"name": "clerk", "owner": "ada"})
-    _declare(day, "person", "ada", {"name": "ada", "roles": ["admin"]})
+    _declare(day, "person", "ada", {"name": "ada", "roles": ["operator"]})
     _declare(day, "person", "ben", {"name": "ben", "roles": ["approver"]})
     _declare(day, "server", "bank", {"name": "bank", "env": {"BANK_API_KEY": "${env:BANK_KEY}"}})
 

@@ -110,6 +110,12 @@ function load() {
   request.send();
 }
 
+/** Whether a change of call `id` can show on this page: one call's page shows that call only. */
+function concerns(id) {
+  const shown = regions(document).filter((region) => region.dataset.live !== "count");
+  return shown.some((region) => !region.dataset.call || region.dataset.call === id);
+}
+
 function follow() {
   const source = new EventSource("/live");
   source.onopen = () => {
@@ -118,8 +124,8 @@ function follow() {
   };
   source.onerror = () => say(source.readyState === EventSource.CLOSED ? "Not live: reload." : "Reconnecting…");
   source.addEventListener("hold", refresh);
-  source.addEventListener("call", () => {
-    if (regions(document).some((region) => region.dataset.live !== "count")) refresh();
+  source.addEventListener("call", (event) => {
+    if (concerns(JSON.parse(event.data).id)) refresh();
   });
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => {
