@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from bailiwick.app.declare import Declarations
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError, VerificationError
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.mcp.pins import PinBook
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.identity.tokens import TokenKey
 from bailiwick.ledger.leaf import LeafType, parse_leaf
 from bailiwick.ports import (
@@ -35,17 +37,11 @@ from bailiwick.ports import (
     ObjectState,
     Person,
     Pinned,
-    PinState,
     Records,
     TokenRevoked,
     UpstreamStatus,
 )
-
-if TYPE_CHECKING:
-    from bailiwick.app.declare import Declarations
-    from bailiwick.gateway.mcp.pins import Pins
-    from bailiwick.gateway.upstreams.registry import Upstreams
-    from bailiwick.stores.tlog import Publisher
+from bailiwick.stores.tlog import Publisher
 
 OPERATOR = "operator"
 """The role that may declare objects and act for others."""
@@ -68,7 +64,7 @@ class Rooms:
     tokens: TokenKey
     declarations: Declarations
     upstreams: Upstreams
-    pins: Pins
+    pins: PinBook
     clock: Clock
 
 
@@ -98,7 +94,9 @@ class GatewayControl:
             {"mandate": found.ref, "reason": reason, "person": person.name},
             ObjectState("mandate", mandate, MandateState.REVOKED.value, now, person.name),
         )
-        in_flight = [await self._r.records.call(call) for call in self._r.pipeline.in_flight(mandate)]
+        in_flight = [
+            await self._r.records.call(call) for call in self._r.pipeline.in_flight(mandate)
+        ]
         return [call for call in in_flight if call is not None]
 
     async def path(self, call_id: str) -> CallPath | None:
@@ -157,20 +155,7 @@ class GatewayControl:
             raise TheirError(
                 "accept_not_allowed", f"accepting a changed definition needs the role `{OPERATOR}`"
             )
-        held = next(
-            (
-                pin
-                for pin in await self._r.records.pins()
-                if (pin.upstream, pin.kind, pin.name, pin.digest) == (upstream, kind, name, digest)
-                and pin.state is PinState.HELD
-            ),
-            None,
-        )
-        if held is None:
-            raise TheirError(
-                "pin_unknown", f"`{upstream}/{name}` has no held definition `{digest}`"
-            )
-        return await self._r.pins.accept(held, person.name)
+        return await self._r.pins.accept((upstream, kind, name), digest, person.name)
 
     async def make_token(
         self, person: Person, agent: str, mandate: str, lifetime_seconds: int
@@ -268,7 +253,9 @@ def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
         return live[0]
     if not live:
         raise TheirError("mandate_unknown", f"agent `{agent}` has no active mandate")
-    raise TheirError("mandate_ambiguous", f"agent `{agent}` has several mandates, name one: {names}")
+    raise TheirError(
+        "mandate_ambiguous", f"agent `{agent}` has several mandates, name one: {names}"
+    )
 
 
 def _indexes(call: CallRow, hold: HoldRow | None) -> list[int]:

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from bailiwick.core.errors import ConfigError, StoreError
 from bailiwick.identity.tokens import TokenKey
 from bailiwick.stores.keys import load_or_make, signing_key
@@ -56,9 +58,9 @@ class DataFolder:
         """The vault's own key."""
         return load_or_make(self.path / "keys" / "vault.key")
 
-    def ledger_seed(self) -> bytes:
-        """The Ed25519 seed that signs checkpoints."""
-        return load_or_make(self.path / "keys" / "ledger.key")
+    def ledger_key(self) -> Ed25519PrivateKey:
+        """The key that signs checkpoints."""
+        return signing_key(self.path / "keys" / "ledger.key")
 
 
 def prepare_folder(path: Path) -> DataFolder:

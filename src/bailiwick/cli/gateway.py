@@ -47,9 +47,9 @@ def up(
     """
     if bool(test_listener) != bool(test_agent):
         raise CliError(Exit.USAGE, "half_a_test", "--test-listener and --test-agent go together")
-    import asyncio
 
-    from bailiwick.app import Address, Settings, serve
+    from bailiwick.app.serve import run
+    from bailiwick.app.settings import Address, Settings
 
     settings = Settings(
         files=tuple(files or ()),
@@ -60,7 +60,7 @@ def up(
         test_agent=test_agent,
         environ=os.environ,
     )
-    asyncio.run(serve(settings))
+    run(settings)
     return Exit.OK
 
 

@@ -59,7 +59,7 @@ def people_token(
 
     For the API and --token. Needs the data folder: its keys sign it.
     """
-    from bailiwick.app import mint_person_token
+    from bailiwick.app.tokens import mint_person_token
 
     token = mint_person_token(reach.data, name, seconds(ttl))
     if reach.json:

@@ -109,7 +109,7 @@ class Reach:
 
     def own_token(self) -> str:
         """A short-lived token for `--as PERSON`, from the data folder's keys."""
-        from bailiwick.app import mint_person_token
+        from bailiwick.app.tokens import mint_person_token
 
         return mint_person_token(self.data, self.person or user_name(), OWN_TOKEN_SECONDS)
 

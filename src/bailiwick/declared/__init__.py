@@ -21,7 +21,7 @@ from bailiwick.declared.compiling import (
     resolve_server,
 )
 from bailiwick.declared.differences import FieldChange, How, ObjectChange, diff
-from bailiwick.declared.load import load, load_text
+from bailiwick.declared.load import load, load_text, load_texts
 from bailiwick.declared.objects import (
     Agent,
     Command,
@@ -59,6 +59,7 @@ __all__ = [
     "from_document",
     "load",
     "load_text",
+    "load_texts",
     "resolve",
     "resolve_server",
     "schema",

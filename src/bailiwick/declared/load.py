@@ -73,6 +73,23 @@ def load_text(
     return _load([(file, text)], problems, stored, environment, tools)
 
 
+def load_texts(
+    texts: Mapping[str, str],
+    *,
+    stored: Iterable[Declaration] = (),
+    environment: Mapping[str, str] | None = None,
+    tools: Mapping[str, Collection[str]] | None = None,
+) -> Declared:
+    """`load` for several texts by the names they have in messages; they may refer to each other."""
+    problems = [
+        Problem(Place(file, 1, 1), f"larger than {MAX_FILE_BYTES} bytes")
+        for file, text in texts.items()
+        if len(text) > MAX_FILE_BYTES
+    ]
+    sources = [(file, text) for file, text in texts.items() if len(text) <= MAX_FILE_BYTES]
+    return _load(sources, problems, stored, environment, tools)
+
+
 def _load(
     sources: Sequence[tuple[str, str]],
     problems: list[Problem],

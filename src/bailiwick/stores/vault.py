@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from cryptography.exceptions import InvalidTag
@@ -35,7 +35,14 @@ class Vault:
     random: below 2**32 payloads a key, as NIST SP 800-38D section 8.3 asks.
     """
 
-    def __init__(self, secret: bytes, keys: Iterable[SubjectKey], journal: Journal) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        keys: Iterable[SubjectKey],
+        journal: Journal,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._random = random
         self._secret = secret
         self._wrap = AESGCM(secret)
         self._journal = journal
@@ -55,8 +62,8 @@ class Vault:
         if subject in self._current:
             return
         key_id = next(self._ids)
-        nonce = os.urandom(12)
-        wrapped = nonce + self._wrap.encrypt(nonce, os.urandom(32), _wrap_data(key_id, subject))
+        nonce = self._random(12)
+        wrapped = nonce + self._wrap.encrypt(nonce, self._random(32), _wrap_data(key_id, subject))
         key = SubjectKey(key_id, subject, wrapped, now_ms)
         await self._journal.commit((), (key,))
         if subject not in self._current:
@@ -65,7 +72,7 @@ class Vault:
     def seal(self, subject: str, leaf: bytes, payload: bytes) -> bytes:
         """Encrypt `payload` for `subject`. The subject must be known (`ensure`)."""
         head, cipher = self._current[subject]
-        nonce = os.urandom(12)
+        nonce = self._random(12)
         bound = hashlib.sha256(leaf).digest()
         return head + nonce + cipher.encrypt(nonce, payload, bound)
 

@@ -142,7 +142,7 @@ class Response:
 
     def header(self, name: str) -> str:
         """The value of a header (repeated ones joined with a comma), or ""."""
-        return self._headers.get(name.encode("ascii"), b"").decode("latin-1")
+        return self._headers.get(name.lower().encode("ascii"), b"").decode("latin-1")
 
     @property
     def content_type(self) -> str:
@@ -161,6 +161,7 @@ class Connection(asyncio.Protocol):
         "_complete",
         "_ends_by_close",
         "_fault",
+        "_field_bytes",
         "_head_bytes",
         "_head_done",
         "_headers",
@@ -208,6 +209,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._head_bytes = 0
+        self._field_bytes = 0
         self._head_done = False
         self._complete = False
         self._ends_by_close = False
@@ -343,6 +345,10 @@ class Connection(asyncio.Protocol):
         """Keep one header; repeated ones are joined (RFC 9110 section 5.3)."""
         if self._complete:
             return
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > self._limits.max_head_bytes:
+            self._blame("upstream_too_large", "sent headers that are too large")
+            return
         name = name.lower()
         held = self._headers.get(name)
         self._headers[name] = value if held is None else held + b", " + value
@@ -360,7 +366,9 @@ class Connection(asyncio.Protocol):
         self._response = response = Response(status, headers)
         encoding = headers.get(b"transfer-encoding", b"").lower()
         length = headers.get(b"content-length")
-        if encoding and (length is not None or encoding != b"chunked"):
+        if self._parser.get_http_version() not in ("1.1", "1.0"):
+            self._blame("upstream_garbage", "sent something that is not HTTP/1.1")
+        elif encoding and (length is not None or encoding != b"chunked"):
             # RFC 9112 section 6.3 rule 3: two ways to frame one message are an attack.
             self._blame("upstream_garbage", "framed its answer in two ways")
         elif headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -429,8 +437,11 @@ class Connection(asyncio.Protocol):
         self._blame("upstream_too_large", f"sent an answer of more than {limit} bytes")
 
     def _blame(self, code: str, what: str) -> None:
-        # The first fault is the cause; what follows it is noise.
-        if self._fault is None:
+        # The first fault is the cause; what follows it is noise. What follows a whole answer is no
+        # part of it: the answer stands, the connection does not.
+        if self._complete:
+            self._close_after = True
+        elif self._fault is None:
             self._fault = UpstreamBroken(code, f"server `{self._label}` {what}")
 
     def _fail(self, code: str, what: str) -> None:

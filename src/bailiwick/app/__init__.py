@@ -1,0 +1,1 @@
+"""The composition root: settings in, a running gateway out. The only reader of the environment."""

@@ -1,0 +1,291 @@
+"""Declaring objects: from files to a recorded, compiled snapshot that is in force.
+
+1. The files are checked together with what is stored; any error, and nothing changes.
+2. What changed gets a new version; versions are recorded with ledger entries, in one commit.
+3. All of it is compiled and put in force in one step; upstreams are replaced where they changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bailiwick.core.errors import ConfigError
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.declared import (
+    Command,
+    Declaration,
+    DeclarationError,
+    Declared,
+    How,
+    Server,
+    compile_agent,
+    compile_mandate,
+    compile_person,
+    compile_server,
+    diff,
+    from_document,
+    load,
+    load_texts,
+    resolve_server,
+)
+from bailiwick.declared import Problem as Found
+from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot
+from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.upstreams.registry import Upstreams
+from bailiwick.gateway.upstreams.spec import Instances, ServerSpec
+from bailiwick.ledger.leaf import LeafType, LeafValue
+from bailiwick.ports import (
+    ApplyReport,
+    Clock,
+    Entry,
+    Journal,
+    ObjectChange,
+    ObjectPut,
+    ObjectRow,
+    Problem,
+    Records,
+)
+
+Reader = Callable[[Sequence[Declaration], Mapping[str, Collection[str]]], Declared]
+"""Reads declarations given what is stored and which tools are known. Blocking."""
+
+
+class Declarations:
+    """What is declared: restored at start, changed by `apply`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        records: Records,
+        recorder: Recorder,
+        authority: Authority,
+        upstreams: Upstreams,
+        clock: Clock,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._journal = journal
+        self._records = records
+        self._recorder = recorder
+        self._authority = authority
+        self._upstreams = upstreams
+        self._clock = clock
+        self._environ = environ
+        self._one_at_a_time = asyncio.Lock()
+
+    async def restore(self) -> None:
+        """Put in force what the store holds."""
+        rows = await self._records.objects()
+        specs = await asyncio.to_thread(server_specs, rows, self._environ)
+        await self._upstreams.apply(specs)
+        self._install(rows)
+
+    async def apply(self, by: str, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
+        """See `ports.Control.apply`."""
+
+        def read(stored: Sequence[Declaration], tools: Mapping[str, Collection[str]]) -> Declared:
+            return load_texts(files, stored=stored, environment=self._environ, tools=tools)
+
+        return await self._apply(by, read, dry_run)
+
+    async def apply_paths(self, paths: Sequence[Path], dry_run: bool = False) -> ApplyReport:
+        """Apply files and folders of the gateway's own machine, as its operator."""
+
+        def read(stored: Sequence[Declaration], tools: Mapping[str, Collection[str]]) -> Declared:
+            return load(paths, stored=stored, environment=self._environ, tools=tools)
+
+        return await self._apply("", read, dry_run)
+
+    async def _apply(self, by: str, read: Reader, dry_run: bool) -> ApplyReport:
+        async with self._one_at_a_time:
+            rows = {(row.kind, row.name): row for row in await self._records.objects()}
+            stored = [from_document(row.document) for row in rows.values()]
+            try:
+                declared = await asyncio.to_thread(read, stored, await self._known_tools())
+            except DeclarationError as error:
+                problems = [_problem("error", found) for found in error.problems]
+                return ApplyReport(False, (), problems)
+            now = self._clock.wall_ms()
+            puts = [_put(each, rows.get(key), by, now) for key, each in declared.objects.items()]
+            changed = [put for put in puts if _is_change(put, rows)]
+            changes = _changes(stored, declared, puts)
+            problems = [_problem("warning", found) for found in declared.warnings]
+            if dry_run:
+                return ApplyReport(False, changes, problems)
+            if changed:
+                await self._put(changed, by, now, rows)
+            return ApplyReport(True, changes, problems)
+
+    async def _put(
+        self,
+        changed: Sequence[ObjectPut],
+        by: str,
+        now: int,
+        rows: Mapping[tuple[str, str], ObjectRow],
+    ) -> None:
+        after = dict(rows)
+        for put in changed:
+            after[put.kind, put.name] = _row(put)
+        specs = await asyncio.to_thread(server_specs, after.values(), self._environ)
+        compile_snapshot(after.values())  # whatever cannot be compiled is not recorded either
+        await self._recorder.prepare([by], now)
+        entries = [self._entry(put, now) for put in changed]
+        await self._journal.commit(entries, changed)
+        await self._upstreams.apply(specs)
+        self._install(after.values())
+
+    def _entry(self, put: ObjectPut, now: int) -> Entry:
+        fields: dict[str, LeafValue] = {"kind": put.kind, "name": put.name, "version": put.version}
+        if put.kind == "person":  # a person's name does not belong in a public leaf
+            del fields["name"]
+        payload = {"document": put.document, "digest": put.digest, "by": put.by}
+        ident = f"{put.kind}@{put.version}" if put.kind == "person" else f"{put.name}@{put.version}"
+        return self._recorder.act(LeafType.OBJECT, ident, now, put.by, fields, payload)
+
+    def _install(self, rows: Iterable[ObjectRow]) -> None:
+        snapshot = compile_snapshot(rows)
+        # INVARIANT: a revocation that took effect while this was being prepared still stands.
+        mandates = {
+            name: _still_revoked(mandate, self._authority.snapshot.mandates.get(name))
+            for name, mandate in snapshot.mandates.items()
+        }
+        self._authority.install(replace(snapshot, mandates=mandates))
+
+    async def _known_tools(self) -> dict[str, set[str]]:
+        """Tools by server, as far as any server has shown them."""
+        known: dict[str, set[str]] = {}
+        for pin in await self._records.pins():
+            if pin.kind == "tool":
+                known.setdefault(pin.upstream, set()).add(pin.name)
+        return known
+
+
+async def apply_files(declarations: Declarations, paths: Sequence[Path]) -> ApplyReport:
+    """Apply files at start.
+
+    Raises:
+        ConfigError: `declaration_invalid`; the message lists every problem with its place.
+    """
+    report = await declarations.apply_paths(paths)
+    if not report.applied:
+        told = "\n".join(show_problem(problem) for problem in report.problems)
+        raise ConfigError("declaration_invalid", told)
+    return report
+
+
+def show_problem(problem: Problem) -> str:
+    """`file:line:column: message`, as compilers say it."""
+    return f"{problem.file}:{problem.line}:{problem.column}: {problem.message}"
+
+
+def compile_snapshot(rows: Iterable[ObjectRow]) -> Snapshot:
+    """Everything that is stored, compiled.
+
+    Raises:
+        ConfigError: a mandate names a person or agent that is not declared.
+        StoreError: a stored declaration is damaged.
+    """
+    found = [(row, from_document(row.document)) for row in rows]
+    people = {d.name: compile_person(d) for _, d in found if d.kind == "person"}
+    agents = {d.name: compile_agent(d) for _, d in found if d.kind == "agent"}
+    mandates = {
+        d.name: compile_mandate(d, row.version, people, agents, MandateState(row.state))
+        for row, d in found
+        if d.kind == "mandate"
+    }
+    return Snapshot(
+        mandates,
+        {a.name: AgentFacts(a.name, a.owner, a.description) for a in agents.values()},
+        {p.name: PersonFacts(p.name, p.roles, p.full_name, p.email) for p in people.values()},
+    )
+
+
+def server_specs(rows: Iterable[ObjectRow], environ: Mapping[str, str]) -> list[ServerSpec]:
+    """The declared servers with their secrets filled in. Reads files; blocking.
+
+    Raises:
+        ConfigError: a secret is not there.
+    """
+    found = (from_document(row.document) for row in rows if row.kind == "server")
+    return [_spec(compile_server(declaration), environ) for declaration in found]
+
+
+def _spec(server: Server, environ: Mapping[str, str]) -> ServerSpec:
+    secrets = resolve_server(server, environ)
+    common = {
+        "name": server.name,
+        "timeout_seconds": float(server.timeout_seconds),
+        "protocol": server.protocol,
+        "max_response_bytes": server.max_response_bytes,
+    }
+    transport = server.transport
+    if isinstance(transport, Command):
+        return ServerSpec(
+            **common,  # type: ignore[arg-type]  # a table of the fields both kinds share
+            command=transport.argv,
+            env=secrets,
+            cwd=transport.cwd,
+            instances=Instances(transport.instances),
+        )
+    return ServerSpec(**common, url=transport.url, headers=secrets)  # type: ignore[arg-type]  # as above
+
+
+def _still_revoked(mandate: Mandate, now: Mandate | None) -> Mandate:
+    if now is not None and now.ref == mandate.ref and now.state is MandateState.REVOKED:
+        return replace(mandate, state=MandateState.REVOKED)
+    return mandate
+
+
+def _put(each: Declaration, row: ObjectRow | None, by: str, now: int) -> ObjectPut:
+    digest = each.digest
+    same = row is not None and row.digest == digest
+    version = 1 if row is None else row.version + (0 if same else 1)
+    return ObjectPut(
+        kind=each.kind,
+        name=each.name,
+        version=version,
+        digest=digest,
+        document=each.document,
+        state=MandateState.ACTIVE.value,
+        at_ms=now,
+        by=by,
+    )
+
+
+def _is_change(put: ObjectPut, rows: Mapping[tuple[str, str], ObjectRow]) -> bool:
+    row = rows.get((put.kind, put.name))
+    return row is None or row.version != put.version
+
+
+def _row(put: ObjectPut) -> ObjectRow:
+    return ObjectRow(
+        put.kind, put.name, put.version, put.digest, put.document, put.state, put.at_ms, put.by
+    )
+
+
+_ACTIONS = {How.ADDED: "create", How.CHANGED: "change", How.UNCHANGED: "same"}
+
+
+def _changes(
+    stored: Sequence[Declaration], declared: Declared, puts: Sequence[ObjectPut]
+) -> list[ObjectChange]:
+    versions = {(put.kind, put.name): put.version for put in puts}
+    return [
+        ObjectChange(
+            each.kind,
+            each.name,
+            _ACTIONS[each.how],
+            versions[each.kind, each.name],
+            "".join(f"{field}\n" for field in each.fields),
+        )
+        for each in diff(stored, declared.objects.values())
+        if each.how is not How.REMOVED  # leaving an object out of a file does not remove it
+    ]
+
+
+def _problem(severity: str, found: Found) -> Problem:
+    place = found.place
+    code = "declaration_invalid" if severity == "error" else "declaration_doubtful"
+    return Problem(severity, code, found.message, place.file, place.line, place.column)

@@ -1,0 +1,277 @@
+"""One gateway, put together from its rooms. Opening builds, closing takes down in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bailiwick.app.control import GatewayControl, Rooms
+from bailiwick.app.data_folder import DataFolder
+from bailiwick.app.declare import Declarations, apply_files
+from bailiwick.app.fixed_identity import FixedIdentity
+from bailiwick.app.randomness import Randomness
+from bailiwick.app.recovery import settle_unknown
+from bailiwick.app.settings import Settings
+from bailiwick.app.system_clock import SystemClock
+from bailiwick.console import Parts, console_app
+from bailiwick.core.errors import BailiwickError, VerificationError
+from bailiwick.gateway.authority import Authority
+from bailiwick.gateway.events import Events
+from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.mcp.core import Limits
+from bailiwick.gateway.mcp.edge import EdgeSettings, McpEdge
+from bailiwick.gateway.mcp.pins import PinBook, Record
+from bailiwick.gateway.pipeline import Pipeline, Waiting
+from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.upstreams.registry import Upstreams
+from bailiwick.identity.sessions import Sessions
+from bailiwick.identity.tokens import Standing, TokenAuthenticator
+from bailiwick.ledger.leaf import LeafType
+from bailiwick.ledger.note import Signer
+from bailiwick.ports import Authenticator, Journal, Pinned
+from bailiwick.stores.sqlite import SqliteJournal
+from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.tile_directory import TileDirectory
+from bailiwick.stores.tlog import Publisher
+from bailiwick.stores.vault import Vault
+
+_RETRY_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where this gateway was found to listen: ports are known only once bound.
+
+    Attributes:
+        names: accepted in `Host` by the people's side, without ports.
+        hosts, test_hosts: accepted in `Host` by the agents' side, with ports.
+        test_port: of the test listener; 0 for none.
+    """
+
+    url: str
+    names: frozenset[str]
+    hosts: frozenset[str]
+    test_url: str = ""
+    test_hosts: frozenset[str] = frozenset()
+    test_port: int = 0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A built gateway, ready to serve."""
+
+    rooms: Rooms
+    ledger_key: str
+    declarations: Declarations
+    sign_in: Sessions
+    authenticator: TokenAuthenticator
+    settings: Settings
+    folder: DataFolder
+
+    def asgi(self, doors: Doors) -> Switchboard:
+        """The one ASGI callable behind every listener."""
+        rooms = self.rooms
+        console = console_app(
+            Parts(
+                records=rooms.records,
+                control=GatewayControl(rooms),
+                people=self.authenticator,
+                sign_in=self.sign_in,
+                clock=rooms.clock,
+                ledger_dir=self.folder.ledger,
+                ledger_key=self.ledger_key,
+                base_url=doors.url,
+                allowed_hosts=doors.names,
+                version=version("bailiwick"),
+            )
+        )
+        edge = self._edge(self.authenticator, doors.url, doors.hosts)
+        if not doors.test_port:
+            return Switchboard(edge, console)
+        fixed = FixedIdentity(self.settings.test_agent, rooms.authority)
+        test_edge = self._edge(fixed, doors.test_url, doors.test_hosts)
+        return Switchboard(edge, console, test_edge, doors.test_port)
+
+    def _edge(self, authenticator: Authenticator, url: str, hosts: frozenset[str]) -> McpEdge:
+        rooms = self.rooms
+        return McpEdge(
+            gate=rooms.pipeline,
+            authenticator=authenticator,
+            upstreams=lambda: rooms.upstreams.current,
+            pins=rooms.pins,
+            hosts=sorted(hosts),
+            clock=rooms.clock,
+            public_url=url,
+            settings=EdgeSettings(limits=Limits(body_bytes=self.settings.max_body_bytes)),
+        )
+
+
+class Switchboard:
+    """Sends a request to the agents' edge, the test edge or the people's side."""
+
+    def __init__(
+        self, edge: McpEdge, console: ASGIApp, test_edge: McpEdge | None = None, test_port: int = 0
+    ) -> None:
+        self._edge = edge
+        self._console = console
+        self._test_edge = test_edge
+        self._test_port = test_port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. The socket it came in on, not a header, says which door it is."""
+        path: str = scope["path"]
+        if self._test_edge is not None and scope["server"][1] == self._test_port:
+            await self._test_edge(scope, receive, send)
+        elif path.startswith(("/mcp", "/.well-known/oauth-protected-resource")):
+            await self._edge(scope, receive, send)
+        else:
+            await self._console(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """End the agents' streams."""
+        await self._edge.aclose()
+        if self._test_edge is not None:
+            await self._test_edge.aclose()
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(settings: Settings, folder: DataFolder) -> AsyncIterator[Gateway]:
+    """Build a gateway on a data folder; take it down in reverse.
+
+    Raises:
+        ConfigError, StoreError, VerificationError: it cannot or must not start; says why.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await _build(settings, folder, stack)
+        if settings.files:
+            await apply_files(gateway.declarations, settings.files)
+        rooms = gateway.rooms
+        await settle_unknown(rooms.records, rooms.journal, rooms.recorder, rooms.clock)
+        await rooms.publisher.publish()
+        for work in (rooms.publisher.run, rooms.holds.sweep):
+            task = asyncio.create_task(_keep_going(work))
+            stack.push_async_callback(_stop, task)
+        yield gateway
+
+
+async def _build(
+    settings: Settings, folder: DataFolder, stack: contextlib.AsyncExitStack
+) -> Gateway:
+    clock, random, events, authority = SystemClock(), Randomness(), Events(), Authority()
+    journal = SqliteJournal(folder.database, fsync=settings.fsync)
+    stack.push_async_callback(journal.close)
+    records = SqliteRecords(folder.database)
+    stack.push_async_callback(records.close)
+    vault = Vault(folder.vault_secret(), await records.subject_keys(), journal, random)
+    recorder = Recorder(vault, random)
+    new_id = Ulids(clock, random)
+    upstreams = Upstreams(settings.environ.get("PATH", ""))
+    stack.push_async_callback(upstreams.close)
+    declarations = Declarations(
+        journal, records, recorder, authority, upstreams, clock, settings.environ
+    )
+    authority.revoke_tokens(set(await records.revoked_tokens(clock.wall_ms())))
+    await declarations.restore()
+    holds = Holds(journal, records, recorder, authority, clock, events)
+    pipeline = Pipeline(
+        journal=journal,
+        recorder=recorder,
+        authority=authority,
+        holds=holds,
+        runs=Runs(journal, records, recorder, new_id),
+        clock=clock,
+        events=events,
+        new_id=new_id,
+        nonce=lambda: secrets.token_urlsafe(16),
+        waiting=Waiting(
+            window_seconds=settings.hold_window_seconds,
+            tick_seconds=settings.tick_seconds,
+            expires_seconds=settings.hold_expires_seconds,
+        ),
+    )
+    signer = Signer(folder.origin, folder.ledger_key())
+    publisher = Publisher(records, TileDirectory(folder.ledger), signer)
+    journal.on_append = publisher.poke
+    tokens = folder.token_key()
+    standing = Standing(authority.mandate_agent, authority.person, authority.token_revoked)
+    rooms = Rooms(
+        journal=journal,
+        records=records,
+        recorder=recorder,
+        authority=authority,
+        holds=holds,
+        pipeline=pipeline,
+        events=events,
+        publisher=publisher,
+        tokens=tokens,
+        declarations=declarations,
+        upstreams=upstreams,
+        pins=PinBook(_record_pins(journal, recorder, new_id), await records.pins(), clock),
+        clock=clock,
+    )
+    return Gateway(
+        rooms=rooms,
+        ledger_key=signer.verifier.vkey,
+        declarations=declarations,
+        sign_in=Sessions(clock, lambda name: _roles(authority, name)),
+        authenticator=TokenAuthenticator(tokens, standing, clock),
+        settings=settings,
+        folder=folder,
+    )
+
+
+def _record_pins(journal: Journal, recorder: Recorder, new_id: Ulids) -> Record:
+    async def record(pins: Sequence[Pinned]) -> None:
+        entries = []
+        for pin in pins:
+            await recorder.prepare([pin.by], pin.at_ms)
+            fields = {
+                "upstream": pin.upstream,
+                "kind": pin.kind,
+                "digest": pin.digest,
+                "state": pin.state.value,
+            }
+            payload = {"name": pin.name, "definition": pin.definition, "by": pin.by}
+            entries.append(recorder.act(LeafType.PIN, new_id(), pin.at_ms, pin.by, fields, payload))
+        await journal.commit(entries, list(pins))
+
+    return record
+
+
+async def _keep_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run background work; what fails is said, tried again, and harms no call.
+
+    A ledger that no longer fits its store is final: calls go on being recorded in the store, and
+    nothing more is published until a person has looked.
+    """
+    while True:
+        try:
+            await work()
+        except VerificationError as error:
+            _log.error("stopped for good: %s", error.message)
+            return
+        except BailiwickError as error:
+            _log.warning("will be tried again: %s", error.message)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _roles(authority: Authority, name: str) -> frozenset[str] | None:
+    found = authority.snapshot.people.get(name)
+    return None if found is None else found.roles

@@ -1,0 +1,92 @@
+"""Start a gateway, serve until asked to end, take it down."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from bailiwick.app.data_folder import announce, exclusive, prepare_folder, withdraw
+from bailiwick.app.gateway import Doors, open_gateway
+from bailiwick.app.server import Server, bind
+from bailiwick.app.settings import Address, Settings
+
+Started = Callable[[str], None]
+"""Told the gateway's URL once it answers."""
+
+# The event loop and the thread that waits for the disk hand the interpreter lock to each other at
+# every commit; the default interval of 5 ms would be most of a call's time.
+_SWITCH_SECONDS = 0.0005
+
+_WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound
+
+
+def run(settings: Settings, on_started: Started = lambda _url: None) -> None:
+    """`serve` on an event loop of its own. Blocks until the gateway has ended."""
+    uvloop.run(serve(settings, on_started))
+
+
+async def serve(settings: Settings, on_started: Started = lambda _url: None) -> None:
+    """Start a gateway on `settings.data`, serve until SIGINT or SIGTERM, take it down.
+
+    Raises:
+        ConfigError, StoreError, VerificationError: it cannot or must not start; says why.
+    """
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    settings.check()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    folder = prepare_folder(settings.data)
+    with contextlib.ExitStack() as sockets:
+        sockets.enter_context(exclusive(folder.path))
+        main = sockets.enter_context(contextlib.closing(bind(settings.listen)))
+        listening = [main]
+        test = None
+        if settings.test_listener is not None:
+            test = sockets.enter_context(contextlib.closing(bind(settings.test_listener)))
+            listening.append(test)
+        port = main.getsockname()[1]
+        doors = _doors(settings, port, test.getsockname()[1] if test is not None else 0)
+        async with open_gateway(settings, folder) as gateway:
+
+            def started() -> None:
+                announce(folder, doors.url, gateway.ledger_key)
+                on_started(doors.url)
+
+            switchboard = gateway.asgi(doors)
+            server = Server(switchboard, started)
+            try:
+                await server.run_on(listening)
+            finally:
+                withdraw(folder)
+                await switchboard.aclose()
+
+
+def _doors(settings: Settings, port: int, test_port: int) -> Doors:
+    url = settings.public_url.rstrip("/") or settings.listen.url(port)
+    names = {*settings.allowed_hosts, *_names(settings.listen)}
+    with_ports = {f"{_bracketed(name)}:{port}" for name in names} | settings.allowed_hosts
+    public = url.partition("://")[2]
+    doors = Doors(url, frozenset({*names, public.rpartition(":")[0] or public}), frozenset())
+    test_url, test_hosts = "", frozenset[str]()
+    if settings.test_listener is not None:
+        test_url = settings.test_listener.url(test_port)
+        test_hosts = frozenset(
+            f"{_bracketed(name)}:{test_port}" for name in _names(settings.test_listener)
+        )
+    return Doors(
+        url, doors.names, frozenset({*with_ports, public}), test_url, test_hosts, test_port
+    )
+
+
+def _names(address: Address) -> set[str]:
+    """What clients may call this address in `Host`."""
+    if address.loopback or address.host in _WILDCARDS:
+        return {"127.0.0.1", "localhost", "::1"}
+    return {address.host}
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
