@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.core.errors import VerificationError
+from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.tile import BUNDLE, TILE_WIDTH, Resource, resources
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
-from bailiwick.stores.tlog_files import export_directory, prove_in, verify_directory
+from tests.ledger.offline import copy, prove_in, verify_directory
 from tests.ledger.stores import LOG, VKEY, Entries, leaf
 
 pytestmark = pytest.mark.slow
@@ -112,15 +112,15 @@ def test_go_accepts_small_logs(tmp_path: Path, goverify: Path, size: int) -> Non
     assert (result.returncode, result.stdout) == (0, b"%d\n" % size)
 
 
-def test_go_accepts_an_export(log: Log, goverify: Path, tmp_path: Path) -> None:
-    export_directory(log.root, tmp_path / "copy", VKEY)
+def test_go_accepts_a_copy(log: Log, goverify: Path, tmp_path: Path) -> None:
+    copy(log.root, tmp_path / "copy")
     assert run(goverify, VKEY, tmp_path / "copy", log.older).returncode == 0
 
 
 def test_go_accepts_proofs_and_finds_the_entry(log: Log, goverify: Path, tmp_path: Path) -> None:
     for index in (0, 255, 256, 65_535, 65_536, SIZE - 1):
         proof = tmp_path / f"{index}.tlog-proof"
-        proof.write_bytes(prove_in(log.root, VKEY, index))
+        proof.write_bytes(prove_in(log.root, index))
         result = run(goverify, "-proof", VKEY, proof)
         assert (result.returncode, result.stdout) == (0, leaf(index))
         with changed(proof, 60):  # within the entry
@@ -149,8 +149,8 @@ def test_go_and_we_refuse_sampled_one_byte_changes_to_the_large_log(
         with changed(path, at):
             refused = run(goverify, VKEY, log.root, log.older)
             assert refused.returncode == 1, f"Go took a change to {path} at {at}"
-            with pytest.raises(VerificationError):
-                verify_directory(log.root, VKEY)
+            with pytest.raises(LedgerError):
+                verify_directory(log.root)
     assert run(goverify, VKEY, log.root, log.older).returncode == 0
 
 
@@ -173,9 +173,9 @@ def test_every_file_of_a_middling_log_counts_at_many_places(tmp_path: Path) -> N
     for name in names:
         length = (tmp_path / name).stat().st_size
         for at in {0, 1, length - 1, *(rng.randrange(length) for _ in range(7))}:
-            with changed(tmp_path / name, at), pytest.raises(VerificationError):
-                verify_directory(tmp_path, VKEY)
-    assert verify_directory(tmp_path, VKEY).checkpoint.size == 4_001
+            with changed(tmp_path / name, at), pytest.raises(LedgerError):
+                verify_directory(tmp_path)
+    assert verify_directory(tmp_path).checkpoint.size == 4_001
 
 
 def test_every_byte_of_every_file_of_a_small_log_counts(tmp_path: Path) -> None:
@@ -189,6 +189,6 @@ def test_every_byte_of_every_file_of_a_small_log_counts(tmp_path: Path) -> None:
     assert len(names) == 5
     for name in names:
         for at in range((tmp_path / name).stat().st_size):
-            with changed(tmp_path / name, at), pytest.raises(VerificationError):
-                verify_directory(tmp_path, VKEY)
-    assert verify_directory(tmp_path, VKEY).checkpoint.size == 5
+            with changed(tmp_path / name, at), pytest.raises(LedgerError):
+                verify_directory(tmp_path)
+    assert verify_directory(tmp_path).checkpoint.size == 5

@@ -15,20 +15,14 @@ from bailiwick.core.errors import StoreError, VerificationError
 from bailiwick.ledger.note import Signer
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
-from bailiwick.stores.tlog_files import (
-    export_directory,
-    prove_in,
-    verify_directory,
-    verify_proof,
-    verify_url,
-)
-from tests.ledger.stores import LOG, VKEY, Entries, leaf, publisher
+from tests.ledger.offline import copy, prove_in, verify_covered, verify_directory, verify_proof
+from tests.ledger.stores import LOG, Entries, leaf, publisher
 
 
 async def test_an_empty_store_has_a_signed_empty_log(tmp_path: Path) -> None:
     checkpoint = await publisher(Entries(), tmp_path).publish()
     assert checkpoint.size == 0
-    assert verify_directory(tmp_path, VKEY).checkpoint == checkpoint
+    assert verify_directory(tmp_path).checkpoint == checkpoint
 
 
 async def test_each_publication_extends_the_last_and_verifies(tmp_path: Path) -> None:
@@ -37,7 +31,7 @@ async def test_each_publication_extends_the_last_and_verifies(tmp_path: Path) ->
     for step in (1, 1, 253, 1, 1, 600, 0, 2000):
         entries.grow(step)
         checkpoint = await ours.publish()
-        log = verify_directory(tmp_path, VKEY)
+        log = verify_directory(tmp_path)
         assert (log.checkpoint, log.beyond) == (checkpoint, ())
         assert checkpoint.size == len(entries.leaves)
         assert ours.checkpoint == checkpoint
@@ -79,7 +73,7 @@ async def test_a_new_publisher_goes_on_where_the_last_one_ended(tmp_path: Path, 
     entries.grow(300)
     entries.reads = 0
     checkpoint = await publisher(entries, tmp_path).publish()
-    assert verify_directory(tmp_path, VKEY).checkpoint == checkpoint
+    assert verify_directory(tmp_path).checkpoint == checkpoint
     assert entries.reads <= 300 + 256, "recovery reads the last tile, not the whole store"
 
     whole = await publisher(entries, tmp_path / "whole").publish()
@@ -90,12 +84,12 @@ async def test_proofs_verify_offline_and_publish_what_they_need(tmp_path: Path) 
     entries = Entries(300)
     ours = publisher(entries, tmp_path)
     for index in (0, 255, 299):
-        proven = verify_proof(await ours.proof(index), VKEY)
+        proven = verify_proof(await ours.proof(index))
         assert (proven.index, proven.leaf) == (index, leaf(index))
     entries.grow(1)
-    proven = verify_proof(await ours.proof(300), VKEY)
+    proven = verify_proof(await ours.proof(300))
     assert (proven.leaf, proven.checkpoint.size) == (leaf(300), 301)
-    assert verify_proof(prove_in(tmp_path, VKEY, 300), VKEY) == proven
+    assert verify_proof(prove_in(tmp_path, 300)) == proven
     for index in (-1, 301):
         with pytest.raises(StoreError) as caught:
             await ours.proof(index)
@@ -132,7 +126,7 @@ async def test_a_store_restored_from_a_backup_and_gone_on_is_refused(
         await publisher(other, tmp_path).publish()
     assert caught.value.code == "ledger_diverged"
     assert (tmp_path / "checkpoint").read_bytes() == signed
-    assert verify_directory(tmp_path, VKEY).checkpoint.size == size
+    assert verify_directory(tmp_path).checkpoint.size == size
 
 
 async def test_a_store_that_shrinks_while_running_is_refused(tmp_path: Path) -> None:
@@ -185,7 +179,7 @@ async def test_damaged_files_at_the_edge_do_not_stop_publishing(
     entries.grow(1)
     checkpoint = await publisher(entries, tmp_path).publish()
     assert checkpoint.size == 301
-    assert verify_url(TileDirectory(tmp_path).read, VKEY).checkpoint == checkpoint
+    assert verify_covered(tmp_path).checkpoint == checkpoint
     if "entries" not in name:
         assert path.read_bytes() == data, "computed again from the store, against the signed root"
 
@@ -208,11 +202,11 @@ async def test_a_full_disk_is_reported_and_heals_by_itself(
         assert caught.value.code == "ledger_unwritable"
         assert ours.trouble is caught.value
     assert not list((tmp_path / ".staging").iterdir()), "staged files give their space back"
-    assert verify_directory(tmp_path, VKEY).checkpoint.size == 300
+    assert verify_directory(tmp_path).checkpoint.size == 300
 
     assert (await ours.publish()).size == 600
     assert _trouble(ours) == ""
-    assert verify_directory(tmp_path, VKEY).beyond == ()
+    assert verify_directory(tmp_path).beyond == ()
 
 
 def _trouble(ours: Publisher) -> str:
@@ -313,7 +307,7 @@ async def test_a_cancelled_publication_leaves_no_write_running(tmp_path: Path) -
         await asyncio.wait([task])
         entries.grow(7)
     checkpoint = await ours.publish()
-    assert verify_directory(tmp_path, VKEY).checkpoint == checkpoint
+    assert verify_directory(tmp_path).checkpoint == checkpoint
 
 
 async def test_publications_at_once_are_one_after_the_other(tmp_path: Path) -> None:
@@ -321,30 +315,27 @@ async def test_publications_at_once_are_one_after_the_other(tmp_path: Path) -> N
     ours = publisher(entries, tmp_path)
     checkpoints = await asyncio.gather(*(ours.publish() for _ in range(5)))
     assert {checkpoint.size for checkpoint in checkpoints} == {300}
-    assert verify_directory(tmp_path, VKEY).checkpoint.size == 300
+    assert verify_directory(tmp_path).checkpoint.size == 300
 
 
 # --- copies ------------------------------------------------------------------------------------
 
 
-async def test_an_export_holds_exactly_what_the_checkpoint_covers(tmp_path: Path) -> None:
+async def test_a_copy_holds_exactly_what_the_checkpoint_covers(tmp_path: Path) -> None:
     entries = Entries(100)
     ours = publisher(entries, tmp_path / "ledger")
     await ours.publish()
     entries.grow(70_000)
     checkpoint = await ours.publish()
 
-    copied = export_directory(tmp_path / "ledger", tmp_path / "copy", VKEY)
+    copied = copy(tmp_path / "ledger", tmp_path / "copy")
 
     assert copied == checkpoint
-    log = verify_directory(tmp_path / "copy", VKEY)
+    log = verify_directory(tmp_path / "copy")
     assert (log.checkpoint, log.beyond) == (checkpoint, ())
-    with pytest.raises(StoreError) as caught:
-        export_directory(tmp_path / "ledger", tmp_path / "copy", VKEY)
-    assert caught.value.code == "export_not_empty"
 
 
-async def test_an_export_of_an_older_checkpoint_cuts_full_files_to_size(tmp_path: Path) -> None:
+async def test_a_copy_of_an_older_checkpoint_cuts_full_files_to_size(tmp_path: Path) -> None:
     entries = Entries(300)
     ours = publisher(entries, tmp_path / "ledger")
     old = await ours.publish()
@@ -352,8 +343,8 @@ async def test_an_export_of_an_older_checkpoint_cuts_full_files_to_size(tmp_path
     await ours.publish()
     (tmp_path / "ledger" / "checkpoint").write_bytes(old.note)
 
-    assert export_directory(tmp_path / "ledger", tmp_path / "copy", VKEY) == old
-    log = verify_directory(tmp_path / "copy", VKEY)
+    assert copy(tmp_path / "ledger", tmp_path / "copy") == old
+    log = verify_directory(tmp_path / "copy")
     assert (log.checkpoint, log.beyond) == (old, ())
 
 
@@ -364,9 +355,3 @@ async def test_only_names_of_a_log_are_opened(tmp_path: Path) -> None:
     assert directory.read("checkpoint") is not None
     for untrusted_path in ("../secret", "tile/../../secret", str(tmp_path / "secret"), ".staging"):
         assert directory.read(untrusted_path) is None
-
-
-def test_a_wrong_key_is_said_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(VerificationError) as caught:
-        verify_directory(tmp_path, "not a key")
-    assert caught.value.code == "vkey_malformed"

@@ -27,8 +27,8 @@ from bailiwick.ledger.proof import prove_consistency
 from bailiwick.ledger.tile import BUNDLE, Resource, decode_bundle, resources
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
-from bailiwick.stores.tlog_files import verify_directory, verify_url
-from tests.ledger.stores import LOG, VKEY, Entries
+from tests.ledger.offline import verify_covered, verify_directory
+from tests.ledger.stores import LOG, Entries
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -119,12 +119,12 @@ class Scenario:
         if not (self.root / "checkpoint").exists():
             assert self.acknowledged is None
             return
-        log = verify_url(TileDirectory(self.root).read, VKEY)
+        log = verify_covered(self.root)
         if self.acknowledged is not None:
             assert log.checkpoint.size >= self.acknowledged.size
 
     def _check_end(self) -> None:
-        log = verify_directory(self.root, VKEY)
+        log = verify_directory(self.root)
         assert log.checkpoint == self.acknowledged
         fetch = TileDirectory(self.root).read
         held: list[bytes] = []
@@ -234,5 +234,5 @@ def test_kill_9_at_any_moment_leaves_a_log_that_verifies(tmp_path: Path) -> None
                 pass
             child.kill()
             acknowledged = int((["", *child.stdout.read().split()])[-1] or acknowledged)
-        log = verify_directory(root, VKEY)
+        log = verify_directory(root)
         assert log.checkpoint.size >= acknowledged > 0

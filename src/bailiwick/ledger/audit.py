@@ -67,7 +67,8 @@ def verify_files(fetch: Fetch, verifier: Verifier, names: Iterable[str]) -> Veri
     As `verify_log`, and also:
 
     5. Every other file is a partial tile or bundle of an earlier size, and is a prefix of the
-       verified one, or it lies beyond the checkpoint and is reported. There is nothing else.
+       verified one, or it lies beyond the checkpoint and is reported. There is nothing else
+       but names with a leading dot, which are no part of a log (files half written or copied).
 
     Args:
         names: relative paths of all files.
@@ -79,7 +80,7 @@ def verify_files(fetch: Fetch, verifier: Verifier, names: Iterable[str]) -> Veri
     size = log.checkpoint.size
     files, beyond = log.files, []
     for name in sorted(names):
-        if name in covered or name == CHECKPOINT_PATH:
+        if name in covered or name == CHECKPOINT_PATH or _is_hidden(name):
             continue
         resource = _known_place(name)
         if _end(resource) > size:
@@ -95,7 +96,7 @@ def _verify(fetch: Fetch, verifier: Verifier) -> tuple[VerifiedLog, set[str]]:
     if note is None:
         raise LedgerError("file_missing", f"`{CHECKPOINT_PATH}` is missing")
     checkpoint = open_checkpoint(note, verifier)  # 1
-    walk = _Walk(fetch, checkpoint.size)
+    walk = _Walk(fetch)
     edge = Edge()
     for index in range(-(-checkpoint.size // TILE_WIDTH)):
         width = min(TILE_WIDTH, checkpoint.size - index * TILE_WIDTH)
@@ -114,25 +115,21 @@ def _verify(fetch: Fetch, verifier: Verifier) -> tuple[VerifiedLog, set[str]]:
 class _Walk:
     """Reads each covered file once, and remembers tiles that differ until blame can be laid."""
 
-    def __init__(self, fetch: Fetch, size: int) -> None:
+    def __init__(self, fetch: Fetch) -> None:
         self.covered: set[str] = set()
         self.wrong: list[str] = []
         self._fetch = fetch
-        self._size = size
 
     def entries(self, bundle: Resource) -> list[bytes]:
-        data, width = self._read(bundle)
         try:
-            return decode_bundle(data, width)[: bundle.width]
+            return decode_bundle(self._read(bundle), bundle.width)
         except LedgerError as error:
+            if error.code == "file_missing":
+                raise
             raise LedgerError("log_mismatch", f"`{bundle.path}`: {error.message}") from error
 
     def compare(self, tile: Resource, computed: bytes) -> None:
-        data, width = self._read(tile)
-        if len(data) != width * HASH_BYTES:
-            message = f"`{tile.path}` has {len(data)} bytes where {width * HASH_BYTES} belong"
-            raise LedgerError("log_mismatch", message)
-        if data[: len(computed)] != computed:
+        if self._read(tile) != computed:
             self.wrong.append(tile.path)
 
     def blame_entries(self) -> str:
@@ -144,11 +141,15 @@ class _Walk:
                 return f"`{bundle.path}` does not hold the entries of the log (see `{path}`)"
         return f"entries and tiles do not lead to the root in `{CHECKPOINT_PATH}`"
 
-    def _read(self, resource: Resource) -> tuple[bytes, int]:
+    def _read(self, resource: Resource) -> bytes:
         # When a full file stands in for a partial one, what it holds beyond the checkpoint stays
         # unverified: it is not marked as covered, so `verify_files` reports it.
         self.covered.add(resource.path)
         return read_resource(self._fetch, resource)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _known_place(name: str) -> Resource:
@@ -167,11 +168,10 @@ def _end(resource: Resource) -> int:
 def _check_prefix(fetch: Fetch, partial: Resource, size: int) -> None:
     count = size // TILE_WIDTH ** max(partial.level, 0)
     width = min(TILE_WIDTH, count - partial.index * TILE_WIDTH)
-    data = fetch(partial.path)
-    whole, whole_width = read_resource(fetch, Resource(partial.level, partial.index, width))
+    whole = read_resource(fetch, Resource(partial.level, partial.index, width))
     if partial.level == BUNDLE:
-        wanted = encode_bundle(decode_bundle(whole, whole_width)[: partial.width])
+        wanted = encode_bundle(decode_bundle(whole, width)[: partial.width])
     else:
         wanted = whole[: partial.width * HASH_BYTES]
-    if data != wanted:
+    if fetch(partial.path) != wanted:
         raise LedgerError("log_mismatch", f"`{partial.path}` is not what the log had at that size")

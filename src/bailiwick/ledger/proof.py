@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from bailiwick.ledger.checkpoint import SignedCheckpoint, open_checkpoint
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.note import Verifier, decode_base64, encode_base64
-from bailiwick.ledger.tile import BUNDLE, MAX_SIZE, TILE_WIDTH, Resource, decode_bundle, decode_tile
+from bailiwick.ledger.tile import (
+    BUNDLE,
+    HASH_BYTES,
+    MAX_SIZE,
+    TILE_WIDTH,
+    Resource,
+    decode_bundle,
+    decode_tile,
+    encode_bundle,
+)
 from bailiwick.ledger.tree import LeafHash, full_root, leaf_hash, node_hash
 from bailiwick.ledger.verify import (
     ConsistencyProof,
@@ -116,8 +125,8 @@ class TileTree:
         if not 0 <= index < self.size:
             raise LedgerError("index_beyond_tree", f"the tree of {self.size} has no entry {index}")
         bundle = self._resource(BUNDLE, index // TILE_WIDTH)
-        data, width = read_resource(self._fetch, bundle)
-        return decode_bundle(data, width)[index % TILE_WIDTH]
+        data = read_resource(self._fetch, bundle)
+        return decode_bundle(data, bundle.width)[index % TILE_WIDTH]
 
     def _range(self, low: int, high: int) -> bytes:
         """Merkle Tree Hash of the entries low <= i < high; `low` is a multiple of the widest
@@ -138,8 +147,8 @@ class TileTree:
     def _tile(self, level: int, index: int) -> list[bytes]:
         if (level, index) not in self._tiles:
             tile = self._resource(level, index)
-            data, width = read_resource(self._fetch, tile)
-            self._tiles[level, index] = decode_tile(data, width)
+            data = read_resource(self._fetch, tile)
+            self._tiles[level, index] = decode_tile(data, tile.width)
         return self._tiles[level, index]
 
     def _resource(self, level: int, index: int) -> Resource:
@@ -147,23 +156,24 @@ class TileTree:
         return Resource(level, index, min(TILE_WIDTH, count - index * TILE_WIDTH))
 
 
-def read_resource(fetch: Fetch, resource: Resource) -> tuple[bytes, int]:
-    """Read a tile or bundle: the data, and how many hashes or entries belong in it.
+def read_resource(fetch: Fetch, resource: Resource) -> bytes:
+    """Read a tile or bundle, at the width it is asked for.
 
-    A partial file may have been removed once its full one was there; then that is read (C2SP
-    tlog-tiles, "Partial Tiles").
+    A partial file may have been removed once its full one was there; then that is read and cut
+    to size (C2SP tlog-tiles, "Partial Tiles"). What is read is not verified.
 
     Raises:
-        LedgerError: `file_missing`.
+        LedgerError: `file_missing`; `bundle_malformed` for a full bundle that cannot be cut.
     """
     data = fetch(resource.path)
     if data is not None:
-        return data, resource.width
-    if resource.width < TILE_WIDTH:
-        data = fetch(resource.full.path)
-        if data is not None:
-            return data, TILE_WIDTH
-    raise LedgerError("file_missing", f"`{resource.path}` is missing")
+        return data
+    full = fetch(resource.full.path) if resource.width < TILE_WIDTH else None
+    if full is None:
+        raise LedgerError("file_missing", f"`{resource.path}` is missing")
+    if resource.level == BUNDLE:
+        return encode_bundle(decode_bundle(full, TILE_WIDTH)[: resource.width])
+    return full[: resource.width * HASH_BYTES]
 
 
 def prove_entry(fetch: Fetch, checkpoint: SignedCheckpoint, index: int) -> EntryProof:

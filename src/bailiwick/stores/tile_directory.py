@@ -10,11 +10,10 @@ import ctypes
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bailiwick.core.errors import StoreError, VerificationError
+from bailiwick.core.errors import StoreError
 from bailiwick.ledger.audit import CHECKPOINT_PATH
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.tile import Resource, parse_path
@@ -112,15 +111,6 @@ class TileDirectory:
             _discard(staged)
             raise
         _sync(sorted(touched))
-
-
-@contextmanager
-def verifying() -> Iterator[None]:
-    """Turn the ledger room's errors into the house's."""
-    try:
-        yield
-    except LedgerError as error:
-        raise VerificationError(error.code, error.message) from error
 
 
 def _make_folder(folder: Path) -> set[Path]:

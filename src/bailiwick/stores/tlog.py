@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, Protocol, TypeVar
 
@@ -28,11 +28,11 @@ from bailiwick.ledger.checkpoint import SignedCheckpoint, open_checkpoint, sign_
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.note import Signer
 from bailiwick.ledger.proof import Fetch, TileTree, encode_proof, prove_entry, read_resource
-from bailiwick.ledger.tile import BUNDLE, HASH_BYTES, TILE_WIDTH, Resource, encode_bundle
+from bailiwick.ledger.tile import BUNDLE, TILE_WIDTH, Resource, encode_bundle
 from bailiwick.ledger.tree import Edge, edge_tiles, leaf_hash, restore_edge
 from bailiwick.ledger.verify import verify_inclusion
 from bailiwick.ports import Sleep, StoredEntry
-from bailiwick.stores.tile_directory import TileDirectory, verifying
+from bailiwick.stores.tile_directory import TileDirectory
 
 _READ_AT_ONCE: Final = 1024
 _WRITE_AT_ONCE: Final = 64
@@ -143,7 +143,7 @@ class Publisher:
         """
         async with self._lock:
             try:
-                with verifying():
+                with _verifying():
                     checkpoint = await self._publish()
             except BailiwickError as error:
                 self.trouble = error
@@ -166,7 +166,7 @@ class Publisher:
             checkpoint = await self.publish()
         if not 0 <= index < checkpoint.size:
             raise StoreError("entry_unknown", f"the ledger has no entry {index}")
-        with verifying():
+        with _verifying():
             proof = await asyncio.to_thread(prove_entry, self._directory.read, checkpoint, index)
         return encode_proof(proof)
 
@@ -280,11 +280,17 @@ class Publisher:
             _log.warning("old partial tiles stay: %s", error.message)
 
 
+@contextmanager
+def _verifying() -> Iterator[None]:
+    """Turn the ledger room's errors into the house's."""
+    try:
+        yield
+    except LedgerError as error:
+        raise VerificationError(error.code, error.message) from error
+
+
 def _read_edge(fetch: Fetch, checkpoint: SignedCheckpoint) -> Edge:
-    tiles = []
-    for tile in edge_tiles(checkpoint.size):
-        data, _ = read_resource(fetch, tile)
-        tiles.append(data[: tile.width * HASH_BYTES])
+    tiles = [read_resource(fetch, tile) for tile in edge_tiles(checkpoint.size)]
     return restore_edge(checkpoint.size, tiles, checkpoint.root)
 
 

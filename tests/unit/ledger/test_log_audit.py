@@ -87,6 +87,10 @@ def test_a_file_that_does_not_belong_is_named(name: str) -> None:
     assert (error.code, f"`{name}`" in error.message) == ("file_unexpected", True)
 
 
+def test_files_with_a_dot_are_no_part_of_a_log() -> None:
+    check({**FILES, ".staging/0": b"half", "tile/0/.part-x": b"", "tile/.hidden/000": b"x"})
+
+
 def test_partial_files_of_earlier_sizes_are_verified_too() -> None:
     early, _ = build(ENTRIES[:100])
     earlier = {name: data for name, data in early.items() if name != CHECKPOINT_PATH}
