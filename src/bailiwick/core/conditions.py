@@ -282,6 +282,23 @@ def reason(condition: Condition, arguments: JsonObject) -> str:
     return sentence(condition)
 
 
+def standing(condition: Condition, arguments: JsonObject, *, allows: bool) -> str:
+    """How the argument stands: "`amount` is 9000". Of several items, the one that decides.
+
+    Args:
+        condition: of an allow rule if `allows`, else of a deny or stamp rule.
+        arguments: of the call.
+        allows: whose side the condition is on.
+    """
+    found = reach(condition.path, arguments)
+    decisive = (
+        each
+        for each in found
+        if (not _permitted(condition, each) if allows else _triggered(condition, each))
+    )
+    return f"{name_of(condition)} {_state(condition, next(decisive, found[0]))}"
+
+
 def _permitted(condition: Condition, found: Found) -> bool:
     if found is MISSING:
         return condition.optional or _of_missing(condition) is HOLDS

@@ -18,8 +18,8 @@ from bailiwick.core.conditions import (
     reason,
     sentence,
 )
-from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
-from bailiwick.core.values import FAILS, show
+from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule, covers
+from bailiwick.core.values import HOLDS, show
 from bailiwick.core.verdict import Requirement
 
 MAX_SENTENCE = 600
@@ -93,8 +93,9 @@ def _because(rule: DenyRule | StampRule, call: Call) -> str:
         return f"{rule.because} ({facts})" if facts else rule.because
     if facts:
         return facts
-    certain = any(pattern.covers(call.target) is not FAILS for pattern in rule.targets)
-    return "the mandate says so for every such call" if certain else "it may be meant by the rule"
+    if covers(rule, call.target) is HOLDS:
+        return "the mandate says so for every such call"
+    return f"{show(str(call.target))} may be read as something the rule means"
 
 
 def _with(subject: str, rule: AllowRule) -> str:
