@@ -409,6 +409,10 @@ class Records(Protocol):
         """Ledger entries with start <= index < stop, in order."""
         ...
 
+    async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
+        """The leaves of those entries, without their payloads: what publishing needs."""
+        ...
+
     async def entry_count(self) -> int: ...
 
 

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bailiwick.core.errors import StoreError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
 from bailiwick.ledger.note import Signer
-from bailiwick.ports import StoredEntry
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
 
@@ -33,24 +32,21 @@ class Entries:
     """Durable entries, as `Records` gives them. `fails` makes every read a StoreError."""
 
     def __init__(self, count: int = 0) -> None:
-        self.leaves = [leaf(number) for number in range(count)]
+        self.held = [leaf(number) for number in range(count)]
         self.fails = False
         self.reads = 0
 
     def grow(self, count: int) -> None:
-        self.leaves += [
-            leaf(number) for number in range(len(self.leaves), len(self.leaves) + count)
-        ]
+        self.held += [leaf(number) for number in range(len(self.held), len(self.held) + count)]
 
-    async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
+    async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
         self._check()
         self.reads += stop - start
-        found = self.leaves[start:stop]
-        return [StoredEntry(start + at, item, b"sealed") for at, item in enumerate(found)]
+        return self.held[start:stop]
 
     async def entry_count(self) -> int:
         self._check()
-        return len(self.leaves)
+        return len(self.held)
 
     def _check(self) -> None:
         if self.fails:

@@ -49,7 +49,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
     async def publish() -> None:
         older.write_bytes((await publisher.publish()).note)
         for size in (65_536, 65_537, 70_000, SIZE):
-            entries.grow(size - len(entries.leaves))
+            entries.grow(size - len(entries.held))
             await publisher.publish()
 
     asyncio.run(publish())
@@ -131,7 +131,7 @@ def test_go_refuses_an_older_checkpoint_of_another_history(
     log: Log, goverify: Path, tmp_path: Path
 ) -> None:
     entries = Entries(OLDER)
-    entries.leaves[17] = b"rewritten"
+    entries.held[17] = b"rewritten"
     forked = asyncio.run(Publisher(entries, TileDirectory(tmp_path / "fork"), LOG).publish())
     (tmp_path / "older").write_bytes(forked.note)
     assert run(goverify, VKEY, log.root, tmp_path / "older").returncode == 1

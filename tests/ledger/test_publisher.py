@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.core.errors import StoreError, VerificationError
 from bailiwick.ledger.note import Signer
+from bailiwick.ports import Entry
+from bailiwick.stores.sqlite import SqliteJournal
+from bailiwick.stores.sqlite_reads import SqliteRecords
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
 from tests.ledger.offline import copy, prove_in, verify_covered, verify_directory, verify_proof
@@ -33,7 +36,7 @@ async def test_each_publication_extends_the_last_and_verifies(tmp_path: Path) ->
         checkpoint = await ours.publish()
         log = verify_directory(tmp_path)
         assert (log.checkpoint, log.beyond) == (checkpoint, ())
-        assert checkpoint.size == len(entries.leaves)
+        assert checkpoint.size == len(entries.held)
         assert ours.checkpoint == checkpoint
 
 
@@ -119,7 +122,7 @@ async def test_a_store_restored_from_a_backup_and_gone_on_is_refused(
     signed = (tmp_path / "checkpoint").read_bytes()
     # The backup lacked the last entry; other calls were recorded since.
     other = Entries(size + grown)
-    other.leaves[size - 1 :] = [leaf(number + 9_999) for number in range(grown + 1)]
+    other.held[size - 1 :] = [leaf(number + 9_999) for number in range(grown + 1)]
     with pytest.raises(
         VerificationError, match="restore the database that belongs to it"
     ) as caught:
@@ -133,7 +136,7 @@ async def test_a_store_that_shrinks_while_running_is_refused(tmp_path: Path) -> 
     entries = Entries(300)
     ours = publisher(entries, tmp_path)
     await ours.publish()
-    entries.leaves.pop()
+    entries.held.pop()
     with pytest.raises(VerificationError) as caught:
         await ours.publish()
     assert caught.value.code == "ledger_ahead_of_store"
@@ -151,7 +154,7 @@ async def test_a_ledger_signed_by_another_key_is_refused(tmp_path: Path) -> None
 async def test_a_store_that_lacks_an_entry_signs_nothing(tmp_path: Path) -> None:
     class Gappy(Entries):
         async def entry_count(self) -> int:
-            return len(self.leaves) + 1
+            return len(self.held) + 1
 
     ours = publisher(Gappy(10), tmp_path)
     with pytest.raises(StoreError) as caught:
@@ -355,3 +358,19 @@ async def test_only_names_of_a_log_are_opened(tmp_path: Path) -> None:
     assert directory.read("checkpoint") is not None
     for untrusted_path in ("../secret", "tile/../../secret", str(tmp_path / "secret"), ".staging"):
         assert directory.read(untrusted_path) is None
+
+
+async def test_the_embedded_store_is_published_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    journal, records = SqliteJournal(path), SqliteRecords(path)
+    try:
+        for start in (0, 300):
+            await journal.commit([Entry(leaf(n), b"sealed") for n in range(start, start + 300)])
+            await Publisher(records, TileDirectory(tmp_path / "ledger"), LOG).publish()
+        assert await records.leaves(298, 302) == [leaf(number) for number in range(298, 302)]
+        assert await records.leaves(599, 700) == [leaf(599)]
+        assert verify_directory(tmp_path / "ledger").checkpoint.size == 600
+        assert verify_proof(prove_in(tmp_path / "ledger", 300)).leaf == leaf(300)
+    finally:
+        await journal.close()
+        await records.close()

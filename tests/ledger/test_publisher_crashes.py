@@ -110,7 +110,7 @@ class Scenario:
                 if self.fresh:
                     publisher = Publisher(self.entries, TileDirectory(self.root), self.signer)
                 self.acknowledged = await publisher.publish()
-            assert self.acknowledged.size == len(self.entries.leaves)
+            assert self.acknowledged.size == len(self.entries.held)
         self._check_end()
         return faulty.failed
 
@@ -131,7 +131,7 @@ class Scenario:
         for resource in resources(log.checkpoint.size):
             if resource.level == BUNDLE:
                 held += decode_bundle(fetch(resource.path) or b"", resource.width)
-        assert held == self.entries.leaves
+        assert held == self.entries.held
         roots: dict[int, bytes] = {}
         for note in self.signer.signed:
             signed = open_checkpoint(note, LOG.verifier)
@@ -170,7 +170,7 @@ async def test_every_failing_write_is_recovered_from_where_three_levels_fill(
         # Links are safe: nothing is ever written in place.
         shutil.copytree(nearly_full[0], root, copy_function=os.link)
         entries = Entries()
-        entries.leaves = nearly_full[1].leaves.copy()
+        entries.held = nearly_full[1].held.copy()
         scenario = Scenario(root, entries, (6, 1), fresh=True)
         if not await scenario.play(fail_at, mode):
             break
@@ -206,7 +206,7 @@ async def main(root: Path) -> None:
     publisher = Publisher(entries, TileDirectory(root), LOG)
     while True:
         entries.grow(97)
-        durable.with_suffix(".new").write_text(str(len(entries.leaves)))
+        durable.with_suffix(".new").write_text(str(len(entries.held)))
         durable.with_suffix(".new").replace(durable)  # the store is durable before the ledger is
         print((await publisher.publish()).size, flush=True)
 

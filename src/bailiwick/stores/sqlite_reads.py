@@ -184,6 +184,11 @@ class SqliteRecords:
             lambda db: [_as(StoredEntry, row) for row in db.execute(sql, (start, stop))]
         )
 
+    async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
+        """See `ports.Records.leaves`."""
+        sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+        return await self._read(lambda db: [leaf for (leaf,) in db.execute(sql, (start, stop))])
+
     async def entry_count(self) -> int:
         """See `ports.Records.entry_count`."""
         sql = "SELECT coalesce(max(idx) + 1, 0) FROM entries"

@@ -31,7 +31,7 @@ from bailiwick.ledger.proof import Fetch, TileTree, encode_proof, prove_entry, r
 from bailiwick.ledger.tile import BUNDLE, TILE_WIDTH, Resource, encode_bundle
 from bailiwick.ledger.tree import Edge, edge_tiles, leaf_hash, restore_edge
 from bailiwick.ledger.verify import verify_inclusion
-from bailiwick.ports import Sleep, StoredEntry
+from bailiwick.ports import Sleep
 from bailiwick.stores.tile_directory import TileDirectory
 
 _READ_AT_ONCE: Final = 1024
@@ -50,8 +50,8 @@ _log = logging.getLogger(__name__)
 class EntrySource(Protocol):
     """The part of `Records` that a publisher needs."""
 
-    async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
-        """Entries with start <= index < stop, in order."""
+    async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
+        """Leaves of the entries with start <= index < stop, in order."""
         ...
 
     async def entry_count(self) -> int:
@@ -260,11 +260,11 @@ class Publisher:
             )
         return await self._extend(_Head(), checkpoint.size)
 
-    async def _read(self, start: int, stop: int) -> list[bytes]:
-        entries = await self._records.entries(start, stop)
-        if [entry.index for entry in entries] != list(range(start, stop)):
+    async def _read(self, start: int, stop: int) -> Sequence[bytes]:
+        leaves = await self._records.leaves(start, stop)
+        if len(leaves) != stop - start:
             raise StoreError("ledger_gap", f"the store lacks entries between {start} and {stop}")
-        return [entry.leaf for entry in entries]
+        return leaves
 
     async def _put(self, files: Sequence[tuple[Resource, bytes]]) -> None:
         if files:

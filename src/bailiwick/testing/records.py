@@ -148,6 +148,10 @@ class MemoryRecords:
         """Ledger entries in order."""
         return self.entry_rows[start:stop]
 
+    async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
+        """Their leaves."""
+        return [entry.leaf for entry in self.entry_rows[start:stop]]
+
     async def entry_count(self) -> int:
         """How many."""
         return len(self.entry_rows)
