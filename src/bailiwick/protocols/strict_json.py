@@ -29,6 +29,8 @@ MAX_DEPTH = 64
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SAFE_DIGITS = len(str(MAX_SAFE_INTEGER)) - 1
 _QUOTED_LIMIT = 64
+_MAX_SHAPES = 4096
+_MAX_SHAPE_CHARS = 256
 
 
 def parse(body: bytes) -> Json:
@@ -70,18 +72,25 @@ def encode(value: Json) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise _twice(name)
-            seen.add(name)
-    if len(value) > 1 and len({*map(str.casefold, value)}) != len(value):
-        folded: set[str] = set()
-        for name in value:
-            if name.casefold() in folded:
-                raise _twice(name)
-            folded.add(name.casefold())
+        raise _twice([name for name, _ in pairs])
+    if len(value) > 1:
+        # The same few shapes come again and again, and comparing them folded is what costs most.
+        shape = tuple(value)
+        if shape not in _distinct:
+            _check_folded(shape)
     return value
+
+
+_distinct: set[tuple[str, ...]] = set()
+"""Shapes of objects whose names are known to differ by more than case. Bounded."""
+
+
+def _check_folded(shape: tuple[str, ...]) -> None:
+    folded = [name.casefold() for name in shape]
+    if len(set(folded)) != len(folded):
+        raise _twice(folded)
+    if len(_distinct) < _MAX_SHAPES and sum(map(len, shape)) <= _MAX_SHAPE_CHARS:
+        _distinct.add(shape)
 
 
 def _integer(digits: str) -> int:
@@ -116,16 +125,13 @@ _decode = json.JSONDecoder(
 
 def _deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         below: list[Any] = []
         for item in level:
             if type(item) is dict:
                 below.extend(item.values())
             elif type(item) is list:
                 below.extend(item)
-        if not below:
-            # An empty container at the last level still counts as a level of its own.
-            return False
         level = below
     return any(type(item) is dict or type(item) is list for item in level)
 
@@ -137,7 +143,8 @@ def _refuse_lone_surrogates(value: Any) -> None:
         raise TheirError("text_not_unicode", "text holds a lone surrogate") from None
 
 
-def _twice(name: str) -> TheirError:
+def _twice(names: list[str]) -> TheirError:
+    name = next(name for index, name in enumerate(names) if name in names[:index])
     shown = name[:_QUOTED_LIMIT].encode("ascii", "backslashreplace").decode()
     return TheirError(
         "name_twice", f"the name `{shown}` stands twice in one object (case does not tell apart)"

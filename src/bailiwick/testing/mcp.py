@@ -477,7 +477,7 @@ def routing_headers(message: Any) -> dict[str, str]:
 def modern(
     method: str,
     *,
-    id: str | int = 1,
+    id: str | int = 1,  # noqa: A002  # the protocol's word
     capabilities: Any = None,
     meta: Any = None,
     **params: Any,  # the protocol's word

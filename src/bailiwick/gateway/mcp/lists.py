@@ -111,7 +111,8 @@ class _Walk:
             facts = await self._catalog.facts(shelf)
         except (UpstreamDown, UpstreamBroken):
             return _Missing("it cannot be reached")
-        if self._listing.capability not in facts.capabilities:
+        if self._listing.capability not in facts.capabilities and not self._single:
+            # Alone, a server that says less than it serves may still answer for itself.
             return None
         self._offered = True
         try:

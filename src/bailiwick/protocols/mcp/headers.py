@@ -18,22 +18,24 @@ from bailiwick.core.errors import TheirError
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 
-_SLOTS = {
-    b"host": "host",
-    b"origin": "origin",
-    b"authorization": "authorization",
-    b"content-type": "content_type",
-    b"content-length": "content_length",
-    b"accept": "accept",
-    b"mcp-protocol-version": "version",
-    b"mcp-method": "method",
-    b"mcp-name": "name",
-    b"mcp-session-id": "session",
-    b"last-event-id": "last_event",
-    b"traceparent": "traceparent",
-    b"agent-session-id": "agent_session",
-}
-_ROUTING = frozenset({"version", "method", "name"})
+_READ = frozenset(
+    {
+        b"host",
+        b"origin",
+        b"authorization",
+        b"content-type",
+        b"content-length",
+        b"accept",
+        b"mcp-protocol-version",
+        b"mcp-method",
+        b"mcp-name",
+        b"mcp-session-id",
+        b"last-event-id",
+        b"traceparent",
+        b"agent-session-id",
+    }
+)
+_ROUTING = frozenset({b"mcp-protocol-version", b"mcp-method", b"mcp-name"})
 _PARAM = b"mcp-param-"
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -67,26 +69,25 @@ class Headers:
         "version",
     )
 
-    host: bytes | None
-    origin: bytes | None
-    authorization: bytes | None
-    content_type: bytes | None
-    content_length: bytes | None
-    accept: bytes | None
-    version: bytes | None
-    method: bytes | None
-    name: bytes | None
-    session: bytes | None
-    last_event: bytes | None
-    traceparent: bytes | None
-    agent_session: bytes | None
-
-    def __init__(self) -> None:
-        self.host = self.origin = self.authorization = self.content_type = None
-        self.content_length = self.accept = self.version = self.method = self.name = None
-        self.session = self.last_event = self.traceparent = self.agent_session = None
-        self.twice = ""
-        self.params: list[tuple[str, str]] = []
+    def __init__(
+        self, found: dict[bytes, bytes], params: list[tuple[str, str]], twice: str
+    ) -> None:
+        get = found.get
+        self.host = get(b"host")
+        self.origin = get(b"origin")
+        self.authorization = get(b"authorization")
+        self.content_type = get(b"content-type")
+        self.content_length = get(b"content-length")
+        self.accept = get(b"accept")
+        self.version = get(b"mcp-protocol-version")
+        self.method = get(b"mcp-method")
+        self.name = get(b"mcp-name")
+        self.session = get(b"mcp-session-id")
+        self.last_event = get(b"last-event-id")
+        self.traceparent = get(b"traceparent")
+        self.agent_session = get(b"agent-session-id")
+        self.params = params
+        self.twice = twice
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -96,27 +97,28 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         TheirError: `headers_too_large`; `header_twice` when one that decides something stands
             twice, since a first-copy and a last-copy reader would disagree.
     """
-    headers = Headers()
+    found: dict[bytes, bytes] = {}
+    params: list[tuple[str, str]] = []
+    twice = ""
     size = count = 0
     for name, value in raw:
         count += 1
         size += len(name) + len(value)
-        slot = _SLOTS.get(name)
-        if slot is None:
-            if name.startswith(_PARAM):
-                headers.params.append((name.decode("latin-1"), value.strip().decode("latin-1")))
-            continue
-        if getattr(headers, slot) is not None:
-            if slot in _ROUTING:
-                headers.twice = name.decode("latin-1")
-            elif slot != "accept":
-                raise TheirError("header_twice", f"the header `{name.decode('latin-1')}` is twice")
-        setattr(headers, slot, value.strip(b" \t"))
+        if name in _READ:
+            if name in found:
+                if name in _ROUTING:
+                    twice = name.decode("latin-1")
+                elif name != b"accept":
+                    raise TheirError("header_twice", f"the header `{name.decode()}` stands twice")
+            # RFC 9110 section 5.5: white space around a value is no part of it.
+            found[name] = value.strip(b" \t")
+        elif name.startswith(_PARAM):
+            params.append((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")))
     if count > MAX_HEADERS or size > MAX_HEADER_BYTES:
         raise TheirError(
             "headers_too_large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes"
         )
-    return headers
+    return Headers(found, params, twice)
 
 
 def decode_value(value: bytes | str) -> str | None:

@@ -1,0 +1,128 @@
+"""One meaning only: what two readers could take in two ways is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailiwick.core.errors import TheirError
+from bailiwick.protocols.strict_json import MAX_DEPTH, encode, parse
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"a":1,"a":2}', "name_twice"),
+        (b'{"a":1,"A":2}', "name_twice"),
+        (b'{"amount":1,"x":{"To":1,"to":2}}', "name_twice"),
+        ('{"\u017fend":1,"send":2}'.encode(), "name_twice"),
+        ('{"\u212aey":1,"key":2}'.encode(), "name_twice"),
+        (b'{"\\u0061":1,"a":2}', "name_twice"),
+        (b"NaN", "body_not_json"),
+        (b"[Infinity]", "body_not_json"),
+        (b"-Infinity", "body_not_json"),
+        (b"1e400", "number_not_exact"),
+        (b"[-1e999]", "number_not_exact"),
+        (b"9007199254740992", "number_not_exact"),
+        (b"-9007199254740992", "number_not_exact"),
+        (b"1" * 5000, "number_not_exact"),
+        (b"\xff", "body_not_utf8"),
+        (b'"\xed\xa0\x80"', "body_not_utf8"),
+        (b'"\xc0\xaf"', "body_not_utf8"),
+        (b'\xef\xbb\xbf{"a":1}', "body_not_json"),
+        ('{"a":1}'.encode("utf-16"), "body_not_utf8"),
+        (b"{} {}", "body_not_json"),
+        (b"{}\x00", "body_not_json"),
+        (b'{"a":1,}', "body_not_json"),
+        (b"{'a':1}", "body_not_json"),
+        (b"// hi\n{}", "body_not_json"),
+        (b'"a\nb"', "body_not_json"),
+        (b"01", "body_not_json"),
+        (b"+1", "body_not_json"),
+        ("\u0661".encode(), "body_not_json"),
+        (b"", "body_not_json"),
+        (b'"\\ud800"', "text_not_unicode"),
+        (b'{"\\udfff":1}', "text_not_unicode"),
+        (b'["\\ud83d\\ud83d"]', "text_not_unicode"),
+        (b"[" * 65 + b"]" * 65, "nested_too_deep"),
+        (b'{"a":' * 65 + b"1" + b"}" * 65, "nested_too_deep"),
+        (b"[" * 200_000, "nested_too_deep"),
+        (b'{"a":' * 100_000, "nested_too_deep"),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(body: bytes, code: str) -> None:
+    with pytest.raises(TheirError) as refused:
+        parse(body)
+    assert refused.value.code == code
+
+
+def test_a_shape_once_seen_as_good_does_not_let_its_bad_cousin_through() -> None:
+    assert parse(b'{"to":1,"amount":2}') == {"to": 1, "amount": 2}
+    assert parse(b'{"to":1,"amount":2}') == {"to": 1, "amount": 2}
+    with pytest.raises(TheirError):
+        parse(b'{"to":1,"amount":2,"Amount":3}')
+    with pytest.raises(TheirError):
+        parse(b'{"to":1,"amount":2,"amount":3}')
+
+
+def test_the_deepest_allowed_nesting_passes() -> None:
+    assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
+    wide = b"[" + b",".join([b'{"a":[1]}'] * 200) + b"]"
+    assert len(parse(wide)) == 200  # type: ignore[arg-type]
+
+
+def test_the_largest_exact_integers_and_a_full_surrogate_pair_pass() -> None:
+    assert parse(b"[9007199254740991,-9007199254740991]") == [2**53 - 1, -(2**53) + 1]
+    assert parse(b'"\\ud83d\\ude00"') == "\U0001f600"
+
+
+def test_a_message_quotes_only_a_bounded_piece_of_the_input() -> None:
+    name = "n" * 10_000
+    with pytest.raises(TheirError) as refused:
+        parse(f'{{"{name}":1,"{name}":2}}'.encode())
+    assert len(refused.value.message) < 200
+
+
+def _without_twins(value: object) -> bool:
+    if isinstance(value, dict):
+        folded = {name.casefold() for name in value}
+        return len(folded) == len(value) and all(map(_without_twins, value.values()))
+    if isinstance(value, list):
+        return all(map(_without_twins, value))
+    return not (isinstance(value, float) and not math.isfinite(value))
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=("Cs",))),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), inner)
+    ),
+    max_leaves=20,
+).filter(_without_twins)
+
+
+@given(JSON, st.booleans())
+def test_everything_strict_parses_as_what_it_is_and_encodes_back_in_order(
+    value: object, ascii_only: bool
+) -> None:
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
+    parsed = parse(body)
+    assert parsed == value
+    assert json.dumps(json.loads(encode(parsed))) == json.dumps(value)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_either_read_as_json_reads_them_or_refused(body: bytes) -> None:
+    try:
+        parsed = parse(body)
+    except TheirError:
+        return
+    assert parsed == json.loads(body)
