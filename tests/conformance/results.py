@@ -95,8 +95,8 @@ def read_scenario(folder: Path, unscored: frozenset[str] = frozenset()) -> Scena
 def lost(direct: Outcome, through: Outcome) -> list[str]:
     """Every scenario that is worse through the gateway, one line each, with the check and why.
 
-    Stricter than the suites: a check that succeeds directly must succeed through, so a check
-    that turns into a warning, or is skipped because a capability went missing, counts as lost.
+    Stricter than the suites: a check that succeeds directly must not turn into a warning, or be
+    skipped because a capability went missing.
     """
     lines = []
     for name, before in direct.scenarios.items():
@@ -104,7 +104,7 @@ def lost(direct: Outcome, through: Outcome) -> list[str]:
         if after is None:
             lines.append(f"{name}: was not run through the gateway")
             continue
-        why = _worse(before, after)
+        why = _changed(before, after, lost=True) + _new_failures(before, after)
         if before.passed and not after.passed and not why:
             why = ["did not end well"]
         if why:
@@ -112,22 +112,37 @@ def lost(direct: Outcome, through: Outcome) -> list[str]:
     return lines
 
 
-def _worse(before: Scenario, after: Scenario) -> list[str]:
+def differing(direct: Outcome, through: Outcome) -> list[str]:
+    """Checks that succeed directly and that the suite finds not applicable (INFO) through."""
+    return [
+        f"{name}: {text}"
+        for name, before in direct.scenarios.items()
+        if name in through.scenarios
+        for text in _changed(before, through.scenarios[name], lost=False)
+    ]
+
+
+def _changed(before: Scenario, after: Scenario, *, lost: bool) -> list[str]:
+    """The checks that all succeeded before and do not now; `lost`: not merely INFO."""
     now = after.statuses()
     messages = {(check.id, check.name): check.message for check in after.checks if check.message}
     found = []
     for key, statuses in before.statuses().items():
-        wanted = statuses.count("SUCCESS")
-        if wanted < len(statuses) or not wanted:
+        if set(statuses) != {"SUCCESS"}:
             continue
-        got = now.get(key, [])
-        if got.count("SUCCESS") < len(got) or not got:
-            state = "/".join(sorted(set(got))) or "missing"
-            found.append(f"{key[0]} {key[1]} [{state}] {messages.get(key, '')}".rstrip())
+        got = set(now.get(key, []))
+        if got == {"SUCCESS"} or lost == (bool(got) and got <= {"SUCCESS", "INFO"}):
+            continue
+        state = "/".join(sorted(got)) or "missing"
+        found.append(f"{key[0]} {key[1]} [{state}] {messages.get(key, '')}".rstrip())
+    return found
+
+
+def _new_failures(before: Scenario, after: Scenario) -> list[str]:
+    """A suite reports a crash or a timeout as a check of its own."""
     known = before.statuses()
-    new = (check for check in after.checks if (check.id, check.name) not in known)
-    return found + [
+    return [
         f"{check.id} {check.name} [FAILURE] {check.message}".rstrip()
-        for check in new
-        if check.status == "FAILURE"
+        for check in after.checks
+        if check.status == "FAILURE" and (check.id, check.name) not in known
     ]

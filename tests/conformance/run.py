@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.conformance.gateway import start_gateway
 from tests.conformance.processes import ConformanceError, install_suites, running_fixture
-from tests.conformance.results import Outcome, lost
+from tests.conformance.results import Outcome, differing, lost
 from tests.conformance.suites import CLIENT_SUITES, SERVER_SUITES, ClientSuite, ServerSuite
 
 Suite = ServerSuite | ClientSuite
@@ -44,6 +44,7 @@ class Comparison:
         if self.through:
             found.append(f"  through: {self.through.line()}")
             found += [f"    lost: {text}" for text in self.lost]
+            found += [f"    differs: {text}" for text in differing(self.direct, self.through)]
         return found
 
 

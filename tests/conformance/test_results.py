@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.results import Check, Outcome, Scenario, lost, read_scenario
+from tests.conformance.results import (
+    Check,
+    Outcome,
+    Scenario,
+    differing,
+    lost,
+    read_scenario,
+)
 
 
 def _outcome(*statuses: str, scored: bool = True, ended_well: bool = True) -> Outcome:
@@ -27,6 +34,13 @@ def test_a_check_that_no_longer_succeeds_is_lost(status: str) -> None:
     assert lost(_outcome("SUCCESS"), _outcome(status)) == [
         f"ping: check-0 Check [{status}] because"
     ]
+
+
+def test_a_check_that_is_no_longer_applicable_differs_and_is_not_lost() -> None:
+    direct, through = _outcome("SUCCESS", "SUCCESS"), _outcome("SUCCESS", "INFO")
+    assert lost(direct, through) == []
+    assert differing(direct, through) == ["ping: check-1 Check [INFO] because"]
+    assert differing(direct, _outcome("SUCCESS", "FAILURE")) == []
 
 
 def test_a_check_that_went_missing_is_lost() -> None:
