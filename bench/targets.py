@@ -184,29 +184,36 @@ def _pass_through(site: Site) -> Started:
 
 # --- Bailiwick -----------------------------------------------------------------------------------
 
-_DECLARED = """
-servers:
-  {server}:
-    url: {url}
+DECLARED = """
 people:
-  ada:
-    roles: [treasurer]
+  ada: {{name: Ada, roles: [treasurer]}}
 agents:
-  clerk:
-    owner: ada
+  clerk: {{owner: ada}}
+servers:
+  {server}: {{url: "{url}"}}
 mandates:
   bench:
-    agent: clerk
     from: ada
+    to: clerk
     allow:
-      - tools: {server}/{tool}
+      - tool: {server}/{tool}
         when:
-          account: {{ one_of: [DE89370400440532013000, DE02120300000000202051] }}
-          reference: {{ matches: "INV-*" }}
-          amount_minor: {{ at_most: 500000 }}
-          currency: {{ equals: EUR }}
-        other_arguments: true
+          account: {{one_of: [DE89370400440532013000, DE02120300000000202051]}}
+          reference: {{matches: "INV-*"}}
+          amount_minor: {{at_most: 500000}}
+          currency: {{equals: EUR}}
+          note: {{any: true}}
+    deny:
+      - tool: {server}/*
+        when:
+          account: {{equals: DE00000000000000000000}}
+    stamp:
+      - tool: {server}/*
+        when:
+          amount_minor: {{at_least: 250000}}
+        role: treasurer
 """
+"""What the gateway is given: one allow, one deny and one stamp rule that each call is held to."""
 
 
 def gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Started]:
@@ -221,7 +228,7 @@ def gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Star
         if not own.exists():
             raise Unavailable("the command `bailiwick` is not beside this Python")
         declared, data, port = site.folder / "bench.yaml", site.folder / "data", free_port()
-        declared.write_text(_DECLARED.format(server=SERVER, tool=TOOL, url=site.upstream_url))
+        declared.write_text(DECLARED.format(server=SERVER, tool=TOOL, url=site.upstream_url))
         up = [*(command or [str(own)]), "up", "-f", str(declared), "--data", str(data)]
         up += ["--listen", f"127.0.0.1:{port}", *options]
         first = Watched(up, site.folder / "first.log")
