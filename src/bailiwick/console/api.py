@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bailiwick.console import shapes
+import bailiwick.console.shapes as shapes
 from bailiwick.console.acts import checked_reason, decision
 from bailiwick.console.bodies import read_json
 from bailiwick.console.parts import Parts

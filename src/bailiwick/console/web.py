@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from bailiwick.console import rights, wording
+import bailiwick.console.wording as wording
 from bailiwick.console.bodies import read_form
 from bailiwick.console.outcome import readable
 from bailiwick.console.parts import Parts
+from bailiwick.console.rights import who_may
 from bailiwick.console.shapes import parsed
 from bailiwick.console.static_files import StaticFiles
 from bailiwick.console.visible import hidden_in_rendering, prose, visible, visible_rendering
@@ -157,7 +158,7 @@ def _environment(static: StaticFiles) -> Environment:
         "ago": wording.ago,
         "left": wording.left,
         "took": wording.took,
-        "who_may": rights.who_may,
+        "who_may": who_may,
         "static": static.url,
     }
     return environment
