@@ -41,10 +41,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One gateway, as one person. `url` is its root, such as `http://127.0.0.1:8750`."""
+    """One gateway, as one person.
+
+    Attributes:
+        url: its root, such as `http://127.0.0.1:8750`.
+        person: whose token we made ourselves, "" when it was given to us.
+    """
 
     url: str
     token: str = field(repr=False)
+    person: str = ""
 
     def get(self, path: str, **query: str | int) -> JsonObject:
         """GET `/api/v1/PATH`; empty values are left out of the query.
@@ -74,7 +80,10 @@ class Api:
         answer = self._send(method, "/api/v1/" + path, body, headers)
         value = _parse(answer, self.url)
         if answer.status >= 400:
-            raise _refusal(answer.status, value)
+            refused = _refusal(answer.status, value)
+            if self.person and answer.status == 401:
+                refused.hint = f"`{self.person}` must be declared; say who you are with --as"
+            raise refused
         return value
 
     def _send(

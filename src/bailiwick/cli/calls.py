@@ -84,17 +84,17 @@ def call(
         ]
     )
     show.heading("What exactly")
-    payload("intent", path.get("intent"))
+    payload("intent", opened(path, "intent", "call"))
     hold = path.get("hold")
     if isinstance(hold, dict):
         show.heading("The hold")
         print_hold(hold)
     show.heading("The outcome")
-    payload("outcome", path.get("outcome"))
+    payload("outcome", opened(path, "outcome", "result"))
     show.heading("The ledger")
     for leaf in listed(path, "leaves"):
-        kind = mapping(leaf, "leaf").get("kind") or mapping(leaf, "leaf").get("type") or "entry"
-        show.out(f"  entry {show.word(leaf, 'index')}: {show.visible(str(kind))}")
+        kind = show.visible(show.word(mapping(leaf, "leaf"), "type"))
+        show.out(f"  entry {show.word(leaf, 'index')}: {kind}")
     show.out(f"  prove it: bailiwick ledger proof {show.visible(show.word(row, 'id'))}")
     return Exit.OK
 
@@ -156,6 +156,12 @@ def print_hold(hold: JsonObject) -> None:
     show.out()
     for line in show.visible(show.word(hold, "rendering"), keep_lines=True).split("\n"):
         show.out(f"    {line}".rstrip())
+
+
+def opened(path: JsonObject, name: str, inside: str) -> Json:
+    """What people look for in an opened payload; the rest of it (its salt) is for `--json`."""
+    whole = path.get(name)
+    return whole.get(inside, whole) if isinstance(whole, Mapping) else whole
 
 
 def payload(name: str, value: Json) -> None:

@@ -60,7 +60,13 @@ def up(
         test_agent=test_agent,
         environ=os.environ,
     )
-    run(settings)
+
+    def started(url: str) -> None:
+        show.note(f"bailiwick answers at {url}; its data is in {settings.data}")
+        if test_listener:
+            show.note(f"WARNING: {test_listener} takes calls WITHOUT TOKENS, as `{test_agent}`")
+
+    run(settings, started)
     return Exit.OK
 
 

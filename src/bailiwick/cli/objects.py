@@ -163,7 +163,7 @@ def print_report(report: JsonObject) -> None:
             )
         )
         for line in show.word(change, "difference").splitlines():
-            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+            style = {"+": "green", "-": "red", "~": "yellow"}.get(line[:1])
             text = show.visible(line)
             show.out("    " + (show.styled(text, style) if style else text))
 

@@ -105,13 +105,14 @@ class Reach:
                 "a gateway elsewhere wants your token",
                 "set BAILIWICK_TOKEN; `bailiwick people token NAME` makes one over there",
             )
-        return Api(url, self.own_token())
+        person = self.person or user_name()
+        return Api(url, self.own_token(person), person)
 
-    def own_token(self) -> str:
-        """A short-lived token for `--as PERSON`, from the data folder's keys."""
+    def own_token(self, person: str) -> str:
+        """A short-lived token for a person, from the data folder's keys."""
         from bailiwick.app.tokens import mint_person_token
 
-        return mint_person_token(self.data, self.person or user_name(), OWN_TOKEN_SECONDS)
+        return mint_person_token(self.data, person, OWN_TOKEN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,16 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bailiwick.cli import show
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import DataOption
+
+if TYPE_CHECKING:
+    from bailiwick.cli.demo.process import Up
 
 
 def demo(
@@ -29,7 +32,8 @@ def demo(
     """
     began = time.monotonic()
     # Ctrl-C ends the demo like a stop from outside: everything it started is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="bailiwick-demo-"))
     try:
         _play(folder, auto, began)
@@ -60,20 +64,31 @@ def _play(folder: Path, auto: bool, began: float) -> None:
 
     show.out(show.styled("Bailiwick: one day of work, from agent to stamp to proof", "bold"))
     stage = set_stage(folder)
-    with gateway(stage) as url:
-        story = told.Story(stage, url, auto)
+    with gateway(stage) as up:
+        story = told.Story(stage, up.url, auto)
         story.step("A gateway stands before three real servers: files, git and a bank")
-        told.tell(f"it listens on {url}; its data is in {folder}")
+        told.tell(f"it listens on {up.url}; its data is in {folder}")
         told.tell(f"who may do what: {stage.declared}")
         story.tokens = _tokens(folder)
         told.tell("ada gave the clerk a mandate; ben, the treasurer, stamps large payments")
-        asyncio.run(told.work(story))
+        try:
+            asyncio.run(told.work(story))
+        except BaseExceptionGroup as group:
+            raise _first(group) from group  # the MCP client's task groups wrap what passes them
         prove(story)
         show.out()
         seconds = time.monotonic() - began
         show.out(show.styled(f"Done, {story.steps} steps in {seconds:.1f} s.", "green"))
         if not auto:
-            _stay(folder, url)
+            _stay(folder, up)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first single error in a group, our own before those it brought about."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    ours = error.subgroup(CliError)
+    return _first((ours or error).exceptions[0])
 
 
 def _tokens(folder: Path) -> dict[str, str]:
@@ -93,7 +108,7 @@ def _tokens(folder: Path) -> dict[str, str]:
     return made
 
 
-def _stay(folder: Path, url: str) -> None:
+def _stay(folder: Path, up: Up) -> None:
     place = f"--data {folder} --as ada"
     show.out()
     show.out("The gateway stays up. In another terminal:")
@@ -109,5 +124,6 @@ def _stay(folder: Path, url: str) -> None:
         show.out(f"   {words}")
         show.out(f"      {show.styled(what, 'dim')}")
     show.out()
-    show.out(f"{url} until you press Ctrl-C.")
-    signal.pause()
+    show.out(f"{up.url} until you press Ctrl-C.")
+    up.process.wait()
+    raise CliError(Exit.OURS, "gateway_ended", "the gateway has ended", f"see {up.log}")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bailiwick.cli.demo.stage import Stage, free_address
 from bailiwick.cli.exits import CliError, Exit
@@ -30,9 +31,18 @@ class Ran:
     err: str
 
 
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A gateway that answers."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @contextmanager
-def gateway(stage: Stage) -> Iterator[str]:
-    """Run `bailiwick up` on the stage; gives its URL, and stops it at the end.
+def gateway(stage: Stage) -> Iterator[Up]:
+    """Run `bailiwick up` on the stage, and stop it at the end.
 
     Raises:
         CliError: it does not come up.
@@ -50,7 +60,7 @@ def gateway(stage: Stage) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is for the demo, which then stops the gateway
         )
     try:
-        yield _up(stage, process)
+        yield Up(_up(stage, process), process, stage.log)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

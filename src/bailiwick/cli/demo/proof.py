@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bailiwick.cli import show
 from bailiwick.cli.demo.process import bailiwick
-from bailiwick.cli.demo.story import Story, expect, tell
+from bailiwick.cli.demo.story import Story, expect, quote, tell
 from bailiwick.cli.exits import Exit
 
 _PROOF_LINES = 7
@@ -48,7 +48,7 @@ def prove(story: Story) -> None:
     found = bailiwick("ledger", "verify", str(tampered), "--key", key)
     expect(found.code == Exit.NOT_VERIFIED, "one changed byte to be found")
     tell("One byte changed in a copy, and it says so:")
-    tell("    " + found.err.strip(), "dim")
+    quote(found.err.strip())
 
 
 def _tampered(copy: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,13 @@ def tell(text: str, style: str = "") -> None:
     show.out("   " + (show.styled(shown, style) if style else shown))
 
 
+def quote(text: str) -> None:
+    """What somebody else said, indented and folded."""
+    for line in text.splitlines():
+        for part in textwrap.wrap(line, 92) or [""]:
+            tell("    " + part, "dim")
+
+
 def expect(true: bool, what: str) -> None:
     """End the demo unless `true`.
 
@@ -117,8 +125,7 @@ async def _obey_a_letter(story: Story, clerk: Clerk) -> None:
     expect("iban" in said.text.lower(), "a refusal that names the argument")
     story.refused_text = said.text
     _mark("✗ refused", "red", "bank/transfer", "what the agent reads:")
-    for line in said.text.splitlines():
-        tell("    " + line, "dim")
+    quote(said.text)
 
 
 async def _keep_books(story: Story, clerk: Clerk) -> None:
@@ -141,7 +148,8 @@ async def _pay_large(story: Story, clerk: Clerk) -> None:
     try:
         hold = await _seen_waiting(story, payment)
         story.held_call = show.word(hold, "call")
-        _mark("‖ held", "yellow", "bank/transfer", show.word(hold, "because"))
+        _mark("‖ held", "yellow", "bank/transfer", "because:")
+        quote(show.word(hold, "because"))
         if story.auto:
             await asyncio.to_thread(_two_people, story, show.word(hold, "id"))
         else:
@@ -171,8 +179,7 @@ async def _decided(story: Story, clerk: Clerk, hold: JsonObject, said: Said) -> 
     else:
         expect(said.is_error, "a payment without approval not to run")
         _mark("✗ did not run", "red", "bank/transfer", "what the agent reads:")
-        for line in said.text.splitlines():
-            tell("    " + line, "dim")
+        quote(said.text)
     listing = await clerk.call(clerk.named("bank", "list_transactions"), {"account": "operations"})
     rows = listing.structured.get("transactions")
     booked = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
