@@ -72,7 +72,7 @@ def _change(
         return ObjectChange(kind, name, How.UNCHANGED)
     how = How.CHANGED if before and after else How.ADDED if after else How.REMOVED
     fields = tuple(
-        FieldChange(path, _shown(path, old, new), _shown(path, new, old))
+        FieldChange(path, _shown(path, old), _shown(path, new, another=path in old))
         for path in dict.fromkeys((*old, *new))
         if path not in old or path not in new or _differ(old[path], new[path])
     )
@@ -95,11 +95,11 @@ def _differ(one: Json, other: Json) -> bool:
     return type(one) is not type(other) or one != other
 
 
-def _shown(path: str, here: Mapping[str, Json], there: Mapping[str, Json]) -> str:
-    if path not in here:
+def _shown(path: str, values: Mapping[str, Json], *, another: bool = False) -> str:
+    if path not in values:
         return ""
-    value = here[path]
+    value = values[path]
     if path.startswith(("env.", "headers.")) and not has_reference(str(value)):
         # Nobody promised that a value written out in full is no secret.
-        return "(a new value)" if path in there and here is not there else "(a value)"
+        return "(another value)" if another else "(a value)"
     return show(value)

@@ -79,7 +79,13 @@ SERVER = Record(
             "One process for everybody, or one for each client session.",
         ),
         "url": Field(
-            Text(r"https?://.*", "is not an `http://` or `https://` address", read_web_address),
+            # Not quoted: a password may stand in it.
+            Text(
+                r"https?://.*",
+                "is not an `http://` or `https://` address",
+                read_web_address,
+                quoted=False,
+            ),
             "The address of its MCP endpoint, spoken to over streamable HTTP.",
         ),
         "headers": Field(
@@ -253,7 +259,7 @@ SHAPES: dict[str, tuple[str, Text, Shape]] = {
 """For each section of a file: the kind of its objects, their names and their shape."""
 
 FILE = Record(
-    "a file",
+    "a file of declarations",
     {
         "servers": Field(MapOf(SERVER_NAME, SERVER), "MCP servers behind the gateway, by name."),
         "people": Field(MapOf(NAME, PERSON), "People who give mandates and stamps, by name."),

@@ -47,7 +47,8 @@ class Text:
         pattern: regular expression (the common subset of Python's and ECMA's) for the whole text.
         says: what is wrong when the pattern does not fit, after the text: "is not a duration".
         reads: parser that raises ValueError, for what a pattern cannot say.
-        secret: may hold references, and its value is never quoted in a message.
+        secret: may hold references to secrets.
+        quoted: whether messages may quote it; never when `secret`.
     """
 
     pattern: str = ""
@@ -55,7 +56,7 @@ class Text:
     reads: Callable[[str], object] | None = None
     max_length: int = 1_000
     secret: bool = False
-    examples: tuple[str, ...] = ()
+    quoted: bool = True
 
     noun = "text"
 
@@ -66,7 +67,7 @@ class Text:
             report(node.place, mismatch(self.noun, node) + ("; put it in quotes" if quotes else ""))
             return
         text = node.value
-        shown = "the value" if self.secret else show(text)
+        shown = show(text) if self.quoted and not self.secret else "the value"
         if len(text) > self.max_length:
             report(node.place, f"longer than {self.max_length} characters")
         elif "\0" in text or any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
@@ -98,8 +99,6 @@ class Text:
         schema: Schema = {"type": "string", "maxLength": self.max_length}
         if self.pattern:
             schema["pattern"] = f"^(?:{self.pattern})$"
-        if self.examples:
-            schema["examples"] = list(self.examples)
         return schema
 
 
