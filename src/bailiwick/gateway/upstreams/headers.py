@@ -1,21 +1,22 @@
 """Request headers of the modern era, derived from the body they mirror.
 
-Source: MCP 2026-07-28, basic/transports/streamable-http, "Standard Request Headers", "Custom
-Headers from Tool Parameters" and "Value Encoding".
+Source: MCP 2026-07-28, basic/transports/streamable-http, "Standard Request Headers" and "Custom
+Headers from Tool Parameters".
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, JsonObject
+import msgspec
 
-_PLAIN = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?").fullmatch
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_MAX_DEPTH = 32
+from bailiwick.core.canonical import JsonObject
+from bailiwick.protocols.mcp.headers import (
+    ParamHeader,
+    encode_value,
+    param_headers_of,
+    param_values,
+)
 
 _NAME_FIELDS = {
     "tools/call": "name",
@@ -26,20 +27,7 @@ _NAME_FIELDS = {
     "tasks/cancel": "taskId",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class ParamHeader:
-    """One annotated parameter: the header's name and the property path to its value."""
-
-    header: str
-    path: tuple[str, ...]
-
-
-def encode_value(text: str) -> str:
-    """A header-safe form of `text`: itself, or the Base64 sentinel."""
-    if _PLAIN(text) and not (text.startswith("=?base64?") and text.endswith("?=")):
-        return text
-    return f"=?base64?{base64.b64encode(text.encode()).decode('ascii')}?="
+_MAX_TOOLS = 10_000
 
 
 def standard_headers(method: str, params: JsonObject) -> list[tuple[str, str]]:
@@ -53,47 +41,40 @@ def standard_headers(method: str, params: JsonObject) -> list[tuple[str, str]]:
     return headers
 
 
-def param_headers_of(schema: Json) -> tuple[ParamHeader, ...]:
-    """The `x-mcp-header` annotations of an input schema that are valid where they stand.
+class ToolHeaders:
+    """The annotated parameters of the tools that have been seen in a list."""
 
-    Only properties reached from the root through `properties` alone count. If any annotation so
-    reached is unfit, none is used: the definition as a whole is invalid.
-    """
-    found: list[ParamHeader] = []
-    if not _collect(schema, (), found):
-        return ()
-    names = [header.header.lower() for header in found]
-    return tuple(found) if len(set(names)) == len(names) else ()
+    def __init__(self) -> None:
+        self._declared: dict[str, tuple[ParamHeader, ...]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether any tool is known to have annotated parameters."""
+        return bool(self._declared)
 
-def _collect(schema: Json, path: tuple[str, ...], found: list[ParamHeader]) -> bool:
-    if not isinstance(schema, Mapping) or len(path) > _MAX_DEPTH:
-        return True
-    name = schema.get("x-mcp-header")
-    if name is not None:
-        fit = isinstance(name, str) and _TOKEN(name) and path
-        if not fit or schema.get("type") not in ("string", "integer", "boolean"):
-            return False
-        found.append(ParamHeader(f"Mcp-Param-{name}", path))
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return True
-    return all(_collect(inner, (*path, key), found) for key, inner in properties.items())
+    def learn(self, result: bytes) -> None:
+        """Take a raw `tools/list` result that is valid JSON."""
+        if b"x-mcp-header" not in result and not self._declared:
+            return
+        tools = msgspec.json.decode(result).get("tools")
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, dict) and isinstance(tool.get("name"), str):
+                self._learn_tool(tool["name"], param_headers_of(tool.get("inputSchema")))
 
+    def values_for(self, params: JsonObject) -> dict[str, str] | None:
+        """The `Mcp-Param-*` headers of a `tools/call`; None when its tool has none that we know.
 
-def derive_param_headers(
-    annotated: tuple[ParamHeader, ...], arguments: Json
-) -> list[tuple[str, str]]:
-    """The `Mcp-Param-*` headers for these arguments; absent and null values give none."""
-    headers: list[tuple[str, str]] = []
-    for param in annotated:
-        value: Json = arguments
-        for key in param.path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, bool):
-            headers.append((param.header, "true" if value else "false"))
-        elif isinstance(value, int) and abs(value) <= MAX_SAFE_INTEGER:
-            headers.append((param.header, str(value)))
-        elif isinstance(value, str):
-            headers.append((param.header, encode_value(value)))
-    return headers
+        They repeat the arguments that are sent, whatever a client may have sent along.
+        """
+        declared = self._declared.get(str(params.get("name")))
+        if declared is None:
+            return None
+        arguments = params.get("arguments")
+        return param_values(declared, arguments if isinstance(arguments, Mapping) else {})
+
+    def _learn_tool(self, name: str, declared: tuple[ParamHeader, ...]) -> None:
+        if not declared:
+            self._declared.pop(name, None)
+            return
+        if len(self._declared) >= _MAX_TOOLS:
+            self._declared.clear()
+        self._declared[name] = declared

@@ -30,12 +30,7 @@ from bailiwick.gateway.upstreams.envelope import (
     encode_request,
     error_of,
 )
-from bailiwick.gateway.upstreams.headers import (
-    ParamHeader,
-    derive_param_headers,
-    param_headers_of,
-    standard_headers,
-)
+from bailiwick.gateway.upstreams.headers import ToolHeaders, standard_headers
 from bailiwick.gateway.upstreams.listening import filter_of
 from bailiwick.gateway.upstreams.local import LOCAL_METHODS, LocalAnswers
 from bailiwick.gateway.upstreams.own import GATEWAY, Nobody, facts_of
@@ -52,7 +47,6 @@ from bailiwick.ports import (
 from bailiwick.protocols.sse import SseDecoder
 
 _MAX_REQUEST_SECONDS = 3_600.0
-_MAX_KNOWN = 10_000
 CATALOGUE = (
     "server/discover",
     "tools/list",
@@ -91,7 +85,7 @@ class ModernHttp:
         fields = (*FIXED_HEADERS, ("MCP-Protocol-Version", MODERN_VERSION), *headers)
         self._post = Template("POST", client.origin, target, fields)
         self._ids = itertools.count(1)
-        self._annotated: dict[str, tuple[ParamHeader, ...]] = {}
+        self._tool_headers = ToolHeaders()
         self._local = LocalAnswers()
 
     async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
@@ -205,7 +199,7 @@ class ModernHttp:
             token = meta.progress_token(request.params)
             reply = await self._read_stream(response, message_id, token, peer)
         if request.method == "tools/list" and reply.result is not None:
-            self._note_tools(reply.result)
+            self._tool_headers.learn(reply.result)
         return reply
 
     async def _post_message(
@@ -271,10 +265,9 @@ class ModernHttp:
     def _param_headers(self, request: UpstreamRequest) -> Iterable[tuple[str, str]]:
         if request.method != "tools/call":
             return ()
-        annotated = self._annotated.get(str(request.params.get("name")))
-        if annotated is not None:
-            # The judged arguments are the truth; what a client sent along only mirrors them.
-            return derive_param_headers(annotated, request.params.get("arguments"))
+        known = self._tool_headers.values_for(request.params)
+        if known is not None:
+            return known.items()
         return [
             (name, value)
             for name, value in request.param_headers.items()
@@ -292,23 +285,7 @@ class ModernHttp:
             cursor = msgspec.json.decode(reply.result).get("nextCursor")
             if not cursor:
                 break
-        return bool(self._annotated)
-
-    def _note_tools(self, result: bytes) -> None:
-        if b"x-mcp-header" not in result and not self._annotated:
-            return
-        tools = msgspec.json.decode(result).get("tools")
-        for tool in tools if isinstance(tools, list) else ():
-            if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-                self._note_tool(tool["name"], param_headers_of(tool.get("inputSchema")))
-
-    def _note_tool(self, name: str, annotated: tuple[ParamHeader, ...]) -> None:
-        if not annotated:
-            self._annotated.pop(name, None)
-            return
-        if len(self._annotated) >= _MAX_KNOWN:
-            self._annotated.clear()
-        self._annotated[name] = annotated
+        return bool(self._tool_headers)
 
     async def end_session(self, session: str) -> None:
         """Forget what a session has asked for."""
