@@ -1,7 +1,8 @@
 """The seams of the house: what the gateway, console and identity rooms need from others.
 
 The docstrings here are the contract. tests/stores runs one suite over every implementation.
-Nothing here performs an effect, and nothing here imports an implementation.
+Nothing here performs an effect, and nothing here imports an implementation. What is made anew on
+every call is a `msgspec.Struct`: a frozen dataclass of eight fields costs 1.7 µs, a struct 0.07.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from bailiwick.core.canonical import Json, JsonObject
 
 # --- what is written ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One ledger entry, with the payload that is kept beside it.
 
     Attributes:
@@ -42,8 +44,7 @@ class CallState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class CallOpened:
+class CallOpened(msgspec.Struct, frozen=True):
     """A call was judged. Its intent is the entry `entry` (position within the same commit)."""
 
     id: str
@@ -63,8 +64,7 @@ class CallOpened:
     entry: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CallMoved:
+class CallMoved(msgspec.Struct, frozen=True):
     """A call changed state, with the entry `entry` of the same commit (-1: none of its own).
 
     For RUNNING it is the entry that lets a stamped call run, else the outcome.
@@ -378,14 +378,30 @@ class Records(Protocol):
     All raise StoreError when the store cannot be read.
     """
 
-    async def calls(self, query: CallQuery) -> Sequence[CallRow]: ...
-    async def call(self, call_id: str) -> CallRow | None: ...
-    async def runs(self, limit: int = 50) -> Sequence[RunRow]: ...
-    async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None: ...
-    async def holds(
-        self, state: HoldState | None = None, limit: int = 200
-    ) -> Sequence[HoldRow]: ...
-    async def hold(self, hold_id: str) -> HoldRow | None: ...
+    async def calls(self, query: CallQuery) -> Sequence[CallRow]:
+        """Calls, newest first."""
+        ...
+
+    async def call(self, call_id: str) -> CallRow | None:
+        """One call, or None."""
+        ...
+
+    async def runs(self, limit: int = 50) -> Sequence[RunRow]:
+        """Runs, newest first."""
+        ...
+
+    async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:
+        """The run an edge tells apart by this key, or None."""
+        ...
+
+    async def holds(self, state: HoldState | None = None, limit: int = 200) -> Sequence[HoldRow]:
+        """Holds, newest first; all states when None."""
+        ...
+
+    async def hold(self, hold_id: str) -> HoldRow | None:
+        """One hold with its stamps, or None."""
+        ...
+
     async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
         """The newest hold for this exact call that is waiting, approved, refused or expired.
 
@@ -397,14 +413,26 @@ class Records(Protocol):
         """The newest version of each declared object."""
         ...
 
-    async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]: ...
-    async def pins(self) -> Sequence[Pinned]: ...
-    async def subject_keys(self) -> Sequence[SubjectKey]: ...
+    async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]:
+        """Every version of one declared object, oldest first."""
+        ...
+
+    async def pins(self) -> Sequence[Pinned]:
+        """Every pinned definition, oldest first for each thing."""
+        ...
+
+    async def subject_keys(self) -> Sequence[SubjectKey]:
+        """People's payload keys, oldest first."""
+        ...
+
     async def open_calls(self) -> Sequence[CallRow]:
         """Calls that are held or running: what a crash may have left behind."""
         ...
 
-    async def revoked_tokens(self, now_ms: int) -> Sequence[str]: ...
+    async def revoked_tokens(self, now_ms: int) -> Sequence[str]:
+        """Ids of revoked tokens that would still be valid."""
+        ...
+
     async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
         """Ledger entries with start <= index < stop, in order."""
         ...
@@ -413,7 +441,9 @@ class Records(Protocol):
         """The leaves of those entries, without their payloads: what publishing needs."""
         ...
 
-    async def entry_count(self) -> int: ...
+    async def entry_count(self) -> int:
+        """How many ledger entries are durable."""
+        ...
 
 
 class Vault(Protocol):
@@ -427,12 +457,17 @@ class Vault(Protocol):
         """Make and durably keep a key for `subject` if there is none. Raises StoreError."""
         ...
 
-    def seal(self, subject: str, leaf: bytes, payload: bytes) -> bytes: ...
+    def seal(self, subject: str, leaf: bytes, payload: bytes) -> bytes:
+        """Encrypt `payload` for a known person, bound to `leaf`."""
+        ...
+
     def open(self, leaf: bytes, sealed: bytes) -> bytes:
         """Decrypt what stands beside `leaf`. Raises VerificationError (damaged or erased)."""
         ...
 
-    def pseudonym(self, subject: str) -> str: ...
+    def pseudonym(self, subject: str) -> str:
+        """The name under which a person stands in leaves."""
+        ...
 
 
 # --- clocks and randomness ---------------------------------------------------------------------
@@ -441,8 +476,13 @@ class Vault(Protocol):
 class Clock(Protocol):
     """Time. `wall_ms` may jump; `monotonic` (seconds) never goes back."""
 
-    def wall_ms(self) -> int: ...
-    def monotonic(self) -> float: ...
+    def wall_ms(self) -> int:
+        """Unix milliseconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        ...
 
 
 # --- upstreams ---------------------------------------------------------------------------------
@@ -467,18 +507,16 @@ class ClientFacts:
     info: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """One MCP request for an upstream. `params` is the judged parse; its encoding is sent."""
 
     method: str
     params: JsonObject
     client: ClientFacts
-    param_headers: Mapping[str, str] = field(default_factory=dict)
+    param_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamReply:
+class UpstreamReply(msgspec.Struct, frozen=True):
     """What came back: exactly one of `result` and `error`, as raw JSON text, byte for byte."""
 
     result: bytes | None = None
@@ -531,8 +569,12 @@ class Upstream(Protocol):
         """
         ...
 
-    async def facts(self) -> ServerFacts:
+    async def facts(self, version: str = "") -> ServerFacts:
         """What the server says of itself; asks it once and remembers.
+
+        Args:
+            version: the revision of the client it is asked for. A server that speaks both eras
+                may say other things to an earlier client; "" means the newest it speaks.
 
         Raises:
             UpstreamDown: it cannot be reached.
@@ -543,7 +585,9 @@ class Upstream(Protocol):
         """Forget whatever is kept for this session key (close its upstream session, its child)."""
         ...
 
-    def status(self) -> UpstreamStatus: ...
+    def status(self) -> UpstreamStatus:
+        """How it is doing, for people."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -605,7 +649,7 @@ class Caller:
 
 
 class Authenticator(Protocol):
-    """Turns an `Authorization` header into a Caller. Synchronous and cached: it is on every call."""
+    """Turns an `Authorization` header into a Caller. Synchronous and cached."""
 
     def authenticate(self, authorization: str | None) -> Caller:
         """Check the token: signature, audience, lifetime, revocation, and that agent and mandate
@@ -728,7 +772,10 @@ class Control(Protocol):
         """
         ...
 
-    async def path(self, call_id: str) -> CallPath | None: ...
+    async def path(self, call_id: str) -> CallPath | None:
+        """The whole path of one call, or None."""
+        ...
+
     async def proof(self, call_id: str) -> Sequence[bytes]:
         """`c2sp.org/tlog-proof@v1` texts for each of the call's entries."""
         ...

@@ -46,7 +46,7 @@ BELOW: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "core": {"cryptography", "rfc8785", "msgspec"},
     "ledger": {"cryptography", "rfc8785", "msgspec"},
-    "ports": set(),
+    "ports": {"msgspec"},
     "protocols": {"msgspec", "rfc8785", "cryptography"},
 }
 """Rooms whose outside imports are limited, and to what. docs/adr/0005 on msgspec."""

@@ -55,7 +55,7 @@ RECORDER = Recorder(PlainVault())
 def written() -> list[Entry]:
     entries = []
     for kind in (CallKind.TOOL, CallKind.RESOURCE):
-        call = Call("1", Target(kind, "bank", "pay"), {"amount": 12_000})
+        call = Call.of("1", Target(kind, "bank", "pay"), {"amount": 12_000})
         context = CallContext(call, "2", "clerk", "bo", MANDATE, "mcp", "00-trace-01", "3")
         entries += [
             RECORDER.intent(context, Allow(("files@3/allow/1",), "fine"), "allowed", 4, hold="5"),

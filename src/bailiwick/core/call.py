@@ -7,8 +7,9 @@ runs is what was judged.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from bailiwick.core.canonical import Digest, JsonObject, canonical
 
@@ -25,8 +26,7 @@ class CallKind(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One thing behind the gateway: which upstream, and its own name for it.
 
     Written `upstream/name` in mandates; the first slash separates, so `name` may hold slashes
@@ -41,8 +41,7 @@ class Target:
         return f"{self.upstream}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One thing an agent asks for, under one mandate, in one run.
 
     Attributes:
@@ -58,18 +57,18 @@ class Call:
     id: str
     target: Target
     arguments: JsonObject
-    canonical: bytes = field(init=False, repr=False)
-    digest: Digest = field(init=False)
+    canonical: bytes
+    digest: Digest
 
-    def __post_init__(self) -> None:
-        """Fix the digest. Raises TheirError when the arguments have no canonical form."""
+    @classmethod
+    def of(cls, call_id: str, target: Target, arguments: JsonObject) -> Call:
+        """Fix a call. Raises TheirError `no_canonical_form` when its arguments have none."""
         text = canonical(
             {
-                "arguments": self.arguments,
-                "kind": self.target.kind.value,
-                "name": self.target.name,
-                "upstream": self.target.upstream,
+                "arguments": arguments,
+                "kind": target.kind.value,
+                "name": target.name,
+                "upstream": target.upstream,
             }
         )
-        object.__setattr__(self, "canonical", text)
-        object.__setattr__(self, "digest", Digest(hashlib.sha256(text).hexdigest()))
+        return cls(call_id, target, arguments, text, Digest(hashlib.sha256(text).hexdigest()))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Never
 
+import msgspec
 
-class _NoTruth:
-    __slots__ = ()
 
+class _NoTruth(msgspec.Struct, frozen=True):
     def __bool__(self) -> Never:
         raise TypeError("a Verdict has no truth value: match on Allow, Hold and Deny")
 
@@ -36,16 +36,14 @@ class Requirement:
     expires_after_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Allow(_NoTruth):
+class Allow(_NoTruth, frozen=True):
     """The call may run now."""
 
     rules: tuple[str, ...]
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hold(_NoTruth):
+class Hold(_NoTruth, frozen=True):
     """The call may run once a person has stamped it."""
 
     requirement: Requirement
@@ -53,8 +51,7 @@ class Hold(_NoTruth):
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class Deny(_NoTruth):
+class Deny(_NoTruth, frozen=True):
     """The call may not run.
 
     Attributes:

@@ -6,8 +6,9 @@ Edges (MCP, later model and sandbox) translate their wire format to `Asked` and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
@@ -18,8 +19,7 @@ Dispatch = Callable[[], Awaitable[UpstreamReply]]
 """Sends exactly the judged call. Awaited at most once, after its intent is durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One thing an agent asks for, as an edge hands it in.
 
     Attributes:
@@ -42,16 +42,14 @@ class Asked:
     blocked: Deny | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """It ran. The reply is the upstream's own, result or error, byte for byte."""
 
     call: str
     reply: UpstreamReply
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """It did not run and will not: denied, refused by a person, expired, or nothing is known.
 
     Attributes:
@@ -65,8 +63,7 @@ class Refused:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class StillWaiting:
+class StillWaiting(msgspec.Struct, frozen=True):
     """The hold window ended before a person decided. The same call again picks the hold up."""
 
     call: str
@@ -77,8 +74,7 @@ class StillWaiting:
 Answer = Answered | Refused | StillWaiting
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """The call is held; sent when the hold opens and then at most 15 s apart."""
 
     hold: str

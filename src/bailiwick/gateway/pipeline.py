@@ -131,7 +131,7 @@ class Pipeline:
         if not chain:
             return Refused(call_id, "mandate_unknown", f"there is no mandate `{caller.mandate}`")
         try:
-            call = Call(call_id, asked.target, asked.arguments)  # 1
+            call = Call.of(call_id, asked.target, asked.arguments)  # 1
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
         verdict = asked.blocked or self._judge(call, chain)  # 2
@@ -361,7 +361,7 @@ class Pipeline:
         chain = self._authority.chain(asked.caller.mandate)
         if not chain or not isinstance(answer, Answered):
             return
-        digest = Call(answer.call, asked.target, asked.arguments).digest
+        digest = Call.of(answer.call, asked.target, asked.arguments).digest
         self._undelivered[(digest, chain[-1].ref, asked.caller.agent)] = answer
         while len(self._undelivered) > _KEPT_ANSWERS:
             self._undelivered.popitem(last=False)
@@ -456,7 +456,7 @@ def _resumed(context: CallContext, hold: HoldRow) -> CallContext:
     """The context under the id of the call that opened the hold: a retry is the same call."""
     if context.call.id == hold.call:
         return context
-    call = Call(hold.call, context.call.target, context.call.arguments)
+    call = Call.of(hold.call, context.call.target, context.call.arguments)
     return CallContext(
         call=call,
         run=hold.run,

@@ -70,7 +70,7 @@ class SampleDay:
     ) -> Call:
         """Record one call with its path."""
         upstream, _, name = target.partition("/")
-        call = Call(ulid(number), Target(CallKind.TOOL, upstream, name), arguments)
+        call = Call.of(ulid(number), Target(CallKind.TOOL, upstream, name), arguments)
         at_ms = self.clock.now_ms - ago_seconds * 1000
         over = state not in (CallState.HELD, CallState.RUNNING, CallState.DENIED)
         index = len(self.records.entry_rows)

@@ -76,7 +76,7 @@ def mandate(
 
 def call(target: str, arguments: JsonObject, kind: CallKind = CallKind.TOOL) -> Call:
     upstream, _, name = target.partition("/")
-    return Call("01JZ0000000000000000000000", Target(kind, upstream, name), arguments)
+    return Call.of("01JZ0000000000000000000000", Target(kind, upstream, name), arguments)
 
 
 def verdict(asked: Call, *chain: Mandate, now: int = NOW) -> Verdict:

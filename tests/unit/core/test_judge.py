@@ -122,7 +122,7 @@ def test_kinds_do_not_lend_each_other_their_rules() -> None:
 
 
 def resource(uri: str) -> Call:
-    return Call("id", Target(CallKind.RESOURCE, "files", uri), {})
+    return Call.of("id", Target(CallKind.RESOURCE, "files", uri), {})
 
 
 RESOURCES = mandate(AllowRule("work", (pattern("files/file:///work/*", CallKind.RESOURCE),), ()))

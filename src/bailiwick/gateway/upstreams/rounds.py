@@ -8,9 +8,9 @@ still what was judged; each question is judged and recorded by `peer.ask` itself
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import UpstreamBroken
