@@ -143,7 +143,7 @@ def test_go_and_we_refuse_sampled_one_byte_changes_to_the_large_log(
     rng = random.Random(70_123)
     covered = list(resources(SIZE))
     edge = [item for item in covered if item.width < TILE_WIDTH or item.level > 0]
-    sample = [*edge, *rng.sample(covered, 30)]
+    sample = [*edge, *rng.sample(covered, 16)]
     for path in [log.root / "checkpoint", *(log.root / item.path for item in sample)]:
         at = rng.randrange(path.stat().st_size)
         with changed(path, at):

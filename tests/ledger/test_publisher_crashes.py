@@ -30,6 +30,8 @@ from bailiwick.stores.tlog import Publisher
 from tests.ledger.offline import verify_covered, verify_directory
 from tests.ledger.stores import LOG, Entries
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 
 LOST = "lost"
@@ -214,7 +216,6 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
-@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_a_log_that_verifies(tmp_path: Path) -> None:
     root = tmp_path / "ledger"
     acknowledged = 0
