@@ -26,6 +26,7 @@ from bailiwick.core.errors import (
     UpstreamDown,
     VerificationError,
 )
+from bailiwick.ledger.errors import LedgerError
 
 _EPILOG = "Exit codes: " + "; ".join(f"{code:d} {what}" for code, what in MEANINGS.items()) + "."
 
@@ -105,6 +106,9 @@ def run(args: list[str]) -> int:
         return 130
     except BailiwickError as error:
         return _end(args, CliError(_exit_of(error), error.code, error.message))
+    except LedgerError as error:
+        message = f"not verified: {error.message}"
+        return _end(args, CliError(Exit.NOT_VERIFIED, error.code, message, "do not rely on it"))
     except BrokenPipeError:
         # The reader (`head`) had enough. Nothing more can be printed, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bailiwick.cli import show
+from bailiwick.cli.api import Api
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import DataOption
 
 if TYPE_CHECKING:
     from bailiwick.cli.demo.process import Up
+
+_TOKEN_SECONDS = 8 * 3600
 
 
 def demo(
@@ -69,7 +72,7 @@ def _play(folder: Path, auto: bool, began: float) -> None:
         story.step("A gateway stands before three real servers: files, git and a bank")
         told.tell(f"it listens on {up.url}; its data is in {folder}")
         told.tell(f"who may do what: {stage.declared}")
-        story.tokens = _tokens(folder)
+        story.tokens = _tokens(folder, up.url)
         told.tell("ada gave the clerk a mandate; ben, the treasurer, stamps large payments")
         try:
             asyncio.run(told.work(story))
@@ -91,21 +94,15 @@ def _first(error: BaseException) -> BaseException:
     return _first((ours or error).exceptions[0])
 
 
-def _tokens(folder: Path) -> dict[str, str]:
+def _tokens(folder: Path, url: str) -> dict[str, str]:
     """A token for each in the story; the clerk's is the only thing the clerk gets."""
-    from bailiwick.cli.demo.process import bailiwick
-    from bailiwick.cli.demo.story import expect
+    from bailiwick.app.tokens import mint_person_token
 
-    made = {}
-    for name, words in {
-        "ada": ("people", "token", "ada"),
-        "ben": ("people", "token", "ben"),
-        "clerk": ("agents", "token", "clerk", "--as", "ada"),
-    }.items():
-        done = bailiwick(*words, "--data", str(folder))
-        expect(done.code == Exit.OK, f"a token for {name}, not: {done.err.strip()}")
-        made[name] = done.out.strip()
-    return made
+    made = {person: mint_person_token(folder, person, _TOKEN_SECONDS) for person in ("ada", "ben")}
+    answer = Api(url, made["ada"]).post(
+        "agents/clerk/tokens", {"mandate": "", "lifetime_seconds": _TOKEN_SECONDS}
+    )
+    return {**made, "clerk": show.word(answer, "token")}
 
 
 def _stay(folder: Path, up: Up) -> None:
