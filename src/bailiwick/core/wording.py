@@ -30,21 +30,21 @@ MAX_ALTERNATIVES = 5
 
 
 def what_is_allowed(mandate: Mandate, target: Target) -> str:
-    """What would have been allowed, in words a model can act on; "" if nothing like it."""
+    """What would have been allowed, as a sentence a model can act on; "" if nothing like it."""
     plan = mandate.plan(target)
     if any(not rule.conditions for rule in plan.deny):
         return ""
     if plan.allow:
         unless = "".join(f"; not if {_join(rule.conditions)}" for rule in plan.deny[:3])
         alternatives = _or(_with(f"`{target}`", rule) for rule in plan.allow)
-        return shorten(alternatives + unless)
+        return shorten(f"What is allowed: {alternatives}{unless}")
     patterns = [
         show(str(pattern))
         for rule in mandate.allow
         for pattern in rule.targets
         if pattern.kind is target.kind
     ]
-    return shorten(_or(dict.fromkeys(patterns)))
+    return shorten(f"What is allowed: {_or(dict.fromkeys(patterns))}") if patterns else ""
 
 
 def why_not_permitted(rule: AllowRule, call: Call, unnamed_argument: str = "") -> str:

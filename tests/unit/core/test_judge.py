@@ -73,7 +73,7 @@ def test_what_no_rule_names_is_denied_and_the_denial_says_what_is_allowed() -> N
         "not_in_mandate",
         (),
         "`bank/delete` is not in the mandate `pay@1`",
-        "`bank/transfer` or `bank/list_*`",
+        "What is allowed: `bank/transfer` or `bank/list_*`",
     )
 
 
@@ -84,7 +84,7 @@ def test_an_argument_outside_its_bounds_is_refused_in_words_a_model_can_act_on()
         "argument_refused",
         ("allow",),
         "`bank/transfer` is refused: `amount` is 9000, allowed is at most 5000",
-        "`bank/transfer` with `amount` at most 5000 and `currency` one of `CHF`, "
+        "What is allowed: `bank/transfer` with `amount` at most 5000 and `currency` one of `CHF`, "
         "and no other arguments",
     )
 

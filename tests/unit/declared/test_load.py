@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bailiwick.declared import DeclarationError, load, load_text
+from bailiwick.declared import DeclarationError, load, load_text, load_texts
 from tests.unit.declared.house import HOUSE, MANDATE, PEOPLE, SERVERS, problems, warnings
 
 ENVIRONMENT = {"BANK_TOKEN": "hunter2"}
@@ -426,3 +426,10 @@ def test_a_variable_that_looks_like_a_secret_written_out_is_a_warning() -> None:
     assert len(found) == 1
     assert "`BANK_TOKEN` looks like a secret" in found[0]
     assert "hunter2" not in found[0]
+
+
+def test_several_texts_may_refer_to_each_other_by_their_names() -> None:
+    declared = load_texts({"a.yaml": MANDATE, "b.yaml": PEOPLE, "c.yaml": SERVERS})
+    assert len(declared.objects) == 6
+    with pytest.raises(DeclarationError, match=r"big\.yaml:1:1: larger than 1048576 bytes"):
+        load_texts({"a.yaml": HOUSE, "big.yaml": "#" * 1_048_577})
