@@ -30,7 +30,11 @@ def signer() -> Signer:
 @pytest.fixture(scope="module")
 def files(signer: Signer) -> dict[str, bytes]:
     """A log of 300 entries: one full bundle and one partial, and their tiles."""
-    entries = [b'{"n":%d}' % number for number in range(SIZE)]
+    return log_of(SIZE, signer)
+
+
+def log_of(size: int, signer: Signer) -> dict[str, bytes]:
+    entries = [b'{"n":%d}' % number for number in range(size)]
     edge = Edge()
     found: dict[str, bytes] = {}
     for entry in entries:
@@ -41,7 +45,7 @@ def files(signer: Signer) -> dict[str, bytes]:
     for index in range(2):
         part = entries[index * TILE_WIDTH : (index + 1) * TILE_WIDTH]
         found[Resource(BUNDLE, index, len(part)).path] = encode_bundle(part)
-    found["checkpoint"] = sign_checkpoint(SIZE, edge.root(), signer).note
+    found["checkpoint"] = sign_checkpoint(size, edge.root(), signer).note
     return found
 
 
@@ -171,6 +175,18 @@ def test_an_export_of_a_log_with_a_hole_fails_and_leaves_no_checkpoint(
     ended = asking("ledger", "export", str(tmp_path / "copy"))
     assert ended.code == Exit.NOT_VERIFIED
     assert not (tmp_path / "copy" / "checkpoint").exists()
+
+
+def test_a_log_that_grows_during_its_export_is_cut_to_its_checkpoint(
+    asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
+) -> None:
+    gateway.says("GET /api/v1/ledger", {"key": signer.verifier.vkey})
+    for name, data in {**log_of(512, signer), "checkpoint": files["checkpoint"]}.items():
+        gateway.says(f"GET /ledger/{name}", data)
+    gateway.says("GET /ledger/tile/1/000.p/1", files["tile/1/000.p/1"])
+    assert asking("ledger", "export", str(tmp_path / "copy")).code == Exit.OK
+    copied = tmp_path / "copy" / "tile" / "entries" / "001.p" / "44"
+    assert copied.read_bytes() == files["tile/entries/001.p/44"]
 
 
 def test_proofs_are_printed_or_written_one_file_each(

@@ -116,6 +116,7 @@ def ledger_export(
     from bailiwick.ledger.audit import CHECKPOINT_PATH
     from bailiwick.ledger.checkpoint import open_checkpoint
     from bailiwick.ledger.note import parse_vkey
+    from bailiwick.ledger.proof import read_resource
     from bailiwick.ledger.tile import resources
 
     about = reach.api().get("ledger")
@@ -124,7 +125,7 @@ def ledger_export(
         note = _present(source, CHECKPOINT_PATH)
         checkpoint = open_checkpoint(note, parse_vkey(vkey))
         for resource in resources(checkpoint.size):
-            write_file(folder / resource.path, _present(source, resource.path))
+            write_file(folder / resource.path, read_resource(source.fetch, resource))
     # Last, so that a copy that was cut short never looks complete.
     write_file(folder / CHECKPOINT_PATH, note)
     with open_source(str(folder)) as copy:
