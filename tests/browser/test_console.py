@@ -290,7 +290,7 @@ def test_a_proof_can_be_copied(served: Served, context: BrowserContext) -> None:
     page = context.new_page()
     served.sign_in(page, "ben")
     page.goto(f"{served.url}/calls/{ulid(12)}")
-    page.get_by_text("Proof 1 of 2").click()
+    page.get_by_text("what was asked, and that it was held").click()
     page.get_by_role("button", name="Copy").first.click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")

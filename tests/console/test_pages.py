@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bailiwick.console.mandates import view_mandate
 from bailiwick.core.errors import StoreError
 from bailiwick.ports import CallState, HoldState, PinState
 from bailiwick.testing.sample_day import empty_day, sample_day, ulid
@@ -22,7 +24,7 @@ async def test_what_waits_says_who_what_why_and_who_may(house: House) -> None:
     assert "2 calls wait for a person" in page
     for said in ("clerk", "transfer", "1250.00", "EUR 500.00 needs a stamp", "payables@3"):
         assert said in page
-    assert "Anyone with the role approver, but not ada may stamp" in page
+    assert "Anyone with the role approver, but not ada, may stamp" in page
     assert "3 min left" in page
     assert page.index("1250.00") < page.index("invoice-0117.txt"), "what ends first comes first"
 
@@ -161,7 +163,8 @@ async def test_erased_payloads_leave_the_rest_of_the_path(house: House) -> None:
     page = (await (await house.sign_in("ben")).get(f"/calls/{ulid(12)}")).text
     assert "can no longer be shown" in page
     assert "ben approved" in page
-    assert "Proof 1 of 2" in page
+    assert f"Entry {path.leaves[0][0]}: what was asked, and that it was held" in page
+    assert "/proof/2" in page
 
 
 async def test_a_proof_can_be_taken_along(house: House) -> None:
@@ -235,6 +238,52 @@ async def test_a_mandate_shows_its_versions_and_can_be_revoked(house: House) -> 
     after = (await ada.get("/mandates/payables")).text
     assert "Revoked" in after
     assert "Revoke this mandate" not in after
+
+
+async def test_a_mandate_reads_as_sentences(house: House) -> None:
+    page = (await (await house.sign_in("ben")).get("/mandates/payables")).text
+    for said in (
+        "Waits for a stamp",
+        "at least 500.01",
+        "Needs the role approver",
+        "Not by requester or owner",
+        "Is never done",
+        "like *.key",
+        "May be done",
+        "one of DE89370400440532013000 or NL91ABNA0417164300",
+        "With any other arguments",
+    ):
+        assert said in page, said
+    listed = (await (await house.sign_in("ben")).get("/mandates")).text
+    assert "pay approved supplier invoices" in listed
+
+
+def test_what_a_mandate_says_in_words_unknown_here_is_shown_as_it_is() -> None:
+    row = sample_day().records.object_rows[0]
+    spec = {
+        "from": "ada",
+        "allow": [
+            {
+                "tool": "a/b",
+                "when": {"x": {"shaped_like": [1], "optional": True}},
+                "limit": {"n": 3},
+            },
+            {"resource": "files/x", "client": "a/sampling"},
+            "not a rule",
+        ],
+    }
+    view = view_mandate(replace(row, document=json.dumps({"spec": spec})))
+    first, second, third = view.allow
+    assert first.conditions == [("x", "shaped_like: [1]; or not given")]
+    assert first.notes == ['limit: {"n": 3}']
+    assert second.targets == ["resource files/x", "client a/sampling"]
+    assert third.targets == []
+
+
+@pytest.mark.parametrize("document", ["", "null", "[]", '{"spec": 3}', '{"spec": {"allow": 7}}'])
+def test_a_damaged_mandate_is_no_crash(document: str) -> None:
+    row = replace(sample_day().records.object_rows[0], document=document)
+    assert view_mandate(row).principal == ""
 
 
 async def test_a_secret_in_a_declaration_stays_a_reference(house: House) -> None:

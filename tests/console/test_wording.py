@@ -111,6 +111,15 @@ def test_a_tool_error_is_told_as_one() -> None:
     assert result.blocks[0].text == "no"
 
 
+def test_a_text_that_repeats_the_structured_content_is_left_out() -> None:
+    structured = {"status": "booked"}
+    for text, blocks in (('{"status":  "booked"}', 0), ('{"status": "other"}', 1), ("booked", 1)):
+        content = [{"type": "text", "text": text}]
+        result = readable({"result": {"content": content, "structuredContent": structured}})
+        assert result is not None
+        assert (len(result.blocks), result.structured) == (blocks, structured)
+
+
 def test_pictures_are_named_and_not_shown() -> None:
     item = {"type": "image", "mimeType": "image/png", "data": "AAAA" * 100}
     result = readable({"result": {"content": [item]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,10 +58,20 @@ def readable(outcome: Json) -> Readable | None:
         return Readable(False, (Block(pretty(result)),))
     structured = result.get("structuredContent")
     content = result.get("content", result.get("contents", result.get("messages")))
-    blocks = tuple(_blocks(content))
+    blocks = tuple(block for block in _blocks(content) if not _repeats(block, structured))
     if not blocks and structured is None:
         blocks = (Block(pretty(result)),)
     return Readable(result.get("isError") is True, blocks, structured)
+
+
+def _repeats(block: Block, structured: Json) -> bool:
+    # MCP asks servers to give structured content also as text; once is enough for a reader.
+    if structured is None or block.label:
+        return False
+    try:
+        return bool(json.loads(block.text) == structured)
+    except ValueError:
+        return False
 
 
 def _error(error: Json) -> Iterator[Block]:

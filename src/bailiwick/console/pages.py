@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from urllib.parse import urlencode
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bailiwick.console.holds import HoldView, view_hold
+from bailiwick.console.mandates import view_mandate
 from bailiwick.console.opened import judged, true_arguments
 from bailiwick.console.pins import beside, by_definition
 from bailiwick.console.streams import event_stream
@@ -109,6 +111,8 @@ class Pages:
         path = await self._path(visit)
         mandate = await self._mandate_of(path.call.mandate)
         proofs, unproven = await self._proofs(path.call.id)
+        # Both are in the order of the ledger, one of each for every entry.
+        entries = list(zip_longest(path.leaves, proofs))
         view = None
         if path.hold is not None:
             now_ms = self._parts.clock.wall_ms()
@@ -120,7 +124,8 @@ class Pages:
             "judged": judged(path),
             "arguments": true_arguments(path),
             "mandate": mandate,
-            "proofs": proofs,
+            "entries": entries,
+            "proven": bool(proofs),
             "unproven": unproven,
             "ledger_url": f"{self._parts.base_url}/ledger",
             "ledger_key": self._parts.ledger_key,
@@ -162,7 +167,8 @@ class Pages:
     async def mandates(self, visit: Visit) -> Response:
         """Every mandate, newest version."""
         rows = await self._parts.control.objects("mandate")
-        return await self._web.render(visit, "mandates.html", {"mandates": rows})
+        mandates = [(row, view_mandate(row)) for row in rows]
+        return await self._web.render(visit, "mandates.html", {"mandates": mandates})
 
     async def mandate(self, visit: Visit) -> Response:
         """One mandate, its versions, and the button that ends it."""
@@ -172,7 +178,12 @@ class Pages:
         )
         if not versions:
             raise TheirError("mandate_unknown", f"no mandate `{name}`")
-        context = {"mandate": versions[0], "versions": versions, "notice": _notice(visit)}
+        context = {
+            "mandate": versions[0],
+            "view": view_mandate(versions[0]),
+            "versions": versions,
+            "notice": _notice(visit),
+        }
         return await self._web.render(visit, "mandate.html", context)
 
     async def pins(self, visit: Visit) -> Response:

@@ -29,13 +29,13 @@ def why_not(person: Person, hold: HoldRow, now_ms: int) -> str:
 
 
 def who_may(hold: HoldRow) -> str:
-    """Who may stamp `hold`, in words: `two people with the role approver, but not clerk`."""
+    """Who may stamp `hold`: `anyone with the role approver, but not ada, may stamp`."""
     people = "anyone" if hold.count == 1 else f"{hold.count} different people"
     if hold.role:
         people += f" with the role {hold.role}"
     if hold.excluded:
-        people += f", but not {_either(hold.excluded)}"
-    return people
+        people += f", but not {_either(hold.excluded)},"
+    return f"{people} {'may' if hold.count == 1 else 'have to'} stamp"
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -16,7 +16,6 @@ from bailiwick.console.bodies import read_form
 from bailiwick.console.outcome import readable
 from bailiwick.console.parts import Parts
 from bailiwick.console.rights import who_may
-from bailiwick.console.shapes import parsed
 from bailiwick.console.static_files import StaticFiles
 from bailiwick.console.visible import hidden_in_rendering, prose, visible, visible_rendering
 from bailiwick.core.errors import TheirError
@@ -145,9 +144,9 @@ def _environment(static: StaticFiles) -> Environment:
         "visible_rendering": visible_rendering,
         "hidden_in_rendering": hidden_in_rendering,
         "pretty": wording.pretty,
-        "parsed": parsed,
         "fields": wording.fields,
         "readable": readable,
+        "entry_words": wording.entry_words,
         "call_word": wording.call_word,
         "hold_word": wording.hold_word,
         "state_word": wording.state_word,

@@ -7,10 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 
 MAX_ROWS = 400
 _MAX_DEPTH = 12
+
+
+_ENTRIES = {
+    "call.intent": "what was asked and how it was judged",
+    "call.outcome": "how it ended",
+    "hold": "that it waited for a person",
+    "stamp": "a person's stamp",
+}
+_INTENTS = {
+    "allow": "what was asked, and that it was allowed",
+    "hold": "what was asked, and that it was held",
+    "deny": "what was asked, and that it was denied",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,16 @@ def hold_word(state: str) -> Word:
 def state_word(state: str) -> Word:
     """The state of an object, a server or a pin in words."""
     return _OTHER_STATES.get(state, Word(state, "quiet"))
+
+
+def entry_words(leaf: JsonObject) -> str:
+    """What a ledger entry of a call says."""
+    kind, decision = str(leaf.get("type")), str(leaf.get("decision"))
+    if kind == "call.intent":
+        if leaf.get("code") == "approved":
+            return "that it was let run as approved"
+        return _INTENTS.get(decision, _ENTRIES[kind])
+    return _ENTRIES.get(kind, kind)
 
 
 def ago(at_ms: int, now_ms: int) -> str:
@@ -151,7 +174,8 @@ def _fields(value: Json, path: tuple[str, ...]) -> Iterator[Field]:
         for key, item in value.items():
             yield from _fields(item, (*path, key))
     elif (lines := _as_lines(value)) is not None:
-        yield Field(path, lines, f"{len(lines.splitlines())} items")
+        count = lines.count("\n") + 1
+        yield Field(path, lines, f"{count} items" if count > 1 else "1 item")
     elif isinstance(value, list | tuple) and value and len(path) < _MAX_DEPTH:
         for number, item in enumerate(value, 1):
             yield from _fields(item, (*path, f"{number}."))
@@ -161,7 +185,7 @@ def _fields(value: Json, path: tuple[str, ...]) -> Iterator[Field]:
 
 def _as_lines(value: Json) -> str | None:
     """A list of plain one-line texts as lines, or None: such a list reads best as one value."""
-    if not isinstance(value, list | tuple) or len(value) < 2:
+    if not isinstance(value, list | tuple) or not value:
         return None
     texts = [item for item in value if isinstance(item, str) and item and item.isprintable()]
     return "\n".join(texts) if len(texts) == len(value) else None

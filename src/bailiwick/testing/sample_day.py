@@ -100,6 +100,7 @@ class SampleDay:
             "id": call.id,
             "at": at_ms,
             "agent": "clerk",
+            "decision": _decision(state, hold),
             "mandate": MANDATE,
             "rules": list(rules),
             "arguments": "5f0c9a7d" * 8,
@@ -317,26 +318,51 @@ def _add_holds(day: SampleDay) -> None:
 
 
 def _add_objects(day: SampleDay) -> None:
-    mandate: JsonObject = {
-        "name": "payables",
-        "principal": "ada",
-        "agent": "clerk",
+    for version in (1, 2, 3):
+        _declare(day, "mandate", "payables", _mandate(version), version)
+    _declare(day, "agent", "clerk", {"owner": "ada"})
+    _declare(day, "person", "ada", {"name": "Ada", "roles": ["operator"]})
+    _declare(day, "person", "ben", {"name": "Ben", "roles": ["approver"]})
+    _declare(day, "server", "bank", {"env": {"BANK_API_KEY": "${env:BANK_KEY}"}})
+
+
+def _mandate(version: int) -> JsonObject:
+    return {
+        "from": "ada",
+        "to": "clerk",
         "purpose": PURPOSE,
         "allow": [
-            {"name": "read", "tools": ["files/read_*", "files/list_*", "bank/list_*"]},
-            {"name": "pay", "tools": ["bank/transfer"], "when": {"amount": {"at_most": "5000.00"}}},
+            {
+                "id": "read",
+                "tools": ["files/read_*", "files/list_*", "bank/list_*"],
+                "other_arguments": "allow",
+            },
+            {
+                "id": "pay",
+                "tool": "bank/transfer",
+                "when": {
+                    "amount": {"at_most": f"{version}000"},
+                    "to_iban": {"one_of": ["DE89370400440532013000", "NL91ABNA0417164300"]},
+                    "reference": {"any": True},
+                },
+            },
         ],
-        "stamp": [{"name": "large-transfers", "tools": ["bank/transfer"], "role": "approver"}],
+        "deny": [{"id": "no-keys", "tool": "files/*", "when": {"path": {"matches": "*.key"}}}],
+        "stamp": [
+            {
+                "id": "large-transfers",
+                "tool": "bank/transfer",
+                "when": {"amount": {"at_least": "500.01"}},
+                "role": "approver",
+                "not": ["requester", "owner"],
+                "because": WHY_HELD,
+            }
+        ],
     }
-    for version in (1, 2, 3):
-        _declare(day, "mandate", "payables", {**mandate, "version": version}, version)
-    _declare(day, "agent", "clerk", {"name": "clerk", "owner": "ada"})
-    _declare(day, "person", "ada", {"name": "ada", "roles": ["operator"]})
-    _declare(day, "person", "ben", {"name": "ben", "roles": ["approver"]})
-    _declare(day, "server", "bank", {"name": "bank", "env": {"BANK_API_KEY": "${env:BANK_KEY}"}})
 
 
-def _declare(day: SampleDay, kind: str, name: str, document: JsonObject, version: int = 1) -> None:
+def _declare(day: SampleDay, kind: str, name: str, spec: JsonObject, version: int = 1) -> None:
+    document: JsonObject = {"kind": kind, "name": name, "spec": spec}
     at_ms = day.clock.now_ms - (4 - version) * 86_400_000
     text = canonical(document).decode()
     day.records.object_rows.append(
@@ -377,6 +403,12 @@ def _pin(day: SampleDay, name: str, definition: JsonObject, state: PinState, by:
     text = json.dumps(definition)
     at_ms = day.clock.now_ms - (300_000 if state is PinState.HELD else 86_400_000)
     return Pinned("bank", "tool", name, digest_of(definition), text, state, at_ms, by)
+
+
+def _decision(state: CallState, hold: str) -> str:
+    if hold:
+        return "hold"
+    return "deny" if state is CallState.DENIED else "allow"
 
 
 def _proof(index: int) -> bytes:
