@@ -146,7 +146,7 @@ class FakeUpstream:
     Attributes:
         handlers: by method, in place of the canned answers.
         requests: every request received, in order.
-        heard: what `listen` yields; put `(method, params)` on it.
+        listeners: what is being listened for now, with a queue for each listener.
     """
 
     name: str
@@ -163,8 +163,9 @@ class FakeUpstream:
     requests: list[tuple[UpstreamRequest, RequestPeer]] = field(default_factory=list)
     notes: list[tuple[str, JsonObject]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    wanted: list[Wants] = field(default_factory=list)
-    heard: asyncio.Queue[tuple[str, JsonObject]] = field(default_factory=asyncio.Queue)
+    listeners: list[tuple[Wants, asyncio.Queue[tuple[str, JsonObject]]]] = field(
+        default_factory=list
+    )
 
     def __post_init__(self) -> None:
         """Declare what there is."""
@@ -214,11 +215,26 @@ class FakeUpstream:
         self, client: ClientFacts, wants: Wants
     ) -> AsyncIterator[tuple[str, JsonObject]]:
         """See `Upstream`."""
-        self.wanted.append(wants)
-        while True:
-            yield await self.heard.get()
+        entry = (wants, asyncio.Queue[tuple[str, JsonObject]]())
+        self.listeners.append(entry)
+        try:
+            while True:
+                yield await entry[1].get()
+        finally:
+            self.listeners.remove(entry)
 
-    async def facts(self) -> ServerFacts:
+    def tell(self, method: str, **params: Any) -> None:
+        """Notify every listener, whatever it wants."""
+        for _, queue in self.listeners:
+            queue.put_nowait((method, params))
+
+    async def listened(self, holds: Callable[[Wants], bool] = bool) -> None:
+        """Wait until somebody listens for what `holds`."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not any(holds(wants) for wants, _ in self.listeners):  # noqa: ASYNC110  # a fake
+                await asyncio.sleep(0.001)
+
+    async def facts(self, version: str = "") -> ServerFacts:
         """See `Upstream`."""
         if self.down:
             raise UpstreamDown("upstream_down", f"`{self.name}` is down")

@@ -99,7 +99,7 @@ async def _use(
     params = exchange.request.params
     if name is not spelled:
         params = {**params, listing.named_by: name}
-    exchange.aim(shelf, shelf.facts or _UNREACHED, params)
+    exchange.aim(shelf, shelf.known_facts(exchange.facts.version) or _UNREACHED, params)
     if listing is TOOLS and (mismatch := _mirror(exchange, name, arguments)):
         return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
     target = Target(listing.kind, shelf.name, name)

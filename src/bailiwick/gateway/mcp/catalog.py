@@ -22,6 +22,7 @@ from bailiwick.gateway.mcp.pins import PinBook, Sighting
 from bailiwick.ports import ClientFacts, ServerFacts, Upstream, UpstreamReply, UpstreamRequest
 from bailiwick.protocols.mcp.definitions import Definition, read_definition
 from bailiwick.protocols.mcp.headers import ParamHeader
+from bailiwick.protocols.mcp.revisions import MODERN
 from bailiwick.protocols.strict_json import encode
 
 FRESH_SECONDS = 60.0
@@ -110,11 +111,15 @@ class Shelf:
 
     name: str
     upstream: Upstream
-    facts: ServerFacts | None = None
+    facts: dict[bool, ServerFacts] = field(default_factory=dict)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     read_at: dict[str, float] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     refreshing: set[str] = field(default_factory=set)
+
+    def known_facts(self, version: str) -> ServerFacts | None:
+        """What the server said for clients of this revision, if it was asked already."""
+        return self.facts.get(version >= MODERN)
 
 
 class _Name(msgspec.Struct):
@@ -190,19 +195,21 @@ class Catalog:
             shelf = self._shelves[server] = Shelf(server, upstream)
         return shelf
 
-    async def facts(self, shelf: Shelf) -> ServerFacts:
-        """What the server says of itself.
+    async def facts(self, shelf: Shelf, version: str) -> ServerFacts:
+        """What the server says of itself to a client of this revision.
 
         Raises:
             UpstreamDown, UpstreamBroken: it cannot be asked now.
         """
-        if shelf.facts is None:
+        known = shelf.known_facts(version)
+        if known is None:
             try:
                 async with asyncio.timeout(LIST_SECONDS):
-                    shelf.facts = await shelf.upstream.facts()
+                    known = await shelf.upstream.facts(version)
             except TimeoutError:
                 raise UpstreamDown("upstream_slow", f"`{shelf.name}` does not answer") from None
-        return shelf.facts
+            shelf.facts[version >= MODERN] = known
+        return known
 
     async def page(
         self, shelf: Shelf, listing: Listing, client: ClientFacts, cursor: str | None
@@ -350,7 +357,7 @@ class Catalog:
             if age < MISSING_SECONDS:
                 return None
             try:
-                facts = await self.facts(shelf)
+                facts = await self.facts(shelf, client.version)
                 if listing.capability in facts.capabilities:
                     await self.load(shelf, listing, client)
                 else:

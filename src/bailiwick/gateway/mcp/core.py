@@ -27,6 +27,7 @@ CLIENT_CAPABILITY = {
 
 _NARROWED_SECONDS = 5.0
 _MAX_CACHED = 10_000
+_CLOSING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,10 @@ class Core:
         task.add_done_callback(self._background.discard)
 
     async def aclose(self) -> None:
-        """Stop what runs in the background."""
+        """Give what runs in the background a moment to end, then stop it."""
         self.parking.drop_all()
+        if self._background:
+            await asyncio.wait(self._background, timeout=_CLOSING_SECONDS)
         for task in tuple(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

@@ -32,7 +32,7 @@ _task_of = msgspec.json.Decoder(_Task).decode
 async def facts_or_none(exchange: Exchange, shelf: Shelf) -> ServerFacts | None:
     """What a server says of itself, or None while it cannot be asked."""
     try:
-        return await exchange.core.catalog.facts(shelf)
+        return await exchange.core.catalog.facts(shelf, exchange.facts.version)
     except (UpstreamDown, UpstreamBroken):
         return None
 

@@ -88,7 +88,7 @@ async def _describe(exchange: Exchange) -> tuple[dict[str, Json], str]:
 
 async def _facts(exchange: Exchange, shelf: Shelf) -> ServerFacts | None:
     try:
-        return await exchange.core.catalog.facts(shelf)
+        return await exchange.core.catalog.facts(shelf, exchange.facts.version)
     except (UpstreamDown, UpstreamBroken):
         return None
 

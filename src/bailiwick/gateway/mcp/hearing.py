@@ -54,7 +54,7 @@ class _Listener:
 
     async def _follow_one(self, shelf: Shelf) -> None:
         try:
-            server = await self._core.catalog.facts(shelf)
+            server = await self._core.catalog.facts(shelf, self._session.version)
         except (UpstreamDown, UpstreamBroken):
             return
         if self._session.over:

@@ -29,6 +29,7 @@ from bailiwick.gateway.mcp.streams import Attachment, parse_event_id
 from bailiwick.gateway.mcp.visit import Visit, accepts
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Outcome, reply
+from bailiwick.ports import Upstream
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
     Message,
@@ -183,7 +184,8 @@ class LegacyDoor:
         names = [session.where] if session.where else list(self._core.catalog.names())
         for name in names:
             shelf = self._core.catalog.shelf(name)
-            if shelf is None or shelf.facts is None or is_modern_server(shelf.facts.version):
+            server = None if shelf is None else shelf.known_facts(session.version)
+            if shelf is None or server is None or is_modern_server(server.version):
                 continue
             try:
                 await shelf.upstream.notify(session.facts, method, params)
@@ -265,7 +267,7 @@ class LegacyDoor:
         for name in self._core.catalog.names():
             shelf = self._core.catalog.shelf(name)
             if shelf is not None:
-                self._core.spawn(_let_go(shelf.upstream.end_session(session.facts.session)))
+                self._core.spawn(_let_go(shelf.upstream, session.facts.session))
         for stream in tuple(session.streams.values()):
             self._core.spawn(stream.finish(b""))
 
@@ -315,9 +317,9 @@ async def _set_level(exchange: LegacyExchange) -> Outcome:
     return outcome
 
 
-async def _let_go(ending: Awaitable[None]) -> None:
+async def _let_go(upstream: Upstream, session: str) -> None:
     try:
-        await ending
+        await upstream.end_session(session)
     except (UpstreamDown, UpstreamBroken):
         return
 

@@ -108,7 +108,7 @@ class _Walk:
             return None
         after = cursor.after if cursor is not None and cursor.server == server else None
         try:
-            facts = await self._catalog.facts(shelf)
+            facts = await self._catalog.facts(shelf, self._exchange.facts.version)
         except (UpstreamDown, UpstreamBroken):
             return _Missing("it cannot be reached")
         if self._listing.capability not in facts.capabilities and not self._single:
