@@ -30,7 +30,7 @@ def test_help_names_every_command_of_the_issue_and_the_exit_codes(command: Comma
     assert ended.code == Exit.OK
     for name in (
         *("up", "apply", "calls", "call", "holds", "stamp", "runs", "revoke", "ledger", "connect"),
-        *("doctor", "demo", "agents", "people", "login", "pins", "schema", "version"),
+        *("doctor", "demo", "stdio", "agents", "people", "login", "pins", "schema", "version"),
     ):
         assert f"\n  {name} " in ended.out
     text = " ".join(ended.out.split())
@@ -48,6 +48,8 @@ def test_help_names_every_command_of_the_issue_and_the_exit_codes(command: Comma
         (["stamp", "H", "--approve", "--refuse"], "exclude each other"),
         (["login", "ada", "--as", "ben"], "two different people"),
         (["agents", "token", "clerk", "--ttl", "soon", "--url", "http://127.0.0.1:1"], "token"),
+        (["stdio"], "set BAILIWICK_AGENT_TOKEN or --token-file"),
+        (["stdio", "--token-file", "/nowhere"], "cannot read the token in `/nowhere`"),
         (["up", "--test-listener", "127.0.0.1:0"], "go together"),
         (["connect", "emacs"], "known are goose, codex, opencode, claude-code"),
     ],

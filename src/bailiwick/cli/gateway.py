@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bailiwick.cli import show
+from bailiwick.cli.api import segment
+from bailiwick.cli.connect.agents import TOKEN_VARIABLE
 from bailiwick.cli.exits import CliError, Exit
-from bailiwick.cli.reach import DataOption, JsonOption, default_data
+from bailiwick.cli.reach import DataOption, JsonOption, UrlOption, default_data, running
 
 DEFAULT_LISTEN = "127.0.0.1:8750"
 
@@ -68,6 +71,58 @@ def up(
 
     run(settings, started)
     return Exit.OK
+
+
+def stdio(
+    server: Annotated[
+        str, typer.Option("--server", metavar="NAME", help="Only this server's tools.")
+    ] = "",
+    data: DataOption = None,
+    url: UrlOption = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="The agent's token; read for each message. Else $BAILIWICK_AGENT_TOKEN.",
+        ),
+    ] = None,
+) -> int:
+    """Bridge a client that only speaks stdio.
+
+    MCP on stdin and stdout, the gateway behind it; for clients that start a program.
+    """
+    token = token_reader(token_file)
+    token()  # say now what is wrong, not at the first call
+    place = url.rstrip("/") if url else running(data or default_data()).url
+
+    import asyncio
+
+    from bailiwick.cli.stdio import run
+
+    return asyncio.run(run(f"{place}/mcp" + (f"/{segment(server)}" if server else ""), token))
+
+
+def token_reader(token_file: Path | None) -> Callable[[], str]:
+    """Gives the agent's token, anew each time: the file may be renewed meanwhile."""
+
+    def read() -> str:
+        try:
+            given = token_file.read_text() if token_file else os.environ.get(TOKEN_VARIABLE, "")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CliError(
+                Exit.NOT_ALLOWED, "token_missing", f"cannot read the token in `{token_file}`"
+            ) from error
+        if not (given := given.strip()):
+            raise CliError(
+                Exit.NOT_ALLOWED,
+                "token_missing",
+                "no agent's token is given",
+                f"set {TOKEN_VARIABLE} or --token-file; `bailiwick agents token` makes one",
+            )
+        return given
+
+    return read
 
 
 def version(as_json: JsonOption = False) -> int:

@@ -66,6 +66,7 @@ def build() -> typer.Typer:
     app.add_typer(books, name="ledger")
 
     app.command("connect")(connecting.connect)
+    app.command("stdio")(gateway.stdio)
 
     agents = _group("What agents prove themselves with.")
     agents.command("token")(people.agents_token)
