@@ -34,7 +34,7 @@ class FakeEra:
     async def request(self, _request: UpstreamRequest, _peer: object) -> UpstreamReply:
         return UpstreamReply(result=self.name.encode())
 
-    async def facts(self) -> ServerFacts:
+    async def facts(self, version: str = "") -> ServerFacts:
         self.asked += 1
         if self.refusals:
             raise self.refusals.pop(0)
@@ -62,6 +62,13 @@ async def test_each_client_is_served_in_its_own_era() -> None:
     assert await who(server, LEGACY_CLIENT) == b"legacy"
     assert legacy.asked == 1
     assert legacy.ended == [GATEWAY.session]
+
+
+async def test_each_client_hears_what_the_server_says_to_its_era() -> None:
+    server = both(FakeEra("legacy"))
+    assert (await server.facts()).version == "modern"
+    assert (await server.facts("2026-07-28")).version == "modern"
+    assert (await server.facts("2025-06-18")).version == "legacy"
 
 
 @pytest.mark.parametrize("code", ["upstream_version", "upstream_refused", "upstream_garbage"])
@@ -104,6 +111,8 @@ async def test_a_real_server_of_both_eras_can_ask_a_stateful_client(fixture_url:
     peer = Accepting()
     try:
         assert (await server.facts()).version == "2026-07-28"
+        assert (await server.facts("2026-07-28")).version == "2026-07-28"
+        assert (await server.facts("2025-06-18")).version == "2025-11-25"
         reply = await server.request(UpstreamRequest("tools/call", params, LEGACY_CLIENT), peer)
         listed = await server.request(UpstreamRequest("tools/list", {}, MODERN_CLIENT), peer)
     finally:

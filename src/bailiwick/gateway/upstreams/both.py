@@ -43,6 +43,7 @@ class BothEras:
         self._modern = modern
         self._legacy = legacy
         self._speaks_legacy: bool | None = None
+        self._legacy_facts: ServerFacts | None = None
         self._asking = asyncio.Lock()
 
     @property
@@ -67,8 +68,11 @@ class BothEras:
             async for item in heard:
                 yield item
 
-    async def facts(self) -> ServerFacts:
-        """See `Era.facts`: those of the newer era."""
+    async def facts(self, version: str = "") -> ServerFacts:
+        """See `Era.facts`: those of the newer era, except to clients of the other."""
+        if version and version < MODERN_VERSION and await self._legacy_is_spoken():
+            assert self._legacy_facts is not None
+            return self._legacy_facts
         return await self._modern.facts()
 
     async def end_session(self, session: str) -> None:
@@ -95,7 +99,7 @@ class BothEras:
 
     async def _ask(self) -> bool:
         try:
-            await self._legacy.facts()
+            self._legacy_facts = await self._legacy.facts()
         except OurError as error:
             if error.code not in _NOT_SPOKEN:
                 raise

@@ -65,8 +65,8 @@ class Era(Protocol):
         """One stream of notifications, to its end. Raises UpstreamDown or UpstreamBroken."""
         ...
 
-    async def facts(self) -> ServerFacts:
-        """Ask the server, each time anew."""
+    async def facts(self, version: str = "") -> ServerFacts:
+        """Ask the server, each time anew; `version` as for `Upstream.facts`."""
         ...
 
     async def end_session(self, session: str) -> None:

@@ -60,7 +60,7 @@ class HttpUpstream:
         self._streams = HttpClient(spec.name, origin, limits, tls)
         self._era: Era | None = None
         self._finding = asyncio.Lock()
-        self._facts: ServerFacts | None = None
+        self._facts: dict[bool, ServerFacts] = {}
         self._state = "unknown"
         self._detail = "not asked yet"
 
@@ -96,17 +96,18 @@ class HttpUpstream:
                 if is_wanted(method, wants):
                     yield method, params
 
-    async def facts(self) -> ServerFacts:
+    async def facts(self, version: str = "") -> ServerFacts:
         """See `ports.Upstream.facts`."""
-        if self._facts is None:
+        earlier = bool(version) and version < MODERN_VERSION
+        if earlier not in self._facts:
             try:
                 era = self._era or await self._find_era()
-                self._facts = await era.facts()
+                self._facts[earlier] = await era.facts(version)
             except OurError as error:
                 self._state, self._detail = "down", error.message
                 raise UpstreamDown(error.code, error.message) from error
             self._state, self._detail = "up", ""
-        return self._facts
+        return self._facts[earlier]
 
     async def end_session(self, session: str) -> None:
         """See `ports.Upstream.end_session`."""
@@ -159,7 +160,7 @@ class HttpUpstream:
     def _is_modern(self, found: UpstreamReply) -> bool:
         versions = supported_versions(found)
         if MODERN_VERSION in versions:
-            self._facts = facts_of(self.name, found)
+            self._facts[False] = facts_of(self.name, found)
             return True
         if found.error is not None:
             code, _ = error_of(found.error)
@@ -183,4 +184,4 @@ class HttpUpstream:
             return
         if error.code in ("upstream_version", "upstream_refused"):
             self._era = None
-            self._facts = None
+            self._facts = {}

@@ -112,7 +112,7 @@ class LegacyHttp:
             for uri in wants.uris:
                 self.aside(self._subscribe(session, "resources/unsubscribe", uri))
 
-    async def facts(self) -> ServerFacts:
+    async def facts(self, version: str = "") -> ServerFacts:
         """Take the facts of any session, or start one in the gateway's own name."""
         for session in self._sessions.values():
             if session.is_ready and session.facts is not None:

@@ -154,7 +154,7 @@ class ModernHttp:
         except OurError:
             return response
 
-    async def facts(self) -> ServerFacts:
+    async def facts(self, version: str = "") -> ServerFacts:
         """See `ports.Upstream.facts`."""
         found = await self.discover()
         if isinstance(found, Response):

@@ -94,7 +94,7 @@ class StdioUpstream:
                 if is_wanted(method, wants):
                     yield method, params
 
-    async def facts(self) -> ServerFacts:
+    async def facts(self, version: str = "") -> ServerFacts:
         """See `ports.Upstream.facts`."""
         if self._manners.facts is None:
             await self._instance(GATEWAY).ready()
