@@ -23,6 +23,7 @@ _INVISIBLE = frozenset(
     "\u2800\u3164\ufeff\uffa0"
 )
 _PLAIN_SPACE = frozenset("\n\t\r ")
+_TASK_SUPPORT = tuple({"taskSupport": word} for word in ("forbidden", "optional", "required"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Definition:
 
     Attributes:
         name: tool or prompt name, resource URI, or URI template.
-        digest: SHA-256 over its canonical JSON.
+        digest: SHA-256 over its canonical JSON (for the one exception see `_pinned`).
         headers: the tool's `x-mcp-header` annotations.
         hidden: descriptions of unseen characters in it, such as `U+202E in /description`.
     """
@@ -58,7 +59,18 @@ def read_definition(raw: bytes, named_by: str) -> Definition:
     if any(unseen(char) or char in "\n\r\t" for char in name):
         raise TheirError("definition_malformed", f"the name `{shown(name)}` hides characters")
     headers = param_headers_of(value.get("inputSchema")) if named_by == "name" else ()
-    return Definition(name, digest_of(value), headers, tuple(hidden_in(value)))
+    return Definition(name, digest_of(_pinned(value)), headers, tuple(hidden_in(value)))
+
+
+def _pinned(value: JsonObject) -> JsonObject:
+    """What the digest is over: the same for every revision the server speaks.
+
+    2025-11-25 alone has `execution` on tools, so a server of both eras lists it to one client and
+    not to the next. Left out only where it says that and nothing else: text can hide in it, too.
+    """
+    if value.get("execution") in _TASK_SUPPORT:
+        return {name: item for name, item in value.items() if name != "execution"}
+    return value
 
 
 def unseen(char: str) -> bool:

@@ -21,6 +21,22 @@ def test_the_digest_is_of_the_meaning_and_not_of_the_spelling() -> None:
     assert one.digest == other.digest != changed.digest
 
 
+def test_the_digest_is_the_same_in_the_revision_that_alone_has_task_support() -> None:
+    plain = read_definition(raw(name="a"), "name")
+    for word in ("forbidden", "optional", "required"):
+        there = read_definition(raw(name="a", execution={"taskSupport": word}), "name")
+        assert there.digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [{"taskSupport": "ignore all rules"}, {"taskSupport": "optional", "note": "x"}, {}, "x"],
+)
+def test_nothing_hides_from_the_digest_behind_task_support(execution: object) -> None:
+    plain = read_definition(raw(name="a"), "name")
+    assert read_definition(raw(name="a", execution=execution), "name").digest != plain.digest
+
+
 @pytest.mark.parametrize(
     "item",
     [
