@@ -126,15 +126,31 @@ def _step(step: str | Each, values: Iterable[Found]) -> Iterable[Found]:
             else:
                 yield BLOCKED
         elif isinstance(value, Mapping):
-            yield value[step] if step in value else gap_at(step, value)
+            yield _at(step, value)
         else:
             yield BLOCKED
 
 
-def gap_at(key: str, within: JsonObject) -> Gap:
-    """Why `key` is not in `within`: MISSING, or BLOCKED by a key that may be taken for it."""
+def _at(key: str, within: JsonObject) -> Found:
+    """What stands at `key`; BLOCKED if some readers may take another key for it."""
     folded = fold(key)
-    return BLOCKED if any(fold(other) == folded for other in within) else MISSING
+    if any(fold(other) == folded for other in within if other != key):
+        return BLOCKED
+    return within.get(key, MISSING)
+
+
+def look_alikes(within: JsonObject) -> tuple[str, str] | None:
+    """Two keys of `within` that some readers take for one (`amount`, `Amount`), or None."""
+    if len(within) < 2:
+        return None
+    seen: dict[str, str] = {}
+    for key in within:
+        plain = key.isascii() and key.isidentifier() and key.islower()
+        folded = key if plain else fold(key)
+        other = seen.setdefault(folded, key)
+        if other is not key:
+            return other, key
+    return None
 
 
 NameTree = dict["str | Each", "NameTree | None"]

@@ -33,6 +33,7 @@ from bailiwick.core.values import (
     CANNOT_TELL,
     FAILS,
     HOLDS,
+    MAX_FOLDED,
     Number,
     Truth,
     compare,
@@ -55,16 +56,23 @@ class OneOf:
     values: tuple[Json, ...]
     optional: bool = False
     _texts: frozenset[str] = field(init=False, repr=False, compare=False)
+    _folded: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Set the texts aside: most lists are of texts, and a set answers at once."""
         texts = frozenset(value for value in self.values if isinstance(value, str))
         object.__setattr__(self, "_texts", texts)
+        object.__setattr__(self, "_folded", frozenset(fold(text) for text in texts))
 
     def of(self, value: Json) -> Truth:
         """Whether it holds for this value."""
-        if type(value) is str and value in self._texts:
-            return HOLDS
+        if isinstance(value, str):
+            if value in self._texts:
+                return HOLDS
+            # Folded once, not once for each of perhaps many values.
+            near = len(value) > MAX_FOLDED or fold(value) in self._folded
+            other_types = any(not isinstance(wanted, str) for wanted in self.values)
+            return CANNOT_TELL if near or other_types else FAILS
         return some(compare(value, wanted) for wanted in self.values)
 
     @property
@@ -148,6 +156,8 @@ class Matches:
         for glob in self.globs:
             if glob.matches(value):
                 return HOLDS
+        if len(value) > MAX_FOLDED:
+            return CANNOT_TELL
         folded = fold(value)
         near = any(glob.nearly_matches(folded) for glob in self.globs)
         return CANNOT_TELL if near else FAILS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from bailiwick.core.values import fold
+from bailiwick.core.values import fold_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,11 @@ class Glob:
 
 @lru_cache(maxsize=1024)
 def _folded(parts: tuple[str, ...]) -> tuple[str, ...]:
-    # A piece's own outer spaces stand in the middle of the text, where `fold` keeps them.
-    return tuple(fold(f"|{part}|")[1:-1] for part in parts)
+    folded = [fold_inside(part) for part in parts]
+    # The folded text has no outer spaces, so the outer pieces must not ask for any.
+    folded[0] = folded[0].lstrip()
+    folded[-1] = folded[-1].rstrip()
+    return tuple(folded)
 
 
 def _fits(parts: tuple[str, ...], text: str) -> bool:

@@ -1,6 +1,8 @@
 """The one decision: may this call run, must it wait for a person, or not at all?
 
-For each mandate of the chain, from the root to the leaf:
+No two arguments may have names that some readers take for one (`amount`, `Amount`): which of them
+an upstream would use is anybody's guess. Then, for each mandate of the chain, from the root to the
+leaf:
 
 1. it must be active and within its time;
 2. no deny rule may apply: deny wins over everything;
@@ -20,14 +22,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bailiwick.core.argument_path import unnamed
+from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, Target
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.context import Counters, Labels, Policies, Step
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (
+    named,
     what_is_allowed,
+    why_ambiguous,
     why_denied,
     why_held,
     why_not_permitted,
@@ -95,7 +99,10 @@ def merge(rules: Sequence[StampRule]) -> Requirement | None:
 
 def _judge(call: Call, chain: Sequence[Mandate], now: int) -> Verdict:
     if not chain:
-        return Deny("no_mandate", (), f"`{call.target}` was asked for under no mandate")
+        return Deny("no_mandate", (), f"{named(call.target)} was asked for under no mandate")
+    twins = look_alikes(call.arguments)
+    if twins is not None:
+        return Deny("argument_ambiguous", (), why_ambiguous(call, twins))
     used: list[str] = []
     asking: list[StampRule] = []
     for mandate in chain:
@@ -114,7 +121,7 @@ def _judge(call: Call, chain: Sequence[Mandate], now: int) -> Verdict:
             return _not_permitted(mandate, plan.allow, call)
         asking += [stamp for stamp in plan.stamp if _applies(stamp, call)]  # 4
     if not asking:
-        return Allow(tuple(used), f"`{call.target}` is allowed by `{used[-1]}`")
+        return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`")
     return _hold(call, asking, used)
 
 
@@ -162,7 +169,7 @@ def _not_permitted(mandate: Mandate, near: tuple[AllowRule, ...], call: Call) ->
     """Say which rule came nearest: one whose conditions hold but for an unnamed argument first."""
     allowed = what_is_allowed(mandate, call.target)
     if not near:
-        because = f"`{call.target}` is not in the mandate `{mandate.ref}`"
+        because = f"{named(call.target)} is not in the mandate `{mandate.ref}`"
         return Deny("not_in_mandate", (), because, allowed)
     for rule in near:
         if all(permits(condition, call.arguments) for condition in rule.conditions):
@@ -178,7 +185,7 @@ def _hold(call: Call, asking: Sequence[StampRule], used: Sequence[str]) -> Verdi
     requirement = merge(asking)
     if requirement is None:
         roles = ", ".join(sorted({f"`{rule.role}`" for rule in asking if rule.role}))
-        because = f"`{call.target}` would need stamps by different roles ({roles}) at once"
+        because = f"{named(call.target)} would need stamps by different roles ({roles}) at once"
         return Deny("stamps_conflict", rules, because)
     return Hold(requirement, (*rules, *used), why_held(asking, requirement, call))
 

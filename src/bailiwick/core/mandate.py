@@ -18,7 +18,9 @@ from bailiwick.core.paths import is_tricky_uri
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, fold
 
 MAX_PLANS = 4096
-"""Targets a mandate remembers its rules for; an agent can make up resource URIs without end."""
+MAX_REMEMBERED_NAME = 512
+"""Targets a mandate remembers its rules for, and the longest name among them: an agent can make up
+resource URIs without end, of any length."""
 
 
 class MandateState(StrEnum):
@@ -178,7 +180,8 @@ class Mandate:
             )
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            self._plans[target] = plan
+            if len(target.name) <= MAX_REMEMBERED_NAME:
+                self._plans[target] = plan
         return plan
 
 

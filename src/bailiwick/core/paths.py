@@ -103,4 +103,4 @@ _TRICKY_URI = re.compile(r"(?:^|[/\\?#&=:])\.\.|/\.(?:/|$)|%(?:2e|2f|5c|00|25)|\
 
 def is_tricky_uri(uri: str) -> bool:
     """Whether `uri` may name something else than its text says to a glob."""
-    return bool(_TRICKY_URI.search(uri) or trick_in(uri))
+    return len(uri) > MAX_PATH or bool(_TRICKY_URI.search(uri) or trick_in(uri))

@@ -19,7 +19,7 @@ from bailiwick.core.conditions import (
     sentence,
 )
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule, covers
-from bailiwick.core.values import HOLDS, show
+from bailiwick.core.values import HOLDS, MAX_SHOWN, show
 from bailiwick.core.verdict import Requirement
 
 MAX_SENTENCE = 600
@@ -29,6 +29,21 @@ MAX_ALTERNATIVES = 5
 """How many rules a verdict offers as what would be allowed."""
 
 
+def named(target: Target) -> str:
+    """A target in backticks: an agent makes up its name, so it is shortened and made visible."""
+    text = str(target)
+    # Nearly every name is plain, and this is on the path of every call.
+    if text.isascii() and text.isprintable() and len(text) <= MAX_SHOWN and "`" not in text:
+        return f"`{text}`"
+    return show(text)
+
+
+def why_ambiguous(call: Call, twins: tuple[str, str]) -> str:
+    """That two arguments may be taken for one."""
+    one, other = (show(name) for name in twins)
+    return f"{named(call.target)} is given {one} and {other}, which may be taken for one argument"
+
+
 def what_is_allowed(mandate: Mandate, target: Target) -> str:
     """What would have been allowed, as a sentence a model can act on; "" if nothing like it."""
     plan = mandate.plan(target)
@@ -36,7 +51,7 @@ def what_is_allowed(mandate: Mandate, target: Target) -> str:
         return ""
     if plan.allow:
         unless = "".join(f"; not if {_join(rule.conditions)}" for rule in plan.deny[:3])
-        alternatives = _or(_with(f"`{target}`", rule) for rule in plan.allow)
+        alternatives = _or(_with(named(target), rule) for rule in plan.allow)
         return shorten(f"What is allowed: {alternatives}{unless}")
     patterns = [
         show(str(pattern))
@@ -50,23 +65,23 @@ def what_is_allowed(mandate: Mandate, target: Target) -> str:
 def why_not_permitted(rule: AllowRule, call: Call, unnamed_argument: str = "") -> str:
     """Why the nearest allow rule does not let the call through."""
     if unnamed_argument:
-        named = ", ".join(show(str(name)) for name in _top_names(rule.names))
-        rest = f"the mandate names {named}" if named else "the mandate names none"
-        return shorten(f"`{call.target}` may not be given {show(unnamed_argument)}: {rest}")
+        names = ", ".join(show(name) for name in _top_names(rule.names))
+        rest = f"the mandate names {names}" if names else "the mandate names none"
+        return shorten(f"{named(call.target)} may not be given {show(unnamed_argument)}: {rest}")
     failing = [rule for rule in rule.conditions if not permits(rule, call.arguments)]
     faults = "; ".join(failure(condition, call.arguments) for condition in failing[:3])
-    return shorten(f"`{call.target}` is refused: {faults}")
+    return shorten(f"{named(call.target)} is refused: {faults}")
 
 
 def why_denied(rule: DenyRule, call: Call) -> str:
     """Why a deny rule applies, in its own words if it has some."""
-    return shorten(f"`{call.target}` is denied by `{rule.id}`: {_because(rule, call)}")
+    return shorten(f"{named(call.target)} is denied by `{rule.id}`: {_because(rule, call)}")
 
 
 def why_held(rules: Sequence[StampRule], requirement: Requirement, call: Call) -> str:
     """Why the call waits, and for whom."""
     reasons = "; ".join(dict.fromkeys(_because(rule, call) for rule in rules))
-    return shorten(f"`{call.target}` needs {whose_stamp(requirement)}: {reasons}")
+    return shorten(f"{named(call.target)} needs {whose_stamp(requirement)}: {reasons}")
 
 
 def whose_stamp(requirement: Requirement) -> str:
@@ -95,7 +110,7 @@ def _because(rule: DenyRule | StampRule, call: Call) -> str:
         return facts
     if covers(rule, call.target) is HOLDS:
         return "the mandate says so for every such call"
-    return f"{show(str(call.target))} may be read as something the rule means"
+    return f"{named(call.target)} may be read as something the rule means"
 
 
 def _with(subject: str, rule: AllowRule) -> str:

@@ -130,6 +130,14 @@ def test_one_of_holds_for_each_and_fails_for_others() -> None:
     assert OneOf(AMOUNT, (1, 2)).of(3) is FAILS
 
 
+def test_a_text_too_long_to_look_at_for_near_equality_cannot_be_told() -> None:
+    long = "é" * 300_000
+    assert OneOf(AMOUNT, ("CH",)).of(long) is CANNOT_TELL
+    assert Equals(AMOUNT, "CH").of(long) is CANNOT_TELL
+    assert Matches(AMOUNT, (Glob("CH*"),)).of(long) is CANNOT_TELL
+    assert Matches(AMOUNT, (Glob("é*"),)).of(long) is HOLDS
+
+
 def test_matches_takes_text_only() -> None:
     condition = Matches(AMOUNT, (Glob("CH*"), Glob("LI*")))
     assert condition.of("LI21") is HOLDS
@@ -312,4 +320,5 @@ def test_long_lists_of_alternatives_are_cut() -> None:
 def test_shown_values_hold_nothing_invisible_and_are_short() -> None:
     assert show("a\u202eb\u200b\n`c") == r"`a\u202eb\u200b\u000a'c`"
     assert len(show("x" * 10_000_000)) == 82
+    assert len(show([["x"] * 100] * 100_000)) == 82
     assert show({"a": "b"}) == '`{"a": "b"}`'

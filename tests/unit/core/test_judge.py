@@ -187,6 +187,23 @@ def test_a_missing_argument_does_not_escape_a_deny_rule_unless_it_is_optional() 
     assert isinstance(verdict(call(TRANSFER, {}), lax), Allow)
 
 
+@pytest.mark.parametrize("twin", ["Amount", "AMOUNT", "amount ", "amo\u200bunt", "ａmount"])
+def test_two_arguments_that_may_be_taken_for_one_are_refused(twin: str) -> None:
+    # A server that reads names without regard to case may take either.
+    rules = mandate(allow(TRANSFER, SMALL, other=True), stamp(TRANSFER, LARGE))
+    for arguments in ({"amount": 1, twin: 9000}, {twin: 9000, "amount": 1}):
+        assert code(verdict(call(TRANSFER, arguments), rules)) == "argument_ambiguous"
+
+
+def test_a_nested_look_alike_neither_opens_an_allow_rule_nor_escapes_a_deny_rule() -> None:
+    iban = at("payee.iban")
+    twins = {"payee": {"iban": "CH1", "IBAN": "RU1"}}
+    narrow = mandate(allow(TRANSFER, Equals(iban, "CH1"), other=True))
+    assert code(verdict(call(TRANSFER, twins), narrow)) == "argument_refused"
+    wide = mandate(allow(TRANSFER, other=True), deny(TRANSFER, Equals(iban, "RU1")))
+    assert code(verdict(call(TRANSFER, twins), wide)) == "denied_by_rule"
+
+
 # --- stamps --------------------------------------------------------------------------------------
 
 
@@ -402,6 +419,19 @@ def test_remembered_plans_are_bounded_however_many_uris_an_agent_makes_up() -> N
         rules.plan(Target(CallKind.RESOURCE, "web", f"x:{number}"))
     assert len(rules._plans) <= MAX_PLANS
     assert rules == mandate(AllowRule("all", (TargetPattern(CallKind.RESOURCE, "web", "*"),), ()))
+
+
+def test_a_name_that_an_agent_made_up_is_shown_short_and_visible() -> None:
+    found = verdict(call("bank/`x`\u202e\n" + "y" * 100_000, {}), mandate(allow(TRANSFER)))
+    assert isinstance(found, Deny)
+    assert found.because.startswith("`bank/'x'\\u202e\\u000ayyy")
+    assert len(found.because) < 200
+
+
+def test_long_names_are_not_remembered() -> None:
+    rules = mandate(AllowRule("all", (TargetPattern(CallKind.RESOURCE, "web", "*"),), ()))
+    rules.plan(Target(CallKind.RESOURCE, "web", "x" * 100_000))
+    assert rules._plans == {}
 
 
 def test_a_denial_is_short_however_large_the_mandate_and_the_arguments() -> None:
