@@ -29,6 +29,13 @@ def test_every_command_in_the_documents_exists() -> None:
     assert used <= known | {"schema"}
 
 
+def test_every_test_the_readme_names_exists() -> None:
+    named = re.findall(r"`(tests/[^`]+\.py)::(\w+)`", (ROOT / "README.md").read_text())
+    assert len(named) >= 14
+    for file, name in named:
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.M), name
+
+
 def test_links_between_the_documents_lead_somewhere() -> None:
     for name in ("README.md", "docs/getting-started.md", "docs/how-it-works.md"):
         page = ROOT / name
