@@ -398,6 +398,11 @@ class Catalog:
         """The server said its list changed: the next use reads it again."""
         shelf.read_at.pop(listing.method, None)
 
+    async def settled(self) -> None:
+        """Wait until nothing is read in the background."""
+        while self._background:
+            await asyncio.wait(self._background)
+
     async def aclose(self) -> None:
         """Stop what runs in the background."""
         for task in tuple(self._background):

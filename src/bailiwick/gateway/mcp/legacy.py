@@ -29,6 +29,7 @@ from bailiwick.protocols.strict_json import encode, parse
 MAX_ROUNDS = 10
 """How often a stateless server may ask for input during one call of a stateful client."""
 
+_TAKE_BACK_SECONDS = 1.0
 _RETRY_FIELDS = ("inputResponses", "requestState")
 
 
@@ -202,7 +203,7 @@ class LegacyExchange(Exchange):
             return error_reply(-1, "the client gave no answer")
         except asyncio.CancelledError:
             if not session.over:
-                self.core.spawn(self._take_back(identity, "the call was cancelled"))
+                await self._take_back(identity, "the call was cancelled")
             raise
         finally:
             session.asks.pop(identity, None)
@@ -212,7 +213,12 @@ class LegacyExchange(Exchange):
 
     async def _take_back(self, identity: str, reason: str) -> None:
         params: JsonObject = {"requestId": identity, "reason": reason}
-        await self.sink.emit(notification_message("notifications/cancelled", params))
+        try:
+            async with asyncio.timeout(_TAKE_BACK_SECONDS):
+                await self.sink.emit(notification_message("notifications/cancelled", params))
+        except TimeoutError:
+            # A client that reads nothing finds its question answered by nobody; no more is lost.
+            return
 
 
 def _with_level(params: JsonObject, level: str) -> JsonObject:
