@@ -83,7 +83,7 @@ def build(day: SampleDay, ledger_dir: Path, base_url: str = "http://127.0.0.1:87
         ledger_dir=ledger_dir,
         ledger_key=VKEY,
         base_url=base_url,
-        allowed_hosts=frozenset({"127.0.0.1", "localhost", "::1", "console.example"}),
+        allowed_hosts=frozenset({"127.0.0.1", "localhost", "[::1]", "Console.Example"}),
         version="0.1.0",
     )
     return House(day, people, sessions, console_app(parts), parts, ledger_dir)

@@ -118,6 +118,10 @@ def test_a_text_that_repeats_the_structured_content_is_left_out() -> None:
         result = readable({"result": {"content": content, "structuredContent": structured}})
         assert result is not None
         assert (len(result.blocks), result.structured) == (blocks, structured)
+    content = [{"type": "text", "text": "a\nb"}]
+    result = readable({"result": {"content": content, "structuredContent": {"content": "a\nb"}}})
+    assert result is not None
+    assert (len(result.blocks), result.structured) == (1, None)
 
 
 def test_pictures_are_named_and_not_shown() -> None:

@@ -56,7 +56,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str], secure: bool) -> None:
         self._app = app
-        self._hosts = frozenset(allowed_hosts)
+        self._hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
         self._scheme = "https" if secure else "http"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from bailiwick.core.canonical import Json
 
 FOLD_CHARACTERS = 1_200
 FOLD_LINES = 14
+_WRAPPERS = ("content", "output", "result", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ def readable(outcome: Json) -> Readable | None:
     structured = result.get("structuredContent")
     content = result.get("content", result.get("contents", result.get("messages")))
     blocks = tuple(block for block in _blocks(content) if not _repeats(block, structured))
+    if len(blocks) == 1 and _only_text(structured) == blocks[0].text:
+        structured = None
     if not blocks and structured is None:
         blocks = (Block(pretty(result)),)
     return Readable(result.get("isError") is True, blocks, structured)
@@ -72,6 +75,14 @@ def _repeats(block: Block, structured: Json) -> bool:
         return bool(json.loads(block.text) == structured)
     except ValueError:
         return False
+
+
+def _only_text(structured: Json) -> str | None:
+    # The other common repetition: the same text, wrapped under a key that says nothing.
+    if isinstance(structured, Mapping) and len(structured) == 1:
+        ((key, value),) = structured.items()
+        return value if isinstance(value, str) and key in _WRAPPERS else None
+    return None
 
 
 def _error(error: Json) -> Iterator[Block]:

@@ -18,8 +18,7 @@ class Parts:
         ledger_dir: the tlog-tiles directory, served read-only at `/ledger/`.
         ledger_key: the ledger's verifier key (`NAME+HASH+KEY`), shown with proofs.
         base_url: how people reach the console, such as `http://127.0.0.1:8750`; no path.
-        allowed_hosts: names and addresses accepted in `Host`, without ports, lower case; an IPv6
-            address without its brackets.
+        allowed_hosts: names and addresses accepted in `Host`, without ports.
         version: of Bailiwick, shown in the footer.
     """
 
