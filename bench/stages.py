@@ -12,7 +12,6 @@ import importlib
 import inspect
 import json
 import os
-import pstats
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 PROFILE_VARIABLE = "BENCH_PROFILE"
-"""Names a file that `cProfile` statistics are written to; then no stage is timed."""
+"""Names a file for `cProfile` statistics; then no stage is timed. See hotspots.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +125,7 @@ def _run(out: Path, arguments: list[str]) -> None:
             main()
     finally:
         if profile:
-            with Path(profile).open("w") as stream:
-                pstats.Stats(recorder, stream=stream).sort_stats("tottime").print_stats(60)
+            recorder.dump_stats(profile)
         found = {name: {"calls": s.calls, "seconds": s.seconds} for name, s in spent.items()}
         out.write_text(json.dumps(found))
 

@@ -216,8 +216,10 @@ mandates:
 """What the gateway is given: one allow, one deny and one stamp rule that each call is held to."""
 
 
-def gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Started]:
-    """How to start Bailiwick with `options`, by `command` if not by its own.
+def gateway(
+    *options: str, command: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> Callable[[Site], Started]:
+    """How to start Bailiwick with `options`, by `command` if not by its own, with `env` besides.
 
     It is started twice: once so that its data folder exists and a token can be made, and again,
     timed, as somebody would start it whose agent has a token.
@@ -231,14 +233,15 @@ def gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Star
         declared.write_text(DECLARED.format(server=SERVER, tool=TOOL, url=site.upstream_url))
         up = [*(command or [str(own)]), "up", "-f", str(declared), "--data", str(data)]
         up += ["--listen", f"127.0.0.1:{port}", *options]
-        first = Watched(up, site.folder / "first.log")
+        environment = {**os.environ, **(env or {})}
+        first = Watched(up, site.folder / "first.log", environment)
         try:
             token = _token(first, [str(own), "agents", "token", "clerk", "--data", str(data)])
         finally:
             first.stop()
         headers = (("Authorization", f"Bearer {token}"),)
         endpoint = Endpoint(port, path=f"/mcp/{SERVER}", headers=headers)
-        return launch(site, Launch(up, endpoint))
+        return launch(site, Launch(up, endpoint, environment))
 
     return start
 
