@@ -20,6 +20,9 @@ Objects = Mapping[tuple[str, str], Declaration]
 RESERVED_PEOPLE = ("requester", "owner")
 """Words of `not:` in stamp rules; a person of that name could never be meant."""
 
+MAX_HINTS = 10
+"""How many unknown tools of one mandate get near names."""
+
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _SECRET_VARIABLE = re.compile(r"(?i)(?:token|secret|password|passwd|api_?key|credential)$")
 
@@ -124,8 +127,9 @@ def _check_rule_names(node: Table) -> Iterator[Problem]:
         if isinstance(name, Scalar):
             if str(name.value).isdigit():
                 yield Problem(name.place, "a rule's name cannot be a number")
-            first = seen.setdefault((section, str(name.value)), name.place)
-            if first is not name.place:
+            first = seen.get((section, str(name.value)))
+            seen[section, str(name.value)] = name.place
+            if first is not None:
                 message = f"the rule {show(name.value)} is there already, at {first}"
                 yield Problem(name.place, message)
 
@@ -149,6 +153,7 @@ def _warn_targets(
     node: Table, everything: Objects, tools: Mapping[str, Collection[str]]
 ) -> Iterator[Problem]:
     servers = {name for kind, name in everything if kind == "server"}
+    hints = 0
     for _, rule in _rules(node):
         for key, target in _targets(rule):
             pattern = read_target(str(target.value), TARGET_KINDS[key])
@@ -158,9 +163,12 @@ def _warn_targets(
                 yield Problem(target.place, f"{show(target.value)} fits no declared server")
             if pattern.kind is not CallKind.TOOL or not meant or not meant <= tools.keys():
                 continue
-            names = {name for server in meant for name in tools[server]}
-            if not any(Glob(pattern.name).matches(name) for name in names):
-                near = nearest(pattern.name, names, limit=3)
+            glob = Glob(pattern.name)
+            if not any(glob.matches(name) for server in meant for name in tools[server]):
+                # Looking for near names among 10,000 takes a tenth of a second.
+                hints += 1
+                names = {name for server in meant for name in tools[server]}
+                near = nearest(pattern.name, names, limit=3) if hints <= MAX_HINTS else []
                 hint = f"; near are {', '.join(f'`{name}`' for name in near)}" if near else ""
                 yield Problem(target.place, f"{show(target.value)} fits no known tool{hint}")
 

@@ -212,8 +212,10 @@ class _Open:
             return Scalar(node.place, "")
         if node.value == "<<" and not node.quoted:
             problems.append(Problem(node.place, "merge keys (`<<`) are not used here"))
-        first = self.seen.setdefault(node.value, node.place)
-        if first is not node.place:
+        # By value, not by place: an alias brings the place of its anchor with it.
+        first = self.seen.get(node.value)
+        self.seen.setdefault(node.value, node.place)
+        if first is not None:
             where = f"line {first.line}, column {first.column}"
             problems.append(Problem(node.place, f"{show(node.value)} is there already ({where})"))
         return node

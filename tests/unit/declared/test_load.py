@@ -230,6 +230,19 @@ def test_aliases_are_counted_as_what_they_stand_for() -> None:
     assert found[0].endswith("more than 100000 values, counting what aliases stand for")
 
 
+def test_an_alias_does_not_hide_a_duplicate_key_or_rule() -> None:
+    assert (
+        "`ada` is there already"
+        in problems(
+            "people: {&k ada: {name: A}, *k : {name: B}}",
+        )[0]
+    )
+    rule = "- tool: bank/transfer\n        id: small"
+    anchored = HOUSE.replace(rule, rule.replace("- ", "- &r\n        "))
+    twice = anchored.replace("      - tools: [", "      - *r\n      - tools: [")
+    assert "the rule `small` is there already" in problems(twice)[0]
+
+
 def test_an_alias_saves_writing_a_rule_twice() -> None:
     anchored = HOUSE.replace("roles: [treasurer]", "roles: &r [treasurer]", 1)
     text = anchored.replace("Grace, roles: [treasurer]", "Grace, roles: *r ")
@@ -397,6 +410,14 @@ def test_a_tool_that_nobody_has_is_a_warning_with_near_names() -> None:
         "f.yaml:27:30: `bank/balence` fits no known tool; near are `balance`"
     ]
     assert warnings(HOUSE.replace("bank/balance", "bank/balence"), tools={}) == []
+
+
+def test_ten_thousand_tools_and_many_unknown_ones_do_not_take_forever() -> None:
+    tools = {"bank": [f"list_{n}_accounts" for n in range(10_000)] + ["transfer"], "web": ["x"]}
+    many = ", ".join(f"bank/lst_{n}_account" for n in range(300))
+    found = warnings(HOUSE.replace("bank/list_*, bank/balance", many), tools=tools)
+    assert len(found) == 300
+    assert sum("near are" in each for each in found) == 10
 
 
 def test_a_glob_over_servers_that_fits_none_is_a_warning() -> None:
