@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bailiwick.core.canonical import JsonObject
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.ports import ClientFacts, UpstreamReply
 from tests.gateway.upstreams.site import soon
 
@@ -37,5 +37,7 @@ class Peer:
             await soon(self.changed.wait_for(lambda: condition(self)))
 
 
-MODERN = ClientFacts("ada|m1|s1", "2026-07-28", {"roots": {}}, {"name": "c", "version": "1"})
-LEGACY = ClientFacts("ada|m1|s2", "2025-06-18", {"roots": {}}, {"name": "c", "version": "1"})
+ABLE: dict[str, Json] = {"roots": {}, "elicitation": {}}
+INFO: dict[str, Json] = {"name": "c", "version": "1"}
+MODERN = ClientFacts("ada|m1|s1", "2026-07-28", ABLE, INFO)
+LEGACY = ClientFacts("ada|m1|s2", "2025-06-18", ABLE, INFO)

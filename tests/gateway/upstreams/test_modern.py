@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as again
 
 from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.upstreams.http import HttpUpstream
@@ -92,9 +92,9 @@ async def test_the_clients_meta_is_that_of_its_facts_whatever_it_wrote_there() -
         "traceparent": "00-1",
         "vendor/x": {"y": 1},
     }
-    _, here = await ask(ok, replace(CALL, params={**CALL.params, "_meta": forged}))
+    _, here = await ask(ok, again(CALL, params={**CALL.params, "_meta": forged}))
     meta = here.got[0].json["params"]["_meta"]
-    assert meta[META + "clientCapabilities"] == {"roots": {}}
+    assert meta[META + "clientCapabilities"] == dict(MODERN.capabilities)
     assert meta[META + "protocolVersion"] == "2026-07-28"
     assert meta[META + "clientInfo"] == {"name": "c", "version": "1"}
     assert (meta["traceparent"], meta["vendor/x"]) == ("00-1", {"y": 1})
@@ -121,7 +121,7 @@ def test_a_spec_shows_no_secret() -> None:
 
 async def test_a_clients_param_headers_are_sent_while_the_schema_is_not_known() -> None:
     sent = {"Mcp-Param-To": "x", "Authorization": "Bearer agent"}
-    _, here = await ask(ok, replace(CALL, param_headers=sent))
+    _, here = await ask(ok, again(CALL, param_headers=sent))
     assert here.got[0].headers["mcp-param-to"] == "x"
     assert "authorization" not in here.got[0].headers
 
@@ -153,7 +153,7 @@ async def test_param_headers_come_from_the_judged_arguments_once_the_schema_is_k
         await wire.json(result(got, TOOLS if got.json["method"] == "tools/list" else {}))
 
     arguments: dict[str, Any] = {"to": "gr\nün", "deep": {"n": -7}, "sure": True, "none": None}
-    call = replace(
+    call = again(
         CALL,
         params={"name": "pay", "arguments": arguments},
         param_headers={"Mcp-Param-To": "somebody else"},
@@ -334,7 +334,7 @@ def streamed(play: Callable[[Got, Wire], Awaitable[None]]) -> Answer:
     return answer
 
 
-WITH_TOKEN = replace(CALL, params={**CALL.params, "_meta": {"progressToken": "mine"}})
+WITH_TOKEN = again(CALL, params={**CALL.params, "_meta": {"progressToken": "mine"}})
 
 
 def progress(token: Any, value: int) -> dict[str, Any]:
@@ -498,7 +498,7 @@ async def test_an_earlier_client_is_asked_and_the_call_sent_again_unchanged() ->
         return UpstreamReply(result=b'{"action":"accept"}')
 
     peer = Peer(accept)
-    reply, here = await ask(answer, replace(CALL, client=LEGACY), peer)
+    reply, here = await ask(answer, again(CALL, client=LEGACY), peer)
     assert json.loads(reply.result or b"") == {"answered": {"q": {"action": "accept"}}}
     assert peer.asked == [("elicitation/create", {"message": "Sure?"})]
     assert here.got[0].json["id"] != here.got[1].json["id"]
@@ -511,7 +511,7 @@ async def test_an_earlier_client_that_refuses_ends_the_call() -> None:
     async def refuse(method: str, params: Any) -> UpstreamReply:
         return UpstreamReply(error=b'{"code":-1,"message":"no"}')
 
-    reply, here = await ask(answer, replace(CALL, client=LEGACY), Peer(refuse))
+    reply, here = await ask(answer, again(CALL, client=LEGACY), Peer(refuse))
     assert reply.error == b'{"code":-1,"message":"no"}'
     assert len(here.got) == 1
 
@@ -520,7 +520,7 @@ async def test_a_server_that_asks_for_ever_is_given_up() -> None:
     async def answer(got: Got, wire: Wire) -> None:
         await wire.json(asking(got))
 
-    error = await failure(answer, replace(CALL, client=LEGACY))
+    error = await failure(answer, again(CALL, client=LEGACY))
     assert error.code == "upstream_rounds"
 
 
@@ -530,10 +530,10 @@ async def test_what_only_sessions_have_is_kept_here() -> None:
         level = UpstreamRequest("logging/setLevel", {"level": "debug"}, LEGACY)
         assert await upstream.request(level, Peer()) == UpstreamReply(result=b"{}")
         assert here.got == []
-        await soon(upstream.request(replace(CALL, client=LEGACY), Peer()))
+        await soon(upstream.request(again(CALL, client=LEGACY), Peer()))
         await soon(upstream.request(CALL, Peer()))
         await upstream.end_session(LEGACY.session)
-        await soon(upstream.request(replace(CALL, client=LEGACY), Peer()))
+        await soon(upstream.request(again(CALL, client=LEGACY), Peer()))
         await upstream.close()
     levels = [got.json["params"]["_meta"].get(META + "logLevel") for got in here.got]
     assert levels == ["debug", None, None]

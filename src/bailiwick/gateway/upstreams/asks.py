@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import BailiwickError
 from bailiwick.gateway.upstreams.envelope import (
     INTERNAL_ERROR,
@@ -17,11 +17,43 @@ from bailiwick.gateway.upstreams.envelope import (
     encode_error,
     encode_reply,
 )
-from bailiwick.ports import RequestPeer
+from bailiwick.ports import ClientFacts, RequestPeer, UpstreamReply
 
 MAX_ASKS = 32
 """Running at a time for one request or channel; more are refused, so that no server can pile up
 work on our side."""
+
+
+_CAPABILITY = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+
+
+class Within:
+    """A peer that is asked only for what its client has declared.
+
+    "A server MUST NOT rely on capabilities the client has not declared"; some do (the official
+    SDK's does not look), and what policy has taken away must not come back this way.
+    """
+
+    __slots__ = ("_client", "_peer", "notify")
+
+    def __init__(self, peer: RequestPeer, client: ClientFacts) -> None:
+        self._peer = peer
+        self._client = client
+        self.notify = peer.notify
+
+    async def ask(self, method: str, params: JsonObject) -> UpstreamReply:
+        """See `RequestPeer.ask`."""
+        needed = _CAPABILITY.get(method)
+        if needed is not None and needed not in self._client.capabilities:
+            return UpstreamReply(error=_NOT_DECLARED)
+        return await self._peer.ask(method, params)
+
+
+_NOT_DECLARED = b'{"code":-32601,"message":"the client has not declared that it takes this"}'
 
 
 class Asks:
@@ -42,10 +74,15 @@ class Asks:
         self._running: dict[MessageId, asyncio.Task[None]] = {}
 
     def take(self, ask: Ask, peer: RequestPeer) -> None:
-        """Start answering. An id that is already running is ignored, as a repetition."""
-        if ask.id in self._running:
+        """Start answering. An id that is already running is ignored, as a repetition.
+
+        So is what a flood brings beyond the refusals under way.
+        """
+        count = len(self._running)
+        if ask.id in self._running or count >= 2 * MAX_ASKS:
             return
-        task = asyncio.get_running_loop().create_task(self._run(ask, peer))
+        answering = self._run(ask, peer, is_refused=count >= MAX_ASKS)
+        task = asyncio.get_running_loop().create_task(answering)
         self._running[ask.id] = task
         task.add_done_callback(lambda _: self._ended(ask.id))
         self._on_count(len(self._running))
@@ -64,9 +101,10 @@ class Asks:
         self._running.pop(ask_id, None)
         self._on_count(len(self._running))
 
-    async def _run(self, ask: Ask, peer: RequestPeer) -> None:
+    async def _run(self, ask: Ask, peer: RequestPeer, *, is_refused: bool) -> None:
         try:
-            await self._answer(await self._reply_to(ask, peer))
+            reply = _refusal(ask) if is_refused else await self._reply_to(ask, peer)
+            await self._answer(reply)
         except BailiwickError:
             # The way back is gone; the request's own stream ends for the same cause.
             return
@@ -74,8 +112,6 @@ class Asks:
     async def _reply_to(self, ask: Ask, peer: RequestPeer) -> bytes:
         if ask.method == "ping":
             return encode_reply(ask.id, "result", b"{}")
-        if len(self._running) > MAX_ASKS:
-            return encode_error(ask.id, INTERNAL_ERROR, f"more than {MAX_ASKS} questions at a time")
         try:
             reply = await peer.ask(ask.method, ask.params)
         except BailiwickError as error:
@@ -87,3 +123,7 @@ class Asks:
         return encode_reply(
             ask.id, "error", reply.error or b'{"code":-32603,"message":"no answer"}'
         )
+
+
+def _refusal(ask: Ask) -> bytes:
+    return encode_error(ask.id, INTERNAL_ERROR, f"more than {MAX_ASKS} questions at a time")

@@ -181,8 +181,8 @@ def encode_reply(message_id: MessageId, member: str, raw: bytes) -> bytes:
     return encode({"jsonrpc": "2.0", "id": message_id, member: msgspec.Raw(raw)})
 
 
-def encode_error(message_id: MessageId, code: int, message: str) -> bytes:
-    """One error response of ours."""
+def encode_error(message_id: MessageId | None, code: int, message: str) -> bytes:
+    """One error response of ours; None for a request whose id could not be read."""
     error = {"code": code, "message": message}
     return encode({"jsonrpc": "2.0", "id": message_id, "error": error})
 

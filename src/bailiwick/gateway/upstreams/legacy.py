@@ -18,6 +18,7 @@ from bailiwick.gateway.http.connection import Response
 from bailiwick.gateway.http.wire import Template
 from bailiwick.gateway.upstreams import meta
 from bailiwick.gateway.upstreams.answers import garbled, read_reply, refusal
+from bailiwick.gateway.upstreams.asks import Within
 from bailiwick.gateway.upstreams.envelope import encode_note, encode_request
 from bailiwick.gateway.upstreams.era import Fields, Heard
 from bailiwick.gateway.upstreams.handshake import (
@@ -80,6 +81,7 @@ class LegacyHttp:
     async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         """See `ports.Upstream.request`."""
         session = await self._session(request.client)
+        peer = Within(peer, request.client)
         reply = await self._try(session, request, peer)
         if reply is None:
             # 404 with a session id: "MUST start a new session"; the request was not carried out.

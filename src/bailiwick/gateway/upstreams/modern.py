@@ -19,6 +19,7 @@ from bailiwick.gateway.http.connection import BodyStream, Response
 from bailiwick.gateway.http.wire import Template
 from bailiwick.gateway.upstreams import meta
 from bailiwick.gateway.upstreams.answers import accept, garbled, read_reply, refusal
+from bailiwick.gateway.upstreams.asks import Within
 from bailiwick.gateway.upstreams.envelope import (
     HEADER_MISMATCH,
     UNSUPPORTED_VERSION,
@@ -97,7 +98,7 @@ class ModernHttp:
             return await self._after_error(request, reply, peer)
         if reply.result is not None and request.client.version < MODERN_VERSION:
             # Such a client knows no `input_required`; its own way of being asked is `peer.ask`.
-            return await answer_rounds(request, reply, peer, self._send)
+            return await answer_rounds(request, reply, Within(peer, request.client), self._send)
         return reply
 
     async def listen(

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError, UpstreamDown
 from bailiwick.gateway.upstreams import meta
+from bailiwick.gateway.upstreams.asks import Within
 from bailiwick.gateway.upstreams.channel import Channel
 from bailiwick.gateway.upstreams.child import Child, Tail
 from bailiwick.gateway.upstreams.envelope import UNSUPPORTED_VERSION, error_of
@@ -65,6 +66,7 @@ class StdioUpstream:
         channel = await self._instance(request.client).ready()
         if request.method in LOCAL_METHODS and (self._is_modern or self._is_shared):
             return self._local.answer(request)
+        peer = Within(peer, request.client)
         reply = await self._send(request, peer, channel)
         if not self._is_modern:
             return reply
