@@ -73,9 +73,9 @@ def test_values_read_like_a_form() -> None:
 
 
 def test_text_that_looks_like_another_kind_is_told_apart() -> None:
-    rows, _ = fields({"a": "yes", "b": True, "c": "5", "d": 5, "e": ["x\ny", "z"]})
+    rows, _ = fields({"a": "yes", "b": True, "c": "5", "d": 5, "e": ["x\ny", "z"], "f": "EUR "})
     kinds = [row.kind for row in rows]
-    assert kinds == ["text", "yes or no", "text", "number", "text", "text"]
+    assert kinds == ["text", "yes or no", "text", "number", "text", "text", "blanks at its ends"]
 
 
 def test_many_values_are_cut_and_counted() -> None:

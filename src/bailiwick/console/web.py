@@ -157,6 +157,7 @@ def _environment(static: StaticFiles) -> Environment:
         "ago": wording.ago,
         "left": wording.left,
         "took": wording.took,
+        "wants": wording.wants,
         "who_may": who_may,
         "static": static.url,
     }

@@ -13,6 +13,14 @@ MAX_ROWS = 400
 _MAX_DEPTH = 12
 
 
+_WANTS = {
+    "tool": "wants to use",
+    "resource": "wants to read",
+    "prompt": "wants the prompt",
+    "client": "is asked for",
+    "model": "wants to ask",
+    "command": "wants to run",
+}
 _ENTRIES = {
     "call.intent": "what was asked and how it was judged",
     "call.outcome": "how it ended",
@@ -87,6 +95,11 @@ def state_word(state: str) -> Word:
     return _OTHER_STATES.get(state, Word(state, "quiet"))
 
 
+def wants(kind: str) -> str:
+    """What an agent wants of a target of this kind: `wants to use`, `wants to read`, …"""
+    return _WANTS.get(kind, "wants")
+
+
 def entry_words(leaf: JsonObject) -> str:
     """What a ledger entry of a call says."""
     kind, decision = str(leaf.get("type")), str(leaf.get("decision"))
@@ -148,8 +161,8 @@ class Field:
     Attributes:
         path: keys from the outside in; list positions as `1.`, `2.`, …
         text: the value, whole.
-        kind: `text`, `number`, `yes or no`, `3 items` (one on each line), or `nothing` for null
-            and what is empty.
+        kind: `text`, `blanks at its ends` (text that has some), `number`, `yes or no`, `3 items`
+            (one on each line), or `nothing` for null and what is empty.
     """
 
     path: tuple[str, ...]
@@ -201,6 +214,8 @@ def _leaf(value: Json, path: tuple[str, ...]) -> Field:
             return Field(path, json.dumps(value), "number")
         case "":
             return Field(path, "empty text", "nothing")
+        case str() if value != value.strip():
+            return Field(path, value, "blanks at its ends")
         case str():
             return Field(path, value, "text")
         case _ if not value:
