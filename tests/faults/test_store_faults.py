@@ -43,9 +43,13 @@ async def faulty_house(folder: Path, disk: Callable[[sqlite3.Connection], None])
     return house
 
 
-# One call makes four commits: the person's payload key, the run, the intent, the outcome.
+WRITES = ["person's key", "gateway's key", "run", "intent", "outcome"]
+"""The commits of a first call, in order."""
+INTENT, OUTCOME = 3, 4
+
+
 @pytest.mark.parametrize("persisted", [False, True], ids=["lost", "persisted but reported failed"])
-@pytest.mark.parametrize("at", range(4), ids=["payload key", "run", "intent", "outcome"])
+@pytest.mark.parametrize("at", range(len(WRITES)), ids=WRITES)
 async def test_each_write_that_fails_denies_and_the_next_call_works(
     tmp_path: Path, at: int, persisted: bool
 ) -> None:
@@ -55,8 +59,8 @@ async def test_each_write_that_fails_denies_and_the_next_call_works(
     dispatch = Dispatched()
     answer = await house.ask(READ, {"n": 1}, dispatch)
     assert isinstance(answer, Refused)
-    assert answer.code == ("outcome_not_recorded" if at == 3 else "ledger_unavailable")
-    assert dispatch.count == (1 if at == 3 else 0)
+    assert answer.code == ("outcome_not_recorded" if at == OUTCOME else "ledger_unavailable")
+    assert dispatch.count == (1 if at == OUTCOME else 0)
     # The disk is well again: no restart, no help.
     again = await house.ask(READ, {"n": 2}, dispatch)
     assert isinstance(again, Answered)
@@ -68,10 +72,10 @@ async def test_each_write_that_fails_denies_and_the_next_call_works(
     count = await house.records.entry_count()
     stored = await house.records.entries(0, count)
     assert [entry.index for entry in stored] == list(range(count))
-    if at == 2:  # its intent may be there, as running: never as done
+    if at == INTENT:  # its intent may be there, as running: never as done
         assert calls.get(answer.call) is None or calls[answer.call].state is CallState.RUNNING
         assert (answer.call in calls) is persisted
-    if at == 3:
+    if at == OUTCOME:
         state = CallState.DONE if persisted else CallState.RUNNING
         assert calls[answer.call].state is state
     await house.close()

@@ -147,6 +147,27 @@ async def test_leaves_show_no_argument_and_no_person(house: House) -> None:
         assert hidden not in everything
 
 
+async def test_a_name_too_long_for_a_leaf_is_recorded_all_the_same(house: House) -> None:
+    endless = type(READ)(READ.kind, "bank", "x" * 70_000)
+    answer = await house.ask(endless, {}, Dispatched())
+    assert isinstance(answer, Refused)
+    (call,) = await house.records.calls(CallQuery())
+    assert call.state is CallState.DENIED
+    (entry,) = await house.records.entries(call.intent_index, call.intent_index + 1)
+    opened = house.recorder.open(entry.leaf, entry.sealed)
+    assert isinstance(opened, dict)
+    assert "x" * 70_000 in str(opened["call"])
+
+
+async def test_what_the_gateway_did_by_itself_can_be_opened_too(house: House) -> None:
+    await house.ask(READ, {}, Dispatched())
+    entries = await house.records.entries(0, await house.records.entry_count())
+    (run,) = [entry for entry in entries if b'"type":"run"' in entry.leaf]
+    opened = house.recorder.open(run.leaf, run.sealed)
+    assert isinstance(opened, dict)
+    assert opened["content"] == {"key": "session-1"}
+
+
 # --- promise 5: a stamp is a person's, for one thing, once --------------------------------------
 
 

@@ -17,6 +17,11 @@ class Events:
     def __init__(self) -> None:
         self._readers: set[_Reader] = set()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody reads; without readers an event need not even be made."""
+        return bool(self._readers)
+
     def publish(self, event: JsonObject) -> None:
         """Hand `event` to every reader. Costs nothing when nobody reads."""
         for reader in self._readers:

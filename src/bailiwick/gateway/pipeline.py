@@ -441,6 +441,8 @@ class Pipeline:
         self._publish(resumed, CallState.RUNNING)
 
     def _publish(self, context: CallContext, state: CallState) -> None:
+        if not self._events.watched:
+            return
         self._events.publish(
             {
                 "event": "call",

@@ -15,13 +15,19 @@ import msgspec
 
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.errors import OurError
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Verdict
 from bailiwick.ledger.commitment import SALT_BYTES, commit
+from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
 from bailiwick.ports import CallState, Entry, UpstreamReply, Vault
 
 MAX_RECORDED_RESULT_BYTES = 256 * 1024
+MAX_LEAF_NAME_CHARS = 256
+
+GATEWAY = "@gateway"
+"""Whose key seals what the gateway did by itself. No person can have this name."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -78,12 +84,13 @@ class Recorder:
             "upstream": call.target.upstream,
         }
         if call.target.kind is not CallKind.RESOURCE:  # a URI may hold personal data
-            fields["name"] = call.target.name
+            # Whole, it is part of what `arguments` commits to; a leaf has room for so much only.
+            fields["name"] = call.target.name[:MAX_LEAF_NAME_CHARS]
         if context.traceparent:
             fields["traceparent"] = context.traceparent
         if hold:
             fields["hold"] = hold
-        leaf = encode_leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
+        leaf = _leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
         payload = {
             "salt": salt.hex(),
             "call": msgspec.Raw(call.canonical),
@@ -112,7 +119,7 @@ class Recorder:
             body = reply.result if reply.result is not None else reply.error or b"null"
             fields[kind] = commit(salt, body)
             payload = {"salt": salt.hex(), **_recorded(kind, body)}
-        leaf = encode_leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
+        leaf = _leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
         if not payload:
             return Entry(leaf)
         return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
@@ -120,7 +127,7 @@ class Recorder:
     def bare_outcome(self, call_id: str, run: str, state: CallState, code: str, at: int) -> Entry:
         """An outcome found after a restart, when nothing but the record is left of the call."""
         fields = {"state": state.value, "run": run, "code": code}
-        return Entry(encode_leaf(LeafType.CALL_OUTCOME, call_id, at, fields))
+        return Entry(_leaf(LeafType.CALL_OUTCOME, call_id, at, fields))
 
     def act(
         self,
@@ -137,7 +144,7 @@ class Recorder:
         """
         salt = self._random(SALT_BYTES)
         content = canonical(payload)
-        leaf = encode_leaf(
+        leaf = _leaf(
             kind,
             ident,
             at_ms,
@@ -147,16 +154,18 @@ class Recorder:
                 "content": commit(salt, content),
             },
         )
-        if not person:
-            return Entry(leaf)
         sealed = _encode({"salt": salt.hex(), "content": msgspec.Raw(content)})
-        return Entry(leaf, self._vault.seal(person, leaf, sealed))
+        return Entry(leaf, self._vault.seal(person or GATEWAY, leaf, sealed))
 
     async def prepare(self, people: Sequence[str], now_ms: int) -> None:
-        """Make sure that payloads can be sealed for these people. Raises StoreError."""
+        """Make sure that payloads can be sealed for these people ("" is the gateway itself).
+
+        Raises:
+            StoreError: a key could not be made durable.
+        """
         for person in people:
-            if person and not self._vault.knows(person):
-                await self._vault.ensure(person, now_ms)
+            if not self._vault.knows(person or GATEWAY):
+                await self._vault.ensure(person or GATEWAY, now_ms)
 
     def ready(self, person: str) -> bool:
         """Whether `prepare` has nothing to do for this person."""
@@ -166,6 +175,13 @@ class Recorder:
         """A payload in clear. Raises VerificationError when damaged or erased."""
         value: Json = msgspec.json.decode(self._vault.open(leaf, sealed))
         return value
+
+
+def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:
+    try:
+        return encode_leaf(kind, ident, at_ms, fields)
+    except LedgerError as error:
+        raise OurError("not_recordable", f"this cannot be recorded: {error.message}") from error
 
 
 def _recorded(kind: str, body: bytes) -> dict[str, object]:

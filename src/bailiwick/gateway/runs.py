@@ -57,6 +57,7 @@ class Runs:
     async def _record(self, caller: Caller, key: str, now_ms: int) -> str:
         run = self._new_id()
         fields = {"agent": caller.agent, "mandate": caller.mandate}
+        await self._recorder.prepare([""], now_ms)
         entry = self._recorder.act(LeafType.RUN, run, now_ms, "", fields, {"key": key})
         opened = RunOpened(run, key, now_ms, caller.agent, caller.mandate)
         await self._journal.commit((entry,), (opened,))
