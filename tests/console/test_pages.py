@@ -60,6 +60,13 @@ async def test_a_rendering_is_never_cut(house: House) -> None:
     assert page.count("THE-END") >= 3, "as a value, as JSON, and in the text"
 
 
+async def test_the_list_of_what_waits_stays_readable_whatever_is_asked(house: House) -> None:
+    house.day.hold(70, "files/write_file", {"content": "x" * 300_000 + "THE-END"})
+    page = (await (await house.sign_in("ben")).get("/")).text
+    assert "THE-END" not in page
+    assert "299727 more characters" in page
+
+
 async def test_approving_leads_to_the_calls_path(house: House) -> None:
     ben = await house.sign_in("ben")
     form = (await ben.get(f"/holds/{HOLD}")).form

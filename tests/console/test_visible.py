@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import unicodedata
 from html.parser import HTMLParser
 
@@ -84,6 +85,18 @@ def test_letters_of_another_script_inside_a_word_are_marked() -> None:
     assert _Text(str(visible("p\u0430ypal"))).drawn == "p\u0430 U+0430ypal"
     assert hidden_count("Amazon \u0410mazon") == 1
     assert hidden_count("Moscow Москва") == 0
+    assert hidden_count("pa\u0301\u0443\u0301pal") == 1, "an accent does not end a word"
+
+
+def test_a_run_of_one_character_is_marked_once_with_its_length() -> None:
+    assert _Text(str(visible("a\u202e\u202e\u202eb"))).drawn == "aU+202E ×3b"
+    assert hidden_count("a\u202e\u202e\u202eb\u202e") == 4
+
+
+def test_megabytes_that_hide_are_shown_in_seconds() -> None:
+    begun = time.process_time()
+    visible("\u202e\u202d" * 250_000)
+    assert time.process_time() - begun < 30, "about two seconds where this was written"
 
 
 def test_stacked_marks_are_shown_beyond_the_fourth() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -103,7 +104,9 @@ class Web:
             "section": visit.request.url.path.split("/")[1],
             **context,
         }
-        return self.render_bare(name, framed, status)
+        # In a thread: an agent may have sent megabytes, and calls must not wait while a page
+        # that shows them is put together.
+        return await asyncio.to_thread(self.render_bare, name, framed, status)
 
     def render_bare(self, name: str, context: Mapping[str, Any], status: int = 200) -> Response:
         """A page for anybody, signed in or not."""
