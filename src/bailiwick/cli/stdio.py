@@ -80,6 +80,8 @@ async def split_lines(
         if len(line) > MAX_LINE_BYTES:
             is_too_long = True
             line.clear()
+    if not is_too_long and (stripped := line.strip()):
+        yield bytes(stripped)
 
 
 async def _connect_stdin(reader: asyncio.StreamReader) -> None:

@@ -9,6 +9,7 @@ from math import inf
 
 import msgspec
 
+from bailiwick.cli.exits import CliError
 from bailiwick.core.errors import BailiwickError, OurError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.connection import HttpLimits, Response
@@ -34,6 +35,7 @@ class GatewayLink:
     Args:
         url: of `/mcp` or `/mcp/SERVER`.
         token: gives the agent's token, each time anew: it is short-lived and may be replaced.
+            May raise CliError.
     """
 
     def __init__(self, url: str, token: Callable[[], str]) -> None:
@@ -170,10 +172,10 @@ class GatewayLink:
         return response
 
     def _authorization(self) -> tuple[str, str]:
-        token = self._token().strip()
-        if not token:
-            raise TheirError("token_missing", "there is no token for the gateway")
-        return ("Authorization", f"Bearer {token}")
+        try:
+            return ("Authorization", f"Bearer {self._token().strip()}")
+        except CliError as error:
+            raise TheirError(error.code, error.message) from error
 
 
 async def _read(response: Response, decoder: SseDecoder) -> AsyncGenerator[bytes, None]:
