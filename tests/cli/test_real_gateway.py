@@ -230,3 +230,23 @@ def test_revoke_stops_the_agent(at: Command, up: Up) -> None:
             return str(group.exceptions)
 
     assert "250000.00" not in asyncio.run(work())
+
+
+def test_up_says_where_it_is_and_that_nothing_is_declared(tmp_path: Path) -> None:
+    words = ("up", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:0", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bailiwick.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    while not said.rstrip().endswith("}") and (line := process.stdout.readline()):
+        said += line
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert json.loads(said)["url"].startswith("http://127.0.0.1:")
+    assert "nothing is declared yet" in err
+    assert process.returncode == 0
+    assert not (tmp_path / "new" / "gateway.json").exists()

@@ -59,6 +59,11 @@ def test_unattended_it_does_every_step_and_exits_0(tmp_path: Path) -> None:
     assert key.encode() not in (data / "bailiwick.db").read_bytes()
 
 
+def test_json_is_for_the_unattended_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--json"]) == Exit.USAGE
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "nobody_watches"
+
+
 def test_it_refuses_a_folder_that_holds_something_else(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(CliError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +44,7 @@ def up(
     test_agent: Annotated[
         str, typer.Option("--test-agent", metavar="NAME", help="FOR TESTS: who comes in there.")
     ] = "",
+    as_json: JsonOption = False,
 ) -> int:
     """Start the gateway.
 
@@ -64,8 +66,15 @@ def up(
         environ=os.environ,
     )
 
+    is_new = not (settings.data / "instance").exists()
+
     def started(url: str) -> None:
+        if as_json:
+            show.out_json({"url": url, "data": str(settings.data)})
+            sys.stdout.flush()
         show.note(f"bailiwick answers at {url}; its data is in {settings.data}")
+        if is_new and not settings.files:
+            show.note("nothing is declared yet: start with -f FILE, such as examples/office.yaml")
         if test_listener:
             show.note(f"WARNING: {test_listener} takes calls WITHOUT TOKENS, as `{test_agent}`")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,10 +17,11 @@ import typer
 from bailiwick.cli import show
 from bailiwick.cli.api import Api
 from bailiwick.cli.exits import CliError, Exit
-from bailiwick.cli.reach import DataOption
+from bailiwick.cli.reach import DataOption, JsonOption
 
 if TYPE_CHECKING:
     from bailiwick.cli.demo.process import Up
+    from bailiwick.cli.demo.story import Story
 
 _TOKEN_SECONDS = 8 * 3600
 
@@ -27,29 +31,36 @@ def demo(
         bool, typer.Option("--auto", help="Unattended: a second person stamps over the API.")
     ] = False,
     data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """See the main job on this machine.
 
     A gateway with real servers behind it, an agent at work, one call refused, one held for you.
     With --auto it exits 0 only if each step went as it should.
     """
+    if as_json and not auto:
+        raise CliError(Exit.USAGE, "nobody_watches", "--json goes with --auto")
     began = time.monotonic()
     # Ctrl-C ends the demo like a stop from outside: everything it started is stopped.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="bailiwick-demo-"))
     try:
-        _play(folder, auto, began)
+        with contextlib.redirect_stdout(io.StringIO() if as_json else sys.stdout):
+            story = _play(folder, auto, began)
     except KeyboardInterrupt:
         show.note("\nstopped")
         return Exit.NO if auto else Exit.OK
     finally:
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        seconds = round(time.monotonic() - began, 1)
+        show.out_json({"ok": True, "steps": story.steps, "seconds": seconds, "data": str(folder)})
     return Exit.OK
 
 
-def _play(folder: Path, auto: bool, began: float) -> None:
+def _play(folder: Path, auto: bool, began: float) -> Story:
     import asyncio
 
     try:
@@ -84,6 +95,7 @@ def _play(folder: Path, auto: bool, began: float) -> None:
         show.out(show.styled(f"Done, {story.steps} steps in {seconds:.1f} s.", "green"))
         if not auto:
             _stay(folder, up)
+    return story
 
 
 def _first(error: BaseException) -> BaseException:
