@@ -15,6 +15,7 @@ from bailiwick.gateway.gate import Gate
 from bailiwick.gateway.mcp.catalog import Catalog
 from bailiwick.gateway.mcp.parked import Parking
 from bailiwick.gateway.mcp.tasks import TaskBook
+from bailiwick.gateway.mcp.watch import Rounds
 from bailiwick.ports import Caller, ClientFacts, Clock
 from bailiwick.protocols.strict_json import encode
 
@@ -38,8 +39,8 @@ class Limits:
         body_bytes: of a request; beyond it 413.
         body_seconds: for a whole request body to arrive; beyond it 408.
         keep_alive_seconds: between signs of life on a silent stream.
-        watch_seconds: until a connection is watched for a disconnect; a call that is answered
-            sooner costs no second task.
+        watch_seconds: between two looks at what is in flight; a call that is answered sooner
+            costs neither a timer nor a second task.
         page_items: items a merged list page holds before a cursor is given.
         input_seconds: for a client to answer what a server asked.
     """
@@ -77,6 +78,7 @@ class Core:
     version: str
     parking: Parking
     tasks: TaskBook
+    rounds: Rounds
     _facts: dict[tuple[str, str, bytes, bytes], ClientFacts] = field(default_factory=dict)
     _narrowed: dict[tuple[str, str], tuple[float, ClientFacts]] = field(default_factory=dict)
     _background: set[asyncio.Task[Any]] = field(default_factory=set)

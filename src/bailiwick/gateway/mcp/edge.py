@@ -21,6 +21,7 @@ The order is fixed, and each step costs an attacker the one before it:
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from bailiwick.gateway.mcp.parked import Parking
 from bailiwick.gateway.mcp.pins import PinBook
 from bailiwick.gateway.mcp.tasks import TaskBook
 from bailiwick.gateway.mcp.visit import Accepts, Visit, accepts
+from bailiwick.gateway.mcp.watch import Rounds, Watch
 from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
 from bailiwick.ports import Authenticator, Clock, Upstream
 from bailiwick.protocols.mcp.headers import Headers, read_headers
@@ -118,6 +120,7 @@ class McpEdge:
             version_of("bailiwick"),
             Parking(settings.limits.input_seconds),
             TaskBook(),
+            Rounds(settings.limits.watch_seconds),
         )
         self._modern = ModernDoor(self._core)
         self._legacy = LegacyDoor(self._core)
@@ -129,9 +132,13 @@ class McpEdge:
         except ClientGone:
             return
 
+    def start_closing(self) -> None:
+        """End streams gracefully; what is under way may still be answered."""
+        self._core.start_closing()
+
     async def aclose(self) -> None:
         """End streams gracefully and sessions at once; stop what runs in the background."""
-        self._core.start_closing()
+        self.start_closing()
         self._legacy.close()
         await self._core.aclose()
 
@@ -162,13 +169,7 @@ class McpEdge:
             await self._challenge(send, error, where)
             return
 
-        def still_valid() -> bool:
-            try:
-                return self._authenticator.authenticate(text).key == caller.key
-            except TheirError:
-                return False
-
-        visit = Visit(where, caller, headers, receive, send, still_valid)
+        visit = Visit(where, caller, headers, receive, send, self._authenticator, text)
         method = scope["method"]
         if method == "POST":
             await self._post(visit)
@@ -192,21 +193,21 @@ class McpEdge:
             return
         visit.accepts = wanted
         limits = self._settings.limits
+        watch = visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
         try:
-            body = await read_body(
-                visit.receive, headers.content_length, limits.body_bytes, limits.body_seconds
-            )
-        except TheirError as error:
-            await self._refuse(visit.send, error)
-            return
-        try:
+            body = await read_body(visit.receive, headers.content_length, limits.body_bytes)
             message = parse_message(body)
+            modern = era_of(headers.version, message) is Era.MODERN
+            await (self._modern if modern else self._legacy).post(visit, message)
         except TheirError as error:
-            answer = error_message(b"null", error_body(rpc_code(error), error.message))
-            await reply(visit.send, 400, answer)
-            return
-        door = self._modern if era_of(headers.version, message) is Era.MODERN else self._legacy
-        await door.post(visit, message)
+            await self._unreadable(visit, error)
+        except asyncio.CancelledError:
+            if not watch.late:
+                raise
+            watch.task.uncancel()
+            await self._refuse(visit.send, TheirError("body_too_slow", "the body came too slowly"))
+        finally:
+            watch.stop()
 
     def _where(self, path: str, query: bytes) -> Where | None:
         root = self._settings.root
@@ -219,6 +220,13 @@ class McpEdge:
         if rest[0] != "/" or server not in self._upstreams():
             return None
         return Where(server, _NAMES[query])
+
+    async def _unreadable(self, visit: Visit, error: TheirError) -> None:
+        if error.code in _STATUS:
+            await self._refuse(visit.send, error)
+            return
+        answer = error_message(b"null", error_body(rpc_code(error), error.message))
+        await reply(visit.send, 400, answer)
 
     # --- refusals ------------------------------------------------------------------------------
 

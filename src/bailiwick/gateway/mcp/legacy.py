@@ -36,11 +36,21 @@ _RETRY_FIELDS = ("inputResponses", "requestState")
 class SessionSink:
     """The sink of the stateful era: JSON when answered at once, else a stream of the session."""
 
-    __slots__ = ("_json_too", "_reader", "_session", "_stream", "can_stream", "lost", "streaming")
+    __slots__ = (
+        "_json_too",
+        "_reader",
+        "_send",
+        "_session",
+        "_stream",
+        "can_stream",
+        "lost",
+        "streaming",
+    )
 
     def __init__(self, session: Session, send: Send, *, can_stream: bool, json_too: bool) -> None:
         self._session = session
-        self._reader = Attachment(send)
+        self._send = send
+        self._reader: Attachment | None = None
         self._json_too = json_too
         self._stream: Stream | None = None
         self.can_stream = can_stream
@@ -68,14 +78,14 @@ class SessionSink:
             await self._stream.finish(outcome.message)
             self.lost = bool(outcome.message) and not self._stream.delivered
         elif self._json_too or outcome.status != 200 or not outcome.message:
-            await reply(self._reader.send, outcome.status, outcome.message)
+            await reply(self._send, outcome.status, outcome.message)
         else:
             await (await self._open()).finish(outcome.message)
 
     def connection_lost(self) -> None:
         """The connection is gone; the stream, if there is one, stays."""
         self.lost = True
-        if self._stream is not None:
+        if self._stream is not None and self._reader is not None:
             self._stream.detach(self._reader)
 
     async def _open(self) -> Stream:
@@ -83,6 +93,7 @@ class SessionSink:
             self._stream = self._session.new_stream()
             self.streaming = True
             if not self.lost:
+                self._reader = Attachment(self._send)
                 await self._stream.attach(self._reader)
         return self._stream
 

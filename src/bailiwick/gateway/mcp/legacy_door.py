@@ -27,7 +27,6 @@ from bailiwick.gateway.mcp.lists import answer_list
 from bailiwick.gateway.mcp.sessions import MAX_IN_FLIGHT, MAX_URIS, Session, Sessions
 from bailiwick.gateway.mcp.streams import Attachment, parse_event_id
 from bailiwick.gateway.mcp.visit import Visit, accepts
-from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Outcome, reply
 from bailiwick.ports import Upstream
 from bailiwick.protocols.mcp.jsonrpc import (
@@ -143,24 +142,23 @@ class LegacyDoor:
         self, visit: Visit, exchange: LegacyExchange, sink: SessionSink, handler: Handler
     ) -> None:
         """Answer; a disconnect changes only where the answer goes (`basic/transports`)."""
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("an ASGI application runs in a task")
+        watch = visit.watch
+        if watch is None:
+            raise AssertionError("a POST is watched")
         session, identity = exchange.session, exchange.request.id
-        session.tasks[identity] = task
-        watch = Watch(visit.receive, sink, sink.connection_lost, sink.prime)
-        watch.start(self._core.limits.watch_seconds, self._core.limits.keep_alive_seconds)
+        session.tasks[identity] = watch.task
+        keep_alive_seconds = self._core.limits.keep_alive_seconds
+        watch.follow(sink, keep_alive_seconds, sink.connection_lost, sink.prime)
         try:
             outcome = await guarded(handler, exchange)
         except asyncio.CancelledError:
             if identity not in session.cancelled:
                 raise
             # "not send a response for the cancelled request": end the stream without one.
-            task.uncancel()
+            watch.task.uncancel()
             session.cancelled.discard(identity)
             outcome = Outcome(202, b"")
         finally:
-            watch.stop()
             session.tasks.pop(identity, None)
         await sink.finish(outcome)
         exchange.keep_if_lost()

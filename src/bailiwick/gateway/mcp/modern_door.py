@@ -15,7 +15,6 @@ from bailiwick.gateway.mcp.modern import ModernExchange
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
 from bailiwick.gateway.mcp.visit import Visit
-from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Outcome, reply
 from bailiwick.ports import Caller
 from bailiwick.protocols.mcp.headers import Headers
@@ -88,12 +87,10 @@ class ModernDoor:
 
     async def _work(self, visit: Visit, exchange: ModernExchange, sink: PostSink) -> None:
         """Answer; a disconnect cancels, all the way to the server (`Cancellation`)."""
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("an ASGI application runs in a task")
-        limits = self._core.limits
-        watch = Watch(visit.receive, sink, task.cancel)
-        watch.start(limits.watch_seconds, limits.keep_alive_seconds)
+        watch = visit.watch
+        if watch is None:
+            raise AssertionError("a POST is watched")
+        watch.follow(sink, self._core.limits.keep_alive_seconds, watch.task.cancel)
         try:
             if exchange.request.method == "subscriptions/listen":
                 outcome = await self._listen(visit, exchange)
@@ -103,9 +100,7 @@ class ModernDoor:
         except asyncio.CancelledError:
             if not watch.gone:
                 raise
-            task.uncancel()
-        finally:
-            watch.stop()
+            watch.task.uncancel()
 
     async def _listen(self, visit: Visit, exchange: ModernExchange) -> Outcome:
         if not visit.accepts.events:

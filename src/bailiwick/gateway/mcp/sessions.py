@@ -58,11 +58,11 @@ class Session:
     over: bool = False
     on_end: list[Callable[[], None]] = field(default_factory=list)
     counter: int = 0
+    run_key: str = field(init=False)
 
-    @property
-    def run_key(self) -> str:
-        """Tells runs apart; made from the id, which itself is a secret."""
-        return "session:" + hashlib.sha256(self.id.encode()).hexdigest()[:20]
+    def __post_init__(self) -> None:
+        """Make what tells its runs apart from the id, which itself is a secret."""
+        self.run_key = "session:" + hashlib.sha256(self.id.encode()).hexdigest()[:20]
 
     def new_stream(self) -> Stream:
         """A stream for one POST."""

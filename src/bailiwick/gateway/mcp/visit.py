@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.core import Where
+from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Receive, Send
-from bailiwick.ports import Caller
+from bailiwick.ports import Authenticator, Caller
 from bailiwick.protocols.mcp.headers import Headers
 
 
@@ -37,7 +38,7 @@ class Visit:
     """One request that passed the door.
 
     Attributes:
-        still_valid: whether the same token still names the same authority; for long streams.
+        authorization: the header as received; kept for long streams, which outlive tokens.
     """
 
     where: Where
@@ -45,8 +46,17 @@ class Visit:
     headers: Headers
     receive: Receive
     send: Send
-    still_valid: Callable[[], bool]
+    authenticator: Authenticator
+    authorization: str | None
     accepts: Accepts = Accepts.BOTH
+    watch: Watch | None = None
+
+    def still_valid(self) -> bool:
+        """Whether the same token still names the same authority."""
+        try:
+            return self.authenticator.authenticate(self.authorization).key == self.caller.key
+        except TheirError:
+            return False
 
 
 @lru_cache(maxsize=256)

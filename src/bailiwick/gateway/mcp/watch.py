@@ -1,7 +1,8 @@
-"""Watching a connection while its request is worked on.
+"""Watching connections while their requests are worked on.
 
-A call that is answered within `watch_seconds` costs one timer and no second task. Later a task
-waits for the disconnect and shows signs of life meanwhile.
+One timer goes round over all requests in flight, instead of two timers for each: a call that is
+answered between two rounds costs an entry in a dict. A request that is found a second time gets a
+task of its own, which waits for the disconnect and shows signs of life meanwhile.
 """
 
 from __future__ import annotations
@@ -12,48 +13,125 @@ from collections.abc import Awaitable, Callable
 from bailiwick.gateway.mcp.sinks import Sink
 from bailiwick.gateway.mcp.wire import Receive
 
+_SHORTEST_SECONDS = 0.001
 
-class Watch:
-    """One watched connection.
+
+class Rounds:
+    """The round over all watched requests of one edge.
 
     Args:
-        slow: awaited once when the request turns out not to be quick.
-        lost: called once when the client disconnects.
+        seconds: between two rounds. A request is looked at after one to two of them.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = max(seconds, _SHORTEST_SECONDS)
+        self._fresh: dict[Watch, None] = {}
+        self._seen: dict[Watch, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, watch: Watch) -> None:
+        """Look at `watch` from the next round but one."""
+        self._fresh[watch] = None
+        if self._timer is None:
+            self._timer = watch.loop.call_later(self._seconds, self._go)
+
+    def leave(self, watch: Watch) -> None:
+        """Look at it no more."""
+        if watch in self._fresh:
+            del self._fresh[watch]
+        else:
+            self._seen.pop(watch, None)
+
+    def _go(self) -> None:
+        self._timer = None
+        due, self._seen, self._fresh = self._seen, self._fresh, {}
+        for watch in due:
+            if watch.is_due():
+                self._seen[watch] = None
+        if self._seen:
+            loop = next(iter(self._seen)).loop
+            self._timer = loop.call_later(self._seconds, self._go)
+
+
+class Watch:
+    """One request: first its body's deadline, then its connection.
+
+    Args:
+        body_seconds: for the body to arrive; then the task is cancelled and `late` is set.
 
     Attributes:
+        late: the body took too long.
         gone: the client has disconnected.
     """
 
-    __slots__ = ("_keep_alive_seconds", "_lost", "_receive", "_sink", "_slow", "_task", "_timer",
-                 "gone")  # fmt: skip
+    __slots__ = (
+        "_deadline",
+        "_follower",
+        "_keep_alive_seconds",
+        "_lost",
+        "_receive",
+        "_rounds",
+        "_sink",
+        "_slow",
+        "gone",
+        "late",
+        "loop",
+        "task",
+    )
 
-    def __init__(
+    _sink: Sink
+    _lost: Callable[[], object]
+    _slow: Callable[[], Awaitable[None]] | None
+
+    def __init__(self, rounds: Rounds, receive: Receive, body_seconds: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self.loop)
+        if task is None:
+            raise AssertionError("an ASGI application runs in a task")
+        self.task = task
+        self.gone = False
+        self.late = False
+        self._rounds = rounds
+        self._receive = receive
+        self._follower: asyncio.Task[None] | None = None
+        self._deadline = self.loop.time() + body_seconds
+        self._keep_alive_seconds = 0.0
+        rounds.enter(self)
+
+    def follow(
         self,
-        receive: Receive,
         sink: Sink,
+        keep_alive_seconds: float,
         lost: Callable[[], object],
         slow: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._receive = receive
+        """The body is there: from now on watch the connection.
+
+        Args:
+            lost: called once when the client disconnects.
+            slow: awaited once when the request turns out not to be quick.
+        """
         self._sink = sink
         self._lost = lost
         self._slow = slow
-        self._task: asyncio.Task[None] | None = None
-        self.gone = False
-
-    def start(self, after_seconds: float, keep_alive_seconds: float) -> None:
-        """Watch from `after_seconds` on."""
         self._keep_alive_seconds = keep_alive_seconds
-        self._timer = asyncio.get_running_loop().call_later(after_seconds, self._begin)
 
     def stop(self) -> None:
         """Stop watching."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        self._rounds.leave(self)
+        if self._follower is not None:
+            self._follower.cancel()
 
-    def _begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
+    def is_due(self) -> bool:
+        """Do what is to be done in a round; whether to come again."""
+        if self._keep_alive_seconds:
+            self._follower = self.loop.create_task(self._run())
+            return False
+        if self.loop.time() < self._deadline:
+            return True
+        self.late = True
+        self.task.cancel()
+        return False
 
     async def _run(self) -> None:
         if self._slow is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,13 +35,11 @@ class ClientGone(Exception):
     """The client closed the connection before its request was read."""
 
 
-async def read_body(
-    receive: Receive, content_length: bytes | None, max_bytes: int, timeout_seconds: float
-) -> bytes:
-    """Read a request body of at most `max_bytes`, all of it within `timeout_seconds`.
+async def read_body(receive: Receive, content_length: bytes | None, max_bytes: int) -> bytes:
+    """Read a request body of at most `max_bytes`.
 
     Raises:
-        TheirError: `body_too_large` (413), `body_too_slow` (408), `length_malformed` (400).
+        TheirError: `body_too_large` (413), `length_malformed` (400).
         ClientGone: the client disconnected first.
     """
     if content_length is not None:
@@ -50,42 +47,15 @@ async def read_body(
             raise TheirError("length_malformed", "`Content-Length` is not a number")
         if int(content_length) > max_bytes:
             raise _too_large(max_bytes)
-    deadline = _Deadline(timeout_seconds)
-    try:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body: bytes = message.get("body", b"")
-        if message.get("more_body", False):
-            return await _read_rest(receive, body, max_bytes)
-    except asyncio.CancelledError:
-        if not deadline.passed:
-            raise
-        deadline.task.uncancel()
-        raise TheirError("body_too_slow", "the body took too long to arrive") from None
-    finally:
-        deadline.timer.cancel()
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        return await _read_rest(receive, body, max_bytes)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
     return body
-
-
-class _Deadline:
-    """`asyncio.timeout` for one use, at a third of its cost: it is on every call."""
-
-    __slots__ = ("passed", "task", "timer")
-
-    def __init__(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("an ASGI application runs in a task")
-        self.task = task
-        self.passed = False
-        self.timer = asyncio.get_running_loop().call_later(seconds, self._pass)
-
-    def _pass(self) -> None:
-        self.passed = True
-        self.task.cancel()
 
 
 async def _read_rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:

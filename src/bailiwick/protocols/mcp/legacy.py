@@ -78,7 +78,7 @@ def session_id(header: bytes | None) -> str:
 def progress_token(params: JsonObject) -> str | int | None:
     """The progress token of a request; None when there is none that is valid."""
     meta = params.get("_meta")
-    token: Json = meta.get("progressToken") if isinstance(meta, Mapping) else None
+    token: Json = meta.get("progressToken") if type(meta) is dict else None
     if type(token) is str or type(token) is int:
         return token
     return None

@@ -16,7 +16,6 @@ Source: 2026-07-28 `basic/index` "`_meta`", `basic/transports/streamable-http` "
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject
@@ -72,6 +71,7 @@ STATUS = {
 """HTTP status by error code, ours and an upstream's alike; 200 for any other."""
 
 _VERSION = MODERN.encode()
+_NOTHING: dict[str, Json] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,8 @@ def _name_mismatch(headers: Headers, request: Request, named_by: str) -> Rejecti
 
 def _envelope(meta: dict[str, Json]) -> Envelope | Rejection:
     capabilities = meta[META_CLIENT_CAPABILITIES]
-    info = meta.get(META_CLIENT_INFO, {})
-    if not isinstance(capabilities, Mapping) or not isinstance(info, Mapping):
+    info = meta.get(META_CLIENT_INFO, _NOTHING)
+    if type(capabilities) is not dict or type(info) is not dict:
         return Rejection(Code.INVALID_PARAMS, "client capabilities and info must be objects")
     level = meta.get(META_LOG_LEVEL)
     if level is not None and level not in LOG_LEVELS:
