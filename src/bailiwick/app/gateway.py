@@ -104,6 +104,11 @@ class Gateway:
         test_edge = self._edge(fixed, doors.test_url, doors.test_hosts)
         return Switchboard(edge, console, test_edge, doors.test_port)
 
+    def start_closing(self) -> None:
+        """Let held calls and watching pages go; their holds and records stay."""
+        self.rooms.pipeline.start_closing()
+        self.rooms.events.close()
+
     def _edge(self, authenticator: Authenticator, url: str, hosts: frozenset[str]) -> McpEdge:
         rooms = self.rooms
         return McpEdge(
@@ -128,6 +133,7 @@ class Switchboard:
         self._console = console
         self._test_edge = test_edge
         self._test_port = test_port
+        self._edges = [edge] if test_edge is None else [edge, test_edge]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. The socket it came in on, not a header, says which door it is."""
@@ -139,11 +145,15 @@ class Switchboard:
         else:
             await self._console(scope, receive, send)
 
+    def start_closing(self) -> None:
+        """End the streams; what is under way may still be answered."""
+        for edge in self._edges:
+            edge.start_closing()
+
     async def aclose(self) -> None:
-        """End the agents' streams."""
-        await self._edge.aclose()
-        if self._test_edge is not None:
-            await self._test_edge.aclose()
+        """End everything of the agents' side."""
+        for edge in self._edges:
+            await edge.aclose()
 
 
 @contextlib.asynccontextmanager

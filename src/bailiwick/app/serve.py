@@ -56,7 +56,12 @@ async def serve(settings: Settings, on_started: Started = lambda _url: None) -> 
                 on_started(doors.url)
 
             switchboard = gateway.asgi(doors)
-            server = Server(switchboard, started)
+
+            def stopping() -> None:
+                gateway.start_closing()
+                switchboard.start_closing()
+
+            server = Server(switchboard, started, stopping)
             try:
                 await server.run_on(listening)
             finally:

@@ -16,6 +16,7 @@ class Events:
 
     def __init__(self) -> None:
         self._readers: set[_Reader] = set()
+        self._closed = False
 
     @property
     def watched(self) -> bool:
@@ -29,17 +30,23 @@ class Events:
             reader.ready.set()
 
     async def subscribe(self) -> AsyncIterator[JsonObject]:
-        """Events from the first `__anext__` on, until closed."""
+        """Events from the first `__anext__` on, until the reader or the gateway closes."""
         reader = _Reader()
         self._readers.add(reader)
         try:
-            while True:
+            while not self._closed:
                 await reader.ready.wait()
                 reader.ready.clear()
                 while reader.queue:
                     yield reader.queue.popleft()
         finally:
             self._readers.discard(reader)
+
+    def close(self) -> None:
+        """End every subscription: the gateway is ending."""
+        self._closed = True
+        for reader in self._readers:
+            reader.ready.set()
 
 
 class _Reader:

@@ -92,6 +92,11 @@ class Holds:
         if event is not None:
             event.set()
 
+    def wake_all(self) -> None:
+        """Let everybody look again."""
+        for event in list(self._changed.values()):
+            event.set()
+
     def satisfied(self, requirement: Requirement, hold: HoldRow) -> bool:
         """Whether the hold's stamps meet `requirement` by the roles people have now."""
         return len(_counted(requirement, hold.stamps, self._authority)) >= requirement.count

@@ -114,6 +114,7 @@ class Pipeline:
         self._pursuits: dict[str, _Pursuit] = {}
         self._undelivered: OrderedDict[tuple[str, str, str], Answer] = OrderedDict()
         self._in_flight: dict[str, CallContext] = {}
+        self._closing = False
 
     def visible(self, caller: Caller, target: Target) -> bool:
         """See `gate.Gate.visible`."""
@@ -122,6 +123,11 @@ class Pipeline:
     def in_flight(self, mandate: str) -> list[str]:
         """Ids of calls dispatched under this mandate and not back yet."""
         return [call for call, c in self._in_flight.items() if c.mandate.name == mandate]
+
+    def start_closing(self) -> None:
+        """Let held calls answer that they are still waiting: their holds outlive the process."""
+        self._closing = True
+        self._holds.wake_all()
 
     async def govern(self, asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
         """See `gate.Gate.govern`."""
@@ -372,7 +378,8 @@ class Pipeline:
         try:
             decided = await self._wait(hold)
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self._holds.withdraw(hold, "cancelled")))
+            if not self._closing:  # a hold outlives the process, not its client's patience
+                await asyncio.shield(asyncio.ensure_future(self._holds.withdraw(hold, "cancelled")))
             raise
         except StoreError:
             return Refused(context.call.id, "ledger_unavailable", _NOT_RECORDED)
@@ -392,7 +399,7 @@ class Pipeline:
         current: HoldRow | None = hold
         while current is not None and current.state is HoldState.WAITING:
             left = self._waiting.window_seconds - (self._clock.monotonic() - started)
-            if left <= 0:
+            if left <= 0 or self._closing:
                 return None
             current = await self._holds.wait(hold.id, min(left, self._waiting.tick_seconds))
         return current
