@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,44 @@ def test_a_token_never_travels_readable_over_a_network(command: Command) -> None
     assert ended.code == Exit.USAGE
     assert "use https://" in ended.err
     assert "t-1" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x",
+        "http://",
+        "http://x:port",
+        "127.0.0.1:1",
+        "http://u:p@127.0.0.1",
+        "http://[",
+        "x?y",
+    ],
+)
+def test_what_is_no_address_is_bad_input(command: Command, url: str) -> None:
+    assert command("calls", "--url", url, "--token", "t-1").code == Exit.USAGE
+    if url.startswith("http://"):
+        assert command("ledger", "verify", url, "--key", f"x+{0:08x}+AQ==").code == Exit.USAGE
+
+
+@pytest.mark.parametrize("token", ["a b", "a\nb: c", "tök"])
+def test_what_is_no_token_is_not_sent(command: Command, gateway: FakeGateway, token: str) -> None:
+    ended = command("calls", "--url", gateway.url, "--token", token)
+    assert ended.code == Exit.NOT_ALLOWED
+    assert token not in ended.err
+    assert gateway.asked == []
+
+
+def test_a_token_made_here_never_goes_elsewhere(
+    command: Command, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    """A local gateway runs; a command that names another one must not sign in there by itself."""
+    here = {"url": "http://127.0.0.1:1", "pid": os.getpid()}
+    (tmp_path / "gateway.json").write_text(json.dumps(here))
+    ended = command("calls", "--url", gateway.url, "--data", str(tmp_path))
+    assert ended.code == Exit.NOT_ALLOWED
+    assert "wants your token" in ended.err
+    assert gateway.asked == []
 
 
 def test_an_error_cannot_write_to_the_terminal(asking: Command, gateway: FakeGateway) -> None:

@@ -109,16 +109,41 @@ def segment(untrusted_id: str) -> str:
     return quote(untrusted_id, safe="")
 
 
+@dataclass(frozen=True, slots=True)
+class WebAddress:
+    """An http(s) address. `path` has no slash at its end."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+
+
+def web_address(url: str) -> WebAddress:
+    """Read an absolute http(s) address.
+
+    Raises:
+        CliError: it is none, or holds a user, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    odd = "@" in parts.netloc or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not host or odd:
+        raise CliError(
+            Exit.USAGE, "bad_url", f"`{url}` is not a URL", "give one such as http://127.0.0.1:8750"
+        )
+    return WebAddress(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
 @contextmanager
 def _connection(url: str) -> Iterator[tuple[http.client.HTTPConnection, str]]:
     import http.client
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CliError(
-            Exit.USAGE, "bad_url", f"`{url}` is not a URL", "give one such as http://127.0.0.1:8750"
-        )
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    parts = web_address(url)
+    if parts.scheme == "http" and parts.host not in _LOOPBACK:
         raise CliError(
             Exit.USAGE,
             "not_encrypted",
@@ -126,9 +151,9 @@ def _connection(url: str) -> Iterator[tuple[http.client.HTTPConnection, str]]:
             "use https:// (only this machine may be reached by http://)",
         )
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+    connection = kind(parts.host, parts.port, timeout=TIMEOUT_SECONDS)
     try:
-        yield connection, parts.path.rstrip("/")
+        yield connection, parts.path
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise CliError(

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
+from bailiwick.cli.api import web_address
 from bailiwick.cli.exits import CliError, Exit
 
 if TYPE_CHECKING:
@@ -103,12 +103,12 @@ def open_source(place: str) -> Iterator[Source]:
     if place.startswith(("http://", "https://")):
         import http.client
 
-        parts = urlsplit(place)
+        parts = web_address(place)
         https = parts.scheme == "https"
         kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
+        connection = kind(parts.host, parts.port, timeout=_TIMEOUT_SECONDS)
         try:
-            yield Web(connection, parts.path.rstrip("/"))
+            yield Web(connection, parts.path)
         finally:
             connection.close()
         return

@@ -96,9 +96,12 @@ class Reach:
             CliError: no gateway, or no token for it and no way to make one.
         """
         url = self.address()
-        if self.token:
-            return Api(url, self.token)
-        if self.url and not gateway_file(self.data).exists():
+        if token := self.token.strip():
+            if not (token.isascii() and token.isprintable()) or " " in token:
+                raise CliError(Exit.NOT_ALLOWED, "token_invalid", "what was given is not a token")
+            return Api(url, token)
+        # INVARIANT: a token made from this folder's keys goes to this folder's gateway only.
+        if self.url and url != self._own_url():
             raise CliError(
                 Exit.NOT_ALLOWED,
                 "token_missing",
@@ -107,6 +110,12 @@ class Reach:
             )
         person = self.person or user_name()
         return Api(url, self.own_token(person), person)
+
+    def _own_url(self) -> str:
+        try:
+            return running(self.data).url
+        except CliError:
+            return ""
 
     def own_token(self, person: str) -> str:
         """A short-lived token for a person, from the data folder's keys."""
