@@ -67,9 +67,8 @@ class HttpClient:
         Cancelling closes the connection.
 
         Raises:
-            OurError: `header_unsafe`; nothing was sent.
-            UpstreamDown: `upstream_unreachable`, `upstream_tls`, `upstream_busy`: nothing was
-                sent.
+            UpstreamDown: `upstream_unreachable`, `upstream_tls`, `upstream_busy`,
+                `header_unsafe`: nothing was sent.
             UpstreamBroken: `upstream_timeout`, `upstream_closed`, `upstream_garbage`,
                 `upstream_too_large`: it may have been carried out.
         """

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bailiwick.core.errors import ConfigError, OurError
+from bailiwick.core.errors import ConfigError, UpstreamDown
 
 # RFC 9110 section 5.6.2 (token) and 5.5 (field values; obs-text is left out on purpose).
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
@@ -67,16 +67,16 @@ def encode_fields(fields: Iterable[tuple[str, str]]) -> bytes:
     """Encode header fields, each `name: value` with CRLF.
 
     Raises:
-        OurError: `header_unsafe` for a name that is no token, a value with control characters,
+        UpstreamDown: `header_unsafe` for a name that is no token, a value with control characters,
             non-ASCII or outer white space, or a framing header.
     """
     lines: list[str] = []
     for name, value in fields:
         if not _TOKEN(name) or name.lower() in OWN_HEADERS:
-            raise OurError("header_unsafe", f"the header name `{name[:80]!a}` cannot be sent")
+            raise UpstreamDown("header_unsafe", f"the header name `{name[:80]!a}` cannot be sent")
         if not _VALUE(value):
             # The value may be a secret: never quoted.
-            raise OurError("header_unsafe", f"the value of header `{name}` cannot be sent safely")
+            raise UpstreamDown("header_unsafe", f"the value of header `{name}` cannot be sent")
         lines.append(f"{name}: {value}\r\n")
     return "".join(lines).encode("ascii")
 
@@ -90,13 +90,13 @@ class Template:
         self, method: str, origin: Origin, target: str, fields: Iterable[tuple[str, str]]
     ) -> None:
         if not _TOKEN(method) or not _TARGET(target):
-            raise OurError("header_unsafe", "the method or target cannot be sent safely")
+            raise UpstreamDown("header_unsafe", "the method or target cannot be sent safely")
         self.method = method
         start = f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
         self._head = start.encode("ascii") + encode_fields(fields)
 
     def encode(self, fields: Iterable[tuple[str, str]], body: bytes) -> bytes:
-        """One whole request. Raises OurError as `encode_fields` does."""
+        """One whole request. Raises UpstreamDown as `encode_fields` does."""
         more = encode_fields(fields)
         if not body and self.method in ("GET", "DELETE"):
             return b"%b%b\r\n" % (self._head, more)

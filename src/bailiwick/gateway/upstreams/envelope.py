@@ -160,12 +160,6 @@ def error_of(raw: bytes) -> tuple[int, str]:
     return error.code, error.message
 
 
-def error_data(raw: bytes) -> JsonObject:
-    """The `data` object of a raw error, or {}."""
-    data = _params_decoder.decode(raw).get("data")
-    return data if isinstance(data, dict) else {}
-
-
 def encode_request(message_id: MessageId, method: str, params: JsonObject) -> bytes:
     """One request, without line ends."""
     return encode({"jsonrpc": "2.0", "id": message_id, "method": method, "params": params})

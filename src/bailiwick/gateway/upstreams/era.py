@@ -39,7 +39,7 @@ class Exchange(Protocol):
         """Open the session's own stream, or (with an event id) resume another.
 
         Raises:
-            OurError: `header_unsafe` for an event id that no header can carry; UpstreamDown;
+            UpstreamDown (`header_unsafe` for an event id that no header can carry),
                 UpstreamBroken.
         """
         ...
