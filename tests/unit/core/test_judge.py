@@ -228,6 +228,17 @@ def test_an_amount_in_another_form_is_never_let_through_unheld(amount: Json) -> 
     assert isinstance(verdict(call(TRANSFER, {"amount": amount}), rules), Hold)
 
 
+def test_a_stamp_rule_meets_a_name_in_other_letters_and_a_uri_that_may_lead_to_it() -> None:
+    tools = mandate(allow("bank/*"), stamp("bank/pay"))
+    assert isinstance(verdict(call("bank/PAY", {}), tools), Hold)
+    uri = "file:///work/../secret/a"
+    files = mandate(
+        AllowRule("exact", (pattern(f"files/{uri}", CallKind.RESOURCE),), ()),
+        StampRule("secret", (pattern("files/file:///secret/*", CallKind.RESOURCE),), ()),
+    )
+    assert isinstance(verdict(resource(uri), files), Hold)
+
+
 def test_a_missing_amount_is_held_where_the_upstream_may_have_a_default() -> None:
     rules = mandate(allow(TRANSFER, other=True), stamp(TRANSFER, LARGE))
     assert isinstance(verdict(call(TRANSFER, {}), rules), Hold)
