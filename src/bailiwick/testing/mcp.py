@@ -50,6 +50,20 @@ ADA = "Bearer ada"
 CLERK = "Bearer clerk"
 DEADLINE_SECONDS = 5.0
 
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Let the loop run until something holds, within the deadline."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not holds():  # noqa: ASYNC110  # what is waited for tells nobody
+            await asyncio.sleep(0)
+
+
+async def turns(count: int = 50) -> None:
+    """Let everything run that can run now: for what must not happen."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 Handle = Callable[[UpstreamRequest, RequestPeer], Awaitable[UpstreamReply]]
 
 
@@ -230,9 +244,7 @@ class FakeUpstream:
 
     async def listened(self, holds: Callable[[Wants], bool] = bool) -> None:
         """Wait until somebody listens for what `holds`."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while not any(holds(wants) for wants, _ in self.listeners):  # noqa: ASYNC110  # a fake
-                await asyncio.sleep(0.001)
+        await eventually(lambda: any(holds(wants) for wants, _ in self.listeners))
 
     async def facts(self, version: str = "") -> ServerFacts:
         """See `Upstream`."""

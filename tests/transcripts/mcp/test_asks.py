@@ -11,6 +11,7 @@ import pytest
 from bailiwick.core.call import CallKind
 from bailiwick.gateway.gate import Answer, Asked, Dispatch, OnTick, Refused
 from bailiwick.gateway.mcp.core import Limits
+from bailiwick.gateway.mcp.sessions import Session
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
 from bailiwick.testing.mcp import (
     Client,
@@ -18,6 +19,7 @@ from bailiwick.testing.mcp import (
     House,
     Open,
     Reply,
+    eventually,
     legacy,
     make_house,
     modern,
@@ -42,6 +44,10 @@ def asking(version: str, method: str = "elicitation/create", params: Any = None)
 
     server.handlers["tools/call"] = call
     return server
+
+
+def sessions_of(house: House) -> list[Session]:
+    return list(house.edge._legacy._sessions._sessions.values())
 
 
 def asked_of_client(house: House) -> list[str]:
@@ -181,13 +187,14 @@ async def test_a_question_the_server_takes_back_is_taken_back_from_the_client() 
 
     async def serve(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         asking = asyncio.get_running_loop().create_task(_asked(peer))
-        await asyncio.sleep(0.01)
+        await eventually(lambda: bool(sessions_of(house)[0].asks))
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         return UpstreamReply(result=b'{"content":[]}')
 
     server.handlers["tools/call"] = serve
-    client = await Client.connect(make_house(server).wire(), capabilities=ALL)
+    house = make_house(server)
+    client = await Client.connect(house.wire(), capabilities=ALL)
 
     question, taken_back, answer = (await client.post(CALL)).messages
 
@@ -413,12 +420,6 @@ async def test_a_stateful_client_cannot_slip_a_state_past_the_judge() -> None:
 # --- stateless client, stateful server ---
 
 
-async def until_parked(house: House, count: int = 1) -> None:
-    async with asyncio.timeout(5):
-        while len(house.edge._core.parking._parked) != count:  # noqa: ASYNC110  # no event inside
-            await asyncio.sleep(0.001)
-
-
 @pytest.mark.requirement("2026-07-28/era-translation")
 async def test_a_stateful_servers_question_waits_for_the_stateless_clients_retry() -> None:
     server = asking("2025-11-25")
@@ -486,7 +487,7 @@ async def test_a_client_that_never_comes_back_does_not_keep_the_server_waiting()
     assert first.result["resultType"] == "input_required"
     async with asyncio.timeout(5):
         await over.wait()
-    await until_parked(house, 0)
+    await eventually(lambda: not house.edge._core.parking._parked)
 
 
 @pytest.mark.requirement("2026-07-28/disconnect-is-cancel")

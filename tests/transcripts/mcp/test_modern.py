@@ -13,6 +13,7 @@ from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
 from bailiwick.testing.mcp import (
     Client,
     FakeUpstream,
+    eventually,
     legacy,
     make_house,
     modern,
@@ -273,9 +274,7 @@ async def test_a_slow_listener_costs_one_entry_per_kind_however_much_changes() -
     stream.blocked.clear()
     for _ in range(1000):
         server.tell("notifications/tools/list_changed")
-    async with asyncio.timeout(5):
-        while not server.listeners[0][1].empty():  # noqa: ASYNC110  # the fake's own queue
-            await asyncio.sleep(0)
+    await eventually(server.listeners[0][1].empty)
     stream.blocked.set()
     await stream.message()
     await stream.leave()

@@ -11,7 +11,17 @@ from bailiwick.gateway.gate import Answer, Answered, Asked, Dispatch, OnTick
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.sessions import IDLE_SECONDS, MAX_SESSIONS_PER_CALLER
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import Client, FakeUpstream, House, Reply, legacy, make_house, tool
+from bailiwick.testing.mcp import (
+    Client,
+    FakeUpstream,
+    House,
+    Reply,
+    eventually,
+    legacy,
+    make_house,
+    tool,
+    turns,
+)
 
 OK = UpstreamReply(result=b'{"content":[]}')
 QUICK = Limits(watch_seconds=0.0, keep_alive_seconds=0.02)
@@ -85,11 +95,10 @@ async def test_an_ended_session_is_not_found_and_its_server_side_is_let_go() -> 
 
     ended = await client.post(None, method="DELETE")
     after = await client.post(legacy("tools/list"))
-    await asyncio.sleep(0)
+    await eventually(lambda: len(server.ended) == 1)
 
     assert ended.status == 204
     assert after.status == 404
-    assert len(server.ended) == 1
 
 
 @pytest.mark.requirement("legacy/session-bound")
@@ -160,8 +169,7 @@ async def test_changed_roots_are_told_to_servers_that_have_sessions() -> None:
     server = fs()
     client = await Client.connect(make_house(server).wire())
     await client.post(legacy("notifications/roots/list_changed", id=None))
-    await asyncio.sleep(0)
-    assert server.notes == [("notifications/roots/list_changed", {})]
+    await eventually(lambda: server.notes == [("notifications/roots/list_changed", {})])
 
 
 class Slow:
@@ -244,7 +252,7 @@ async def test_a_client_that_disconnects_fetches_its_answer_with_the_last_event_
     await slow.peer.notify("notifications/progress", {"progressToken": "t", "progress": 1})
     seen = await cut.event()
     await cut.leave()
-    await asyncio.sleep(0)
+    await turns()
     await slow.peer.notify("notifications/progress", {"progressToken": "t", "progress": 2})
 
     back = client.stream(method="GET", headers={"last-event-id": seen.id})
@@ -526,7 +534,7 @@ async def test_a_held_call_whose_client_left_is_kept_for_its_return() -> None:
     running = client.stream(CALL)
     await running.opened()
     await running.leave()
-    await asyncio.sleep(0.01)
+    await turns()
     go.set()
     await running.reply()
 

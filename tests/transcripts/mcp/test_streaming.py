@@ -19,7 +19,16 @@ from bailiwick.gateway.gate import (
 )
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import Client, FakeUpstream, House, legacy, make_house, modern, tool
+from bailiwick.testing.mcp import (
+    Client,
+    FakeUpstream,
+    House,
+    legacy,
+    make_house,
+    modern,
+    tool,
+    turns,
+)
 
 OK = UpstreamReply(result=b'{"resultType":"complete","content":[]}')
 QUICK = Limits(watch_seconds=0.0, keep_alive_seconds=0.01)
@@ -270,8 +279,7 @@ async def test_a_slow_reader_slows_the_server_and_never_the_gate() -> None:
     house = make_house(server, limits=Limits(watch_seconds=60))
     running = house.wire().stream(WITH_TOKEN)
     running.blocked.clear()
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turns()
     assert len(sent) <= 1
 
     held = Held(house)

@@ -1,0 +1,102 @@
+"""One round over all requests: quick ones cost nothing, slow ones get a follower."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bailiwick.gateway.mcp.watch import Rounds, Watch
+from bailiwick.gateway.mcp.wire import Outcome
+from bailiwick.testing.mcp import eventually
+
+
+class Sink:
+    """Counts signs of life."""
+
+    streaming = False
+
+    def __init__(self) -> None:
+        self.alive = 0
+        self.twice = asyncio.Event()
+
+    async def emit(self, message: bytes, *, keep: bool = False) -> None:
+        raise AssertionError
+
+    async def keep_alive(self) -> None:
+        self.alive += 1
+        if self.alive == 2:
+            self.twice.set()
+
+    async def finish(self, outcome: Outcome) -> None:
+        raise AssertionError
+
+
+async def never() -> dict[str, object]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def gone() -> dict[str, object]:
+    return {"type": "http.disconnect"}
+
+
+async def test_a_request_that_ends_before_the_round_is_never_followed() -> None:
+    rounds = Rounds(0.001)
+    lost: list[int] = []
+    for _ in range(100):
+        watch = Watch(rounds, gone, 10)
+        watch.follow(Sink(), 10, lambda: lost.append(1))
+        watch.stop()
+    noticed = asyncio.Event()
+    slow = Watch(rounds, gone, 10)
+    slow.follow(Sink(), 10, noticed.set)
+    async with asyncio.timeout(5):
+        await noticed.wait()
+    assert lost == []
+
+
+async def test_a_slow_request_is_shown_signs_of_life_until_it_stops() -> None:
+    sink, slow = Sink(), asyncio.Event()
+
+    async def now_slow() -> None:
+        slow.set()
+
+    watch = Watch(Rounds(0.001), never, 10)
+    watch.follow(sink, 0.001, lambda: None, now_slow)
+    async with asyncio.timeout(5):
+        await slow.wait()
+        await sink.twice.wait()
+    watch.stop()
+    await eventually(lambda: watch._follower is not None and watch._follower.cancelled())
+    assert not watch.gone
+
+
+async def test_a_disconnect_is_noticed_once() -> None:
+    lost = asyncio.Event()
+    watch = Watch(Rounds(0.001), gone, 10)
+    watch.follow(Sink(), 10, lost.set)
+    async with asyncio.timeout(5):
+        await lost.wait()
+    assert watch.gone
+    watch.stop()
+
+
+async def test_a_body_that_does_not_come_is_given_up_at_its_deadline() -> None:
+    rounds = Rounds(0.001)
+    seen: list[Watch] = []
+
+    async def reading() -> None:
+        seen.append(Watch(rounds, never, 0.005))
+        await asyncio.Event().wait()
+
+    task = asyncio.get_running_loop().create_task(reading())
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+    assert seen[0].late
+    seen[0].stop()
+
+
+async def test_the_round_sleeps_while_nothing_is_in_flight() -> None:
+    rounds = Rounds(0.001)
+    watch = Watch(rounds, never, 10)
+    watch.stop()
+    await eventually(lambda: rounds._timer is None)
