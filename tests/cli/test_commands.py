@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
 from bailiwick.cli.exits import Exit
 from tests.cli.fakes import Command, FakeGateway
 
@@ -150,6 +152,31 @@ def test_without_a_terminal_and_a_decision_nothing_is_stamped(
     assert ended.code == Exit.USAGE
     assert "--approve or --refuse" in ended.err
     assert {asked.method for asked in gateway.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("said", "decision"), [("a", "approve"), ("r", "refuse"), ("", None), ("yes", None)]
+)
+def test_at_a_terminal_it_shows_the_text_and_asks(
+    asking: Command,
+    gateway: FakeGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    decision: str | None,
+) -> None:
+    gateway.says("GET /api/v1/holds/01JHOLD", {"hold": HOLD})
+    gateway.says("POST /api/v1/holds/01JHOLD/stamp", {"hold": HOLD})
+    monkeypatch.setattr("bailiwick.cli.holds.at_terminal", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: said)
+    ended = asking("stamp", "01JHOLD")
+    assert "transfer 3200.00 EUR" in ended.out
+    posted = [asked.body for asked in gateway.asked if asked.method == "POST"]
+    if decision is None:
+        assert (ended.code, posted) == (Exit.NO, [])
+    else:
+        (body,) = posted
+        assert isinstance(body, dict)
+        assert body["decision"] == decision
 
 
 def test_revoke_lists_what_is_still_in_flight(asking: Command, gateway: FakeGateway) -> None:

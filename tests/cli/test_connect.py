@@ -134,6 +134,22 @@ def test_without_a_terminal_and_yes_nothing_is_written(
     assert clerk.asked == []
 
 
+@pytest.mark.parametrize(("said", "code"), [("y", Exit.OK), ("", Exit.NO), ("n", Exit.NO)])
+def test_at_a_terminal_it_asks_and_only_a_yes_writes(
+    asking: Command,
+    clerk: FakeGateway,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    code: Exit,
+) -> None:
+    monkeypatch.setattr("bailiwick.cli.connect.command.at_terminal", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: said)
+    assert asking("connect", "codex").code == code
+    assert (home / ".codex" / "config.toml").exists() is (code == Exit.OK)
+    assert bool(clerk.asked) is (code == Exit.OK)
+
+
 def test_a_link_to_settings_elsewhere_stays_a_link(
     asking: Command, clerk: FakeGateway, home: Path, tmp_path: Path
 ) -> None:

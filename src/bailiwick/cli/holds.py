@@ -69,7 +69,11 @@ def stamp(
     if not (approve or refuse):
         if reach.json or not at_terminal():
             raise CliError(Exit.USAGE, "no_decision", "give --approve or --refuse")
-        approve = ask(f"Approve {target(hold)}?")
+        said = input("approve, refuse or leave it? [a/r/L] ").strip().lower()
+        if said not in ("a", "approve", "r", "refuse"):
+            show.out("left as it is")
+            return Exit.NO
+        approve = said.startswith("a")
     # The stamp binds the text that was shown: if it is another by now, nothing is stamped.
     shown = hashlib.sha256(show.word(hold, "rendering").encode()).hexdigest()
     answer = api.post(
