@@ -119,6 +119,20 @@ async def test_a_server_of_the_stateful_era_can_ask_its_client(
         assert [method for method, _ in peer.asked] == ["elicitation/create"]
 
 
+async def test_a_child_of_its_own_is_met_in_the_era_of_its_client() -> None:
+    async def accept(method: str, params: Any) -> UpstreamReply:
+        return UpstreamReply(result=b'{"action":"accept","content":{"sure":true}}')
+
+    async with upstream("session") as sdk:
+        old, new = facts("2025-11-25", ELICITING, "old"), facts("2026-07-28", session="new")
+        reply = await soon(sdk.request(call(old, "confirm"), Peer(accept)))
+        assert text_of(reply) == "accept"
+        listed = await soon(sdk.request(UpstreamRequest("tools/list", {}, new), Peer()))
+        assert b'"resultType"' in (listed.result or b"")
+        listed = await soon(sdk.request(UpstreamRequest("tools/list", {}, old), Peer()))
+        assert b'"resultType"' not in (listed.result or b"")
+
+
 async def test_a_shared_child_can_ask_nobody() -> None:
     async with upstream("shared", protocol="2025-11-25") as sdk:
         peer = Peer()

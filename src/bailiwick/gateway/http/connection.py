@@ -7,6 +7,7 @@ read whole before the response is given, within the limits.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ from bailiwick.core.errors import UpstreamBroken
 _STREAM_HIGH_BYTES = 256 * 1024
 _STREAM_LOW_BYTES = 64 * 1024
 _DRAIN_SECONDS = 1.0
+_KEEP_ALIVE = (
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 60),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 15),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 4),
+)
+"""A peer that vanished without a word is noticed after two minutes, on silent streams too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +300,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
         # uvloop's transports are no subclass of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
+        connected = transport.get_extra_info("socket")
+        for option, value in _KEEP_ALIVE:
+            connected.setsockopt(*option, value)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         if not self.used or self._complete:

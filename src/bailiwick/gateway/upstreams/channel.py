@@ -73,6 +73,9 @@ class InFlight:
 class Channel:
     """All traffic with one running child.
 
+    Attributes:
+        is_modern: which era this child was greeted in.
+
     Args:
         write: sends one line; raises UpstreamDown when the child is not running.
         is_shared: more than one client uses it, so nothing but a reply or progress can be said
@@ -89,6 +92,7 @@ class Channel:
     ) -> None:
         self.name = name
         self.garbage_lines = 0
+        self.is_modern = False
         self._write = write
         self._timeout_seconds = timeout_seconds
         self._is_shared = is_shared

@@ -62,6 +62,7 @@ class Child:
     def __init__(self, process: Process, watchdog: Watchdog, spec: ServerSpec) -> None:
         self._process = process
         self._watchdog = watchdog
+        self._name = spec.name
         self._max_line_bytes = spec.max_response_bytes
         self.pid = process.pid
         self._is_swept = False
@@ -118,7 +119,7 @@ class Child:
         stdin = self._process.stdin
         assert stdin is not None
         if self._process.returncode is not None or stdin.is_closing():
-            raise UpstreamDown("upstream_crashed", "the process is not running")
+            raise UpstreamDown("upstream_crashed", f"server `{self._name}` is not running")
         # A raw part may hold line ends between its tokens; inside of JSON strings there are none.
         stdin.write(line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n")
         # The end of the child is told by `run`, to all who wait.

@@ -70,10 +70,10 @@ class HttpUpstream:
             era = self._era or await self._find_era()
             reply = await era.request(request, peer)
         except OurError as error:
-            self._state, self._detail = "down", error.message
+            self._note_failure(error)
             self._doubt_era(error)
             raise
-        if self._state != "up":
+        if self._detail or self._state != "up":
             self._state, self._detail = "up", ""
         return reply
 
@@ -104,7 +104,7 @@ class HttpUpstream:
                 era = self._era or await self._find_era()
                 self._facts[earlier] = await era.facts(version)
             except OurError as error:
-                self._state, self._detail = "down", error.message
+                self._note_failure(error)
                 raise UpstreamDown(error.code, error.message) from error
             self._state, self._detail = "up", ""
         return self._facts[earlier]
@@ -174,6 +174,12 @@ class HttpUpstream:
                 f"server `{self.name}` speaks only {', '.join(versions)[:80]!a}, which we do not",
             )
         return False
+
+    def _note_failure(self, error: OurError) -> None:
+        """For people: a server that broke off one answer, or is busy, is not down."""
+        self._detail = error.message
+        if isinstance(error, UpstreamDown) and error.code != "upstream_busy":
+            self._state = "down"
 
     def _doubt_era(self, error: OurError) -> None:
         """Probe again next time, if what the server says no longer fits what was found.

@@ -147,6 +147,9 @@ class Instance:
                 channel = await self._start_child()
                 await self._greet(channel)
         except OurError as error:
+            if self._spec.protocol == "auto":
+                # "Re-probing if the cached assumption later fails."
+                self._manners.era = ""
             self._failed(error.message)
             await self._stop_child()
             raise UpstreamDown(error.code, error.message) from error
@@ -212,9 +215,24 @@ class Instance:
             self._manners.era = "modern"
         elif protocol != "auto":
             self._manners.era = "legacy"
+        elif await self._greet_as_its_client(channel):
+            return
         if self._manners.era != "legacy" and await self._discover(channel):
             return
         await self._initialize(channel)
+        self._manners.era = "legacy"
+
+    async def _greet_as_its_client(self, channel: Channel) -> bool:
+        """For the child of a stateful client: a server of both eras can ask it in that one only."""
+        if self._client is None or self._client.version >= MODERN_VERSION:
+            return False
+        try:
+            await self._initialize(channel)
+        except UpstreamDown as error:
+            if error.code != "upstream_version":
+                raise
+            return False
+        return True
 
     async def _discover(self, channel: Channel) -> bool:
         """Probe; True when the server is modern (2026-07-28, basic/transports/stdio)."""
@@ -235,6 +253,7 @@ class Instance:
         if MODERN_VERSION in supported_versions(reply):
             self._manners.era = "modern"
             self._manners.facts = facts_of(self._spec.name, reply)
+            channel.is_modern = True
             return True
         if is_known:
             raise self._wrong_version(reply)
@@ -259,8 +278,9 @@ class Instance:
             offered_version(self._spec.protocol, client), client, capabilities
         )
         reply = await channel.call("initialize", lambda _: params, Nobody())
-        self._manners.facts = read_initialize(self._spec.name, reply)
-        self._manners.era = "legacy"
+        facts = read_initialize(self._spec.name, reply)
+        if self._manners.facts is None:
+            self._manners.facts = facts
         await channel.note(INITIALIZED, {})
 
 

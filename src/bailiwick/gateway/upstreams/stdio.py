@@ -64,11 +64,11 @@ class StdioUpstream:
     async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         """See `ports.Upstream.request`."""
         channel = await self._instance(request.client).ready()
-        if request.method in LOCAL_METHODS and (self._is_modern or self._is_shared):
+        if request.method in LOCAL_METHODS and (channel.is_modern or self._is_shared):
             return self._local.answer(request)
         peer = Within(peer, request.client)
         reply = await self._send(request, peer, channel)
-        if not self._is_modern:
+        if not channel.is_modern:
             return reply
         if reply.error is not None and error_of(reply.error)[0] == UNSUPPORTED_VERSION:
             raise UpstreamDown(
@@ -85,9 +85,10 @@ class StdioUpstream:
     async def notify(self, client: ClientFacts, method: str, params: JsonObject) -> None:
         """Pass it on to the client's own child; a shared one serves no client in particular."""
         instance = self._instances.get(client.session)
-        if instance is not None and not self._is_shared and not self._is_modern:
+        if instance is not None and not self._is_shared:
             channel = await instance.ready()
-            await channel.note(method, params)
+            if not channel.is_modern:
+                await channel.note(method, params)
 
     async def listen(self, client: ClientFacts, wants: Wants) -> Heard:
         """See `ports.Upstream.listen`."""
@@ -134,23 +135,21 @@ class StdioUpstream:
 
     # --- requests --------------------------------------------------------------------------------
 
-    @property
-    def _is_modern(self) -> bool:
-        return self._manners.era == "modern"
-
     async def _send(
         self, request: UpstreamRequest, peer: RequestPeer, channel: Channel
     ) -> UpstreamReply:
         return await channel.call(
             request.method,
-            self._params_for(request.params, request.client),
+            self._params_for(request.params, request.client, channel),
             peer,
             session=request.client.session,
             token=meta.progress_token(request.params),
         )
 
-    def _params_for(self, params: JsonObject, client: ClientFacts) -> Callable[[int], JsonObject]:
-        if not self._is_modern:
+    def _params_for(
+        self, params: JsonObject, client: ClientFacts, channel: Channel
+    ) -> Callable[[int], JsonObject]:
+        if not channel.is_modern:
             return lambda token: meta.for_legacy(params, token)
         level = self._local.log_level(client.session)
         return lambda token: meta.for_modern(params, client, MODERN_VERSION, token, level)
@@ -160,14 +159,14 @@ class StdioUpstream:
     async def _listen_once(self, client: ClientFacts, wants: Wants) -> Heard:
         """What is heard until the child ends."""
         channel = await self._instance(client).ready()
-        hear = self._hear_modern if self._is_modern else self._hear_legacy
+        hear = self._hear_modern if channel.is_modern else self._hear_legacy
         async with aclosing(hear(channel, client, wants)) as heard:
             async for item in heard:
                 yield item
 
     async def _hear_modern(self, channel: Channel, client: ClientFacts, wants: Wants) -> Heard:
         mailbox = Mailbox()
-        params = self._params_for({"notifications": filter_of(wants)}, client)
+        params = self._params_for({"notifications": filter_of(wants)}, client, channel)
         subscription = await channel.subscribe(params, mailbox)
         try:
             while (item := await mailbox.take()) is not None:
