@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from bailiwick.core.canonical import JsonObject
 from bailiwick.gateway.mcp.calls import call_tool, get_prompt, read_resource
 from bailiwick.gateway.mcp.core import Core
 from bailiwick.gateway.mcp.exchange import guarded
@@ -29,6 +30,8 @@ from bailiwick.protocols.mcp.jsonrpc import (
 from bailiwick.protocols.mcp.modern import STATUS, Rejection, climb, unsupported
 from bailiwick.protocols.mcp.names import needs_model_names
 from bailiwick.protocols.mcp.revisions import MODERN
+
+MAX_SESSION_NAME_CHARS = 128
 
 Handler = Callable[[ModernExchange], Awaitable[Outcome]]
 
@@ -73,7 +76,7 @@ class ModernDoor:
         exchange = ModernExchange(self._core, visit.caller, where, facts)
         exchange.progress_token = envelope.progress_token  # type: ignore[union-attr]
         exchange.log_level = envelope.log_level  # type: ignore[union-attr]
-        exchange.run_key = run_key(visit.caller, visit.headers)
+        exchange.run_key = run_key(visit.caller, visit.headers, message.params)
         name = facts.info.get("name")
         exchange.names_of_model = (
             needs_model_names(name if isinstance(name, str) else "")
@@ -127,9 +130,20 @@ async def _reject(visit: Visit, id_json: bytes, rejection: Rejection) -> None:
     await reply(visit.send, STATUS.get(rejection.code, 400), error_message(id_json, error))
 
 
-def run_key(caller: Caller, headers: Headers) -> str:
-    """What tells runs of a stateless client apart: the session it names, else its token."""
-    named = headers.agent_session
-    if named and len(named) <= 128 and all(0x21 <= byte <= 0x7E for byte in named):
-        return f"agent-session-id:{named.decode('ascii')}"
+def run_key(caller: Caller, headers: Headers, params: JsonObject) -> str:
+    """What tells runs of a stateless client apart: the session it names, else its token.
+
+    A session is named in the header `agent-session-id` or, as goose does, in `_meta`. Such a name
+    is unique to one person's agent at best (goose's is the date and a count), so the token stands
+    beside it.
+    """
+    named = (headers.agent_session or b"").decode("latin-1") or _named_in_meta(params)
+    if named and len(named) <= MAX_SESSION_NAME_CHARS and all("!" <= char <= "~" for char in named):
+        return f"agent-session-id:{named}@{caller.token}"
     return f"token:{caller.token}"
+
+
+def _named_in_meta(params: JsonObject) -> str:
+    meta = params.get("_meta")
+    named = meta.get("agent-session-id") if isinstance(meta, dict) else None
+    return named if isinstance(named, str) else ""
