@@ -59,11 +59,14 @@ def wired(agent: str, text: str, gateway: FakeGateway, token_file: str) -> None:
         assert entry["url"] == url
         assert entry["bearer_token_env_var"] == "BAILIWICK_AGENT_TOKEN"
         assert entry["default_tools_approval_mode"] == "approve"
+        assert entry["required"] is True
+        assert entry["tool_timeout_sec"] == 300
     elif agent == "opencode":
         entry = json.loads("".join(line for line in text.splitlines() if "//" not in line[:6]))
         entry = entry["mcp"]["bailiwick"]
         assert (entry["type"], entry["url"], entry["oauth"]) == ("remote", url, False)
         assert entry["headers"] == {"Authorization": f"Bearer {{file:{token_file}}}"}
+        assert entry["timeout"] == 300_000
     else:
         entry = json.loads(text)["mcpServers"]["bailiwick"]
         assert (entry["type"], entry["url"]) == ("http", url)

@@ -129,6 +129,8 @@ def _codex_add(text: str, wiring: Wiring) -> str:
     values = {
         "url": wiring.url,
         "bearer_token_env_var": TOKEN_VARIABLE,
+        # Without it `codex exec` takes its first turn before the tools are there.
+        "required": True,
         "tool_timeout_sec": HOLD_SECONDS,
         # The gateway judges each call; without this `codex exec` refuses all of them.
         "default_tools_approval_mode": "approve",
@@ -159,6 +161,8 @@ def _opencode_add(text: str, wiring: Wiring) -> str:
         "url": wiring.url,
         "headers": {"Authorization": f"Bearer {{file:{wiring.token_file}}}"},
         "oauth": False,
+        # Or opencode gives up on a gateway whose servers take 5 s to start.
+        "timeout": HOLD_SECONDS * 1000,
         "enabled": True,
     }
     start = text if text.strip() else '{\n  "$schema": "https://opencode.ai/config.json"\n}\n'
