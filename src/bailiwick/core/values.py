@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 
 from bailiwick.core.canonical import Json
 
@@ -28,6 +29,11 @@ MAX_SHOWN = 80
 MAX_FOLDED = 262_144
 """Longest text that is looked at for being nearly equal, in characters; beyond it, doubt is cheaper
 than some ten milliseconds of everybody's time."""
+
+MAX_MARKS = 30
+"""Most combining marks in a row that are put in order, as in stream-safe text."""
+
+_GRAPHEME_JOINER = "\u034f"
 
 # ASCII digits only and no sign but minus: `+1`, `1e3`, `1_000`, ` 1`, `０`, `007` mean different
 # things to different readers, so they are not numbers here.
@@ -135,9 +141,34 @@ def fold_inside(text: str) -> str:
     """`fold` for a piece of a text, whose outer spaces stand inside."""
     if text.isascii():
         return (text if text.isprintable() else _visible_only(text)).lower()
-    plain = unicodedata.normalize("NFKC", text)
+    plain = unicodedata.normalize("NFKC", _stream_safe(text))
     visible = plain if plain.isprintable() else _visible_only(plain)
-    return unicodedata.normalize("NFKC", visible.casefold())
+    return unicodedata.normalize("NFKC", _stream_safe(visible.casefold()))
+
+
+def _stream_safe(text: str) -> str:
+    """`text` with its runs of marks broken up: ordering a run takes the square of its length.
+
+    No letter of any language has so many; no text in a mandate has them, so none is equal to one
+    that does. Source: Unicode Standard Annex 15, section 13, "Stream-Safe Text Process".
+    """
+    if len(text) <= MAX_MARKS:
+        return text
+    pieces: list[str] = []
+    start = run = 0
+    for position, letter in enumerate(text):
+        run = run + 1 if _starts_with_mark(letter) else 0
+        if run > MAX_MARKS:
+            pieces.append(text[start:position])
+            start, run = position, 1
+    pieces.append(text[start:])
+    return _GRAPHEME_JOINER.join(pieces)
+
+
+@lru_cache(4096)
+def _starts_with_mark(letter: str) -> bool:
+    # Looked at as normalization takes it apart: U+0F73 is no mark by itself, and two marks then.
+    return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
 
 
 def _visible_only(text: str) -> str:

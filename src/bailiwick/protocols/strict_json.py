@@ -144,7 +144,12 @@ def _refuse_lone_surrogates(value: Any) -> None:
 
 
 def _twice(names: list[str]) -> TheirError:
-    name = next(name for index, name in enumerate(names) if name in names[:index])
+    # A set, not a look back at each: one body holds half a million names, the twin comes last.
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            break
+        seen.add(name)
     shown = name[:_QUOTED_LIMIT].encode("ascii", "backslashreplace").decode()
     return TheirError(
         "name_twice", f"the name `{shown}` stands twice in one object (case does not tell apart)"

@@ -1,0 +1,55 @@
+"""Inputs made to take long: one process serves everybody, so no single body may hold it up.
+
+Each body here took from ten seconds to hours once. The bound is generous: what is held is the
+order of growth, not the machine.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from bailiwick.core.argument_path import look_alikes
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.conditions import Equals, Matches, triggers
+from bailiwick.core.errors import TheirError
+from bailiwick.core.glob import Glob
+from bailiwick.core.values import fold
+from bailiwick.protocols.strict_json import parse
+
+SECONDS = 2.0
+
+HARD_TO_ORDER = [
+    "\u0301" * 120_000 + "\u0316" * 120_000,
+    "\u0f73" * 240_000,
+    ("\u0301" * 29 + "\uff9e") * 8_000,
+]
+"""Marks that normalization has to put in order, by comparing each with all before it."""
+
+
+@pytest.mark.parametrize("twin", ["0", '{"a":1}'])
+def test_a_body_of_unique_names_and_one_twin_at_the_end_is_refused_at_once(twin: str) -> None:
+    names = ",".join(f'"{number:06}":0' for number in range(120_000))
+    body = f'{{{names},"119999":{twin}}}'.encode()
+    started = time.perf_counter()
+    with pytest.raises(TheirError) as refused:
+        parse(body)
+    assert refused.value.code == "name_twice"
+    assert "`119999`" in refused.value.message
+    assert time.perf_counter() - started < SECONDS
+
+
+@pytest.mark.parametrize("text", HARD_TO_ORDER, ids=["two kinds", "decomposing", "half width"])
+def test_marks_without_end_are_compared_in_linear_time(text: str) -> None:
+    arguments: JsonObject = {"memo": text, text: 1}
+    started = time.perf_counter()
+    assert look_alikes(arguments) is None
+    assert not triggers(Equals(("memo",), "urgent"), arguments)
+    assert not triggers(Matches(("memo",), (Glob("*urgent*"),)), arguments)
+    assert time.perf_counter() - started < SECONDS
+
+
+def test_breaking_up_marks_does_not_tell_apart_what_is_written_in_two_ways() -> None:
+    assert fold("re\u0301sume\u0301 " * 100) == fold("r\u00e9sum\u00e9 " * 100)
+    assert fold("a" + "\u0316\u0301" * 15) == fold("a" + "\u0301\u0316" * 15)
