@@ -16,7 +16,7 @@ from functools import cache
 
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.connection import Connection, HttpLimits, Response
-from bailiwick.gateway.http.wire import Origin, Template
+from bailiwick.gateway.http.wire import EncodedFields, Origin, Template
 
 _LOOK_AFTER_SECONDS = 0.5
 
@@ -56,7 +56,7 @@ class HttpClient:
     async def send(
         self,
         template: Template,
-        fields: Iterable[tuple[str, str]] = (),
+        fields: EncodedFields | Iterable[tuple[str, str]] = (),
         body: bytes = b"",
         *,
         answer_seconds: float | None = None,

@@ -137,25 +137,35 @@ class BodyStream:
             self._waiter.set_result(None)
 
 
-class Response:
-    """Status, headers and either a whole `body` or an open `stream`."""
+_CONTENT_TYPES = {
+    b"application/json": "application/json",
+    b"text/event-stream": "text/event-stream",
+}
 
-    __slots__ = ("_headers", "body", "status", "stream")
+
+def _media_type(value: bytes) -> str:
+    return value.decode("latin-1").partition(";")[0].strip().lower()
+
+
+class Response:
+    """Status, headers and either a whole `body` or an open `stream`.
+
+    `content_type` is the media type alone, lower case, without parameters, or "".
+    """
+
+    __slots__ = ("_headers", "body", "content_type", "status", "stream")
 
     def __init__(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
         self.body = b""
         self.stream: BodyStream | None = None
         self._headers = headers
+        kind = headers.get(b"content-type", b"")
+        self.content_type = _CONTENT_TYPES.get(kind) or _media_type(kind)
 
     def header(self, name: str) -> str:
         """The value of a header (repeated ones joined with a comma), or ""."""
         return self._headers.get(name.lower().encode("ascii"), b"").decode("latin-1")
-
-    @property
-    def content_type(self) -> str:
-        """The media type alone, lower case, without parameters."""
-        return self.header("content-type").partition(";")[0].strip().lower()
 
 
 class Connection(asyncio.Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NewType
 from urllib.parse import urlsplit
 
 from bailiwick.core.errors import ConfigError, UpstreamDown
@@ -63,7 +64,11 @@ def parse_url(url: str) -> tuple[Origin, str]:
     return Origin(parts.hostname, port or (443 if tls else 80), tls), target
 
 
-def encode_fields(fields: Iterable[tuple[str, str]]) -> bytes:
+EncodedFields = NewType("EncodedFields", bytes)
+"""Header lines that `encode_fields` has made, and so has checked."""
+
+
+def encode_fields(fields: Iterable[tuple[str, str]]) -> EncodedFields:
     """Encode header fields, each `name: value` with CRLF.
 
     Raises:
@@ -78,7 +83,7 @@ def encode_fields(fields: Iterable[tuple[str, str]]) -> bytes:
             # The value may be a secret: never quoted.
             raise UpstreamDown("header_unsafe", f"the value of header `{name}` cannot be sent")
         lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode("ascii")
+    return EncodedFields("".join(lines).encode("ascii"))
 
 
 class Template:
@@ -95,9 +100,9 @@ class Template:
         start = f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
         self._head = start.encode("ascii") + encode_fields(fields)
 
-    def encode(self, fields: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    def encode(self, fields: EncodedFields | Iterable[tuple[str, str]], body: bytes) -> bytes:
         """One whole request. Raises UpstreamDown as `encode_fields` does."""
-        more = encode_fields(fields)
+        more = fields if isinstance(fields, bytes) else encode_fields(fields)
         if not body and self.method in ("GET", "DELETE"):
             return b"%b%b\r\n" % (self._head, more)
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._head, more, len(body), body)

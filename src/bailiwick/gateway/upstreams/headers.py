@@ -6,11 +6,13 @@ Headers from Tool Parameters".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
 from bailiwick.core.canonical import JsonObject
+from bailiwick.gateway.http.wire import EncodedFields, encode_fields
 from bailiwick.protocols.mcp.headers import (
     ParamHeader,
     encode_value,
@@ -28,17 +30,44 @@ _NAME_FIELDS = {
 }
 
 _MAX_TOOLS = 10_000
+_MAX_CACHED_CHARS = 256
 
 
 def standard_headers(method: str, params: JsonObject) -> list[tuple[str, str]]:
     """`Mcp-Method` and, where the method has one, `Mcp-Name`."""
-    headers = [("Mcp-Method", encode_value(method))]
+    return _standard(method, _name_in(method, params))
+
+
+def encoded_headers(
+    method: str, params: JsonObject, more: Iterable[tuple[str, str]] = ()
+) -> EncodedFields:
+    """The standard headers and `more`, as header lines.
+
+    Raises:
+        UpstreamDown: `header_unsafe`, for `more`.
+    """
+    name = _name_in(method, params)
+    is_short = name is None or len(name) <= _MAX_CACHED_CHARS
+    standard = _encoded(method, name) if is_short else encode_fields(_standard(method, name))
+    return EncodedFields(standard + encode_fields(more)) if more else standard
+
+
+def _name_in(method: str, params: JsonObject) -> str | None:
     source = _NAME_FIELDS.get(method)
-    if source is not None:
-        name = params.get(source)
-        if isinstance(name, str):
-            headers.append(("Mcp-Name", encode_value(name)))
+    name = params.get(source) if source is not None else None
+    return name if isinstance(name, str) else None
+
+
+def _standard(method: str, name: str | None) -> list[tuple[str, str]]:
+    headers = [("Mcp-Method", encode_value(method))]
+    if name is not None:
+        headers.append(("Mcp-Name", encode_value(name)))
     return headers
+
+
+@lru_cache(maxsize=4096)
+def _encoded(method: str, name: str | None) -> EncodedFields:
+    return encode_fields(_standard(method, name))
 
 
 class ToolHeaders:

@@ -31,7 +31,7 @@ from bailiwick.gateway.upstreams.envelope import (
     encode_request,
     error_of,
 )
-from bailiwick.gateway.upstreams.headers import ToolHeaders, standard_headers
+from bailiwick.gateway.upstreams.headers import ToolHeaders, encoded_headers
 from bailiwick.gateway.upstreams.listening import filter_of
 from bailiwick.gateway.upstreams.local import LOCAL_METHODS, LocalAnswers
 from bailiwick.gateway.upstreams.own import GATEWAY, Nobody, facts_of
@@ -114,7 +114,7 @@ class ModernHttp:
         params: JsonObject = {"notifications": filter_of(wants), "_meta": {}}
         message_id = next(self._ids)
         params = meta.for_modern(params, client, self.version, message_id)
-        fields = standard_headers("subscriptions/listen", params)
+        fields = encoded_headers("subscriptions/listen", params)
         body = encode_request(message_id, "subscriptions/listen", params)
         response = await self._streams.send(self._post, fields, body, replayable=True)
         stream = response.stream
@@ -140,7 +140,7 @@ class ModernHttp:
         """
         message_id = next(self._ids)
         params = meta.for_modern({}, GATEWAY, self.version, message_id)
-        fields = standard_headers("server/discover", params)
+        fields = encoded_headers("server/discover", params)
         body = encode_request(message_id, "server/discover", params)
         response = await self._client.send(
             self._post, fields, body, answer_seconds=answer_seconds, replayable=True
@@ -212,7 +212,7 @@ class ModernHttp:
         *,
         replayable: bool,
     ) -> Response:
-        fields = [*standard_headers(method, params), *more]
+        fields = encoded_headers(method, params, more)
         body = encode_request(message_id, method, params)
         return await self._client.send(self._post, fields, body, replayable=replayable)
 
