@@ -14,7 +14,7 @@ from bailiwick.gateway.mcp.sessions import (
     Session,
     Sessions,
 )
-from bailiwick.gateway.mcp.streams import Attachment
+from bailiwick.gateway.mcp.streams import Attachment, Replay
 from bailiwick.ports import ClientFacts
 from bailiwick.testing.mcp import FakeClock
 
@@ -24,7 +24,7 @@ FACTS = ClientFacts("ada|work", "2025-11-25")
 def table(ended: list[Session] | None = None) -> tuple[Sessions, FakeClock]:
     clock = FakeClock()
     kept = ended if ended is not None else []
-    return Sessions(clock.monotonic, kept.append), clock
+    return Sessions(clock.monotonic, Replay(1 << 30), kept.append), clock
 
 
 def test_a_session_is_found_by_its_owner_at_its_endpoint_only() -> None:

@@ -13,6 +13,7 @@ from bailiwick.gateway.mcp.streams import (
     MAX_EVENTS,
     MAX_REPLY_BYTES,
     Attachment,
+    Replay,
     Stream,
     parse_event_id,
 )
@@ -42,7 +43,7 @@ class Reader:
 
 
 async def test_what_is_emitted_while_nobody_reads_is_replayed_in_order() -> None:
-    stream, reader = Stream(3, primed=False), Reader()
+    stream, reader = Stream(3, Replay(1 << 30), primed=False), Reader()
     for n in range(5):
         await stream.emit(b"%d" % n)
     await stream.attach(reader.attachment, after=2)
@@ -55,7 +56,7 @@ async def test_what_is_emitted_while_nobody_reads_is_replayed_in_order() -> None
 
 
 async def test_events_of_one_stream_are_numbered_from_one_without_gaps() -> None:
-    stream, reader = Stream(3, primed=True), Reader()
+    stream, reader = Stream(3, Replay(1 << 30), primed=True), Reader()
     await stream.attach(reader.attachment)
     for _ in range(3):
         await stream.emit(b"x")
@@ -68,7 +69,7 @@ async def test_events_of_one_stream_are_numbered_from_one_without_gaps() -> None
 
 
 async def test_notifications_are_forgotten_before_memory_grows_and_the_reply_is_kept() -> None:
-    stream, reader = Stream(1, primed=False), Reader()
+    stream, reader = Stream(1, Replay(1 << 30), primed=False), Reader()
     await stream.emit(b"question", keep=True)
     for n in range(MAX_EVENTS * 10):
         await stream.emit(b"%d" % n)
@@ -89,7 +90,7 @@ async def test_a_delivered_large_reply_is_let_go_and_a_huge_one_never_kept() -> 
         (MAX_BYTES + 1, False, True),
         (MAX_REPLY_BYTES + 1, False, False),
     ):
-        stream, late = Stream(1, primed=False), Reader()
+        stream, late = Stream(1, Replay(1 << 30), primed=False), Reader()
         if attached:
             await stream.attach(Reader().attachment)
         await stream.finish(b"r" * size)
@@ -98,7 +99,7 @@ async def test_a_delivered_large_reply_is_let_go_and_a_huge_one_never_kept() -> 
 
 
 async def test_a_new_reader_takes_over_and_the_old_one_is_ended() -> None:
-    stream, old, new = Stream(0, primed=False), Reader(), Reader()
+    stream, old, new = Stream(0, Replay(1 << 30), primed=False), Reader(), Reader()
     await stream.attach(old.attachment)
     await stream.attach(new.attachment)
     await stream.emit(b"x")
@@ -108,7 +109,7 @@ async def test_a_new_reader_takes_over_and_the_old_one_is_ended() -> None:
 
 async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "STALL_SECONDS", 0.01)
-    stream, stalled, back = Stream(1, primed=False), Reader(), Reader()
+    stream, stalled, back = Stream(1, Replay(1 << 30), primed=False), Reader(), Reader()
     await stream.attach(stalled.attachment)
     stalled.taking.clear()
     await stream.emit(b"x")
@@ -120,7 +121,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyP
 
 
 async def test_emitting_waits_for_the_reader() -> None:
-    stream, reader = Stream(1, primed=False), Reader()
+    stream, reader = Stream(1, Replay(1 << 30), primed=False), Reader()
     await stream.attach(reader.attachment)
     reader.taking.clear()
     emitting = asyncio.get_running_loop().create_task(stream.emit(b"x"))
@@ -132,7 +133,7 @@ async def test_emitting_waits_for_the_reader() -> None:
 
 
 async def test_nothing_follows_the_reply() -> None:
-    stream, reader = Stream(1, primed=False), Reader()
+    stream, reader = Stream(1, Replay(1 << 30), primed=False), Reader()
     await stream.attach(reader.attachment)
     await stream.finish(b"reply")
     await stream.emit(b"late")

@@ -32,7 +32,7 @@ from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import ServerFacts, UpstreamRequest
 from bailiwick.protocols.mcp.headers import param_mismatch, param_values
 from bailiwick.protocols.mcp.jsonrpc import Code, code_of
-from bailiwick.protocols.mcp.names import find_cleaned, split, split_uri
+from bailiwick.protocols.mcp.names import find_cleaned, is_ambiguous, split, split_uri
 from bailiwick.protocols.strict_json import parse
 
 _UNREACHED = ServerFacts("", {}, {})
@@ -91,6 +91,8 @@ async def _use(
 ) -> Outcome:
     if type(spelled) is not str:
         return exchange.fail(Code.INVALID_PARAMS, f"`{listing.named_by}` must be text")
+    if listing is RESOURCES and is_ambiguous(spelled):
+        return exchange.fail(Code.INVALID_PARAMS, "`uri` has dot segments: send it resolved")
     found = locate(exchange, listing, spelled)
     if found is None:
         return _unknown(exchange, listing, spelled)

@@ -28,6 +28,8 @@ from bailiwick.protocols.strict_json import encode
 FRESH_SECONDS = 60.0
 MISSING_SECONDS = 2.0
 LIST_SECONDS = 10.0
+LOAD_SECONDS = 30.0
+MAX_CURSOR_CHARS = 4096
 MAX_PAGES = 1000
 _YIELD_EVERY = 200
 
@@ -239,6 +241,8 @@ class Catalog:
             raws = _items(members.pop(listing.member, msgspec.Raw(b"null")))
             after = members.pop("nextCursor", None)
             cursor = None if after is None else msgspec.json.decode(after, type=str | None)
+            if cursor is not None and len(cursor) > MAX_CURSOR_CHARS:
+                raise garbled
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise garbled from error
         page = Page(members, [], cursor)
@@ -282,11 +286,15 @@ class Catalog:
     async def load(self, shelf: Shelf, listing: Listing, client: ClientFacts) -> None:
         """Read a whole list, for what it teaches. Raises as `page` does."""
         cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = await self.page(shelf, listing, client, cursor)
-            cursor = page.cursor
-            if cursor is None:
-                break
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                for _ in range(MAX_PAGES):
+                    page = await self.page(shelf, listing, client, cursor)
+                    cursor = page.cursor
+                    if cursor is None:
+                        break
+        except TimeoutError:
+            raise UpstreamBroken("list_endless", f"`{shelf.name}` lists without end") from None
         shelf.read_at[listing.method] = self._monotonic()
 
     def entry(self, shelf: Shelf, listing: Listing, name: str) -> Entry | None:

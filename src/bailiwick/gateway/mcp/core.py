@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.errors import TheirError
+from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.gate import Gate
 from bailiwick.gateway.mcp.catalog import Catalog
 from bailiwick.gateway.mcp.parked import Parking
 from bailiwick.gateway.mcp.tasks import TaskBook
 from bailiwick.gateway.mcp.watch import Rounds
-from bailiwick.ports import Caller, ClientFacts, Clock
+from bailiwick.ports import Caller, ClientFacts, Clock, Upstream
 from bailiwick.protocols.strict_json import encode
 
 CLIENT_CAPABILITY = {
@@ -25,6 +26,12 @@ CLIENT_CAPABILITY = {
     "roots/list": "roots",
 }
 """What a server may ask of a client → the capability it needs, also the name of the target."""
+
+FactsKey = tuple[str, str, bytes, bytes]
+"""Caller, revision, capabilities and clientInfo as JSON."""
+
+MAX_SHAPES_PER_CALLER = 16
+MAX_CLIENT_BYTES = 16 * 1024
 
 _NARROWED_SECONDS = 5.0
 _MAX_CACHED = 10_000
@@ -42,6 +49,8 @@ class Limits:
         watch_seconds: between two looks at what is in flight; a call that is answered sooner
             costs neither a timer nor a second task.
         page_items: items a merged list page holds before a cursor is given.
+        in_flight_per_caller: requests and streams of one authority; beyond it 429.
+        replay_bytes: of events kept for clients that lost their connection, in all.
         input_seconds: for a client to answer what a server asked.
     """
 
@@ -51,6 +60,8 @@ class Limits:
     watch_seconds: float = 0.05
     page_items: int = 1000
     input_seconds: float = 600.0
+    in_flight_per_caller: int = 1024
+    replay_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,9 @@ class Core:
     parking: Parking
     tasks: TaskBook
     rounds: Rounds
-    _facts: dict[tuple[str, str, bytes, bytes], ClientFacts] = field(default_factory=dict)
+    in_flight: dict[str, int] = field(default_factory=dict)
+    _facts: dict[FactsKey, ClientFacts] = field(default_factory=dict)
+    _shapes: dict[str, deque[FactsKey]] = field(default_factory=dict)
     _narrowed: dict[tuple[str, str], tuple[float, ClientFacts]] = field(default_factory=dict)
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     _listens: dict[str, set[asyncio.Event]] = field(default_factory=dict)
@@ -90,18 +103,33 @@ class Core:
     ) -> ClientFacts:
         """The client as upstreams may know it; the same object for the same client.
 
+        Raises TheirError as `check_client` does.
+
         Clients of one authority that declare different capabilities get different session keys:
         a server must not ask one for what only the other can do.
         """
         key = (caller.key, version, encode(capabilities), encode(info))
         facts = self._facts.get(key)
         if facts is None:
-            if len(self._facts) >= _MAX_CACHED:
-                self._facts.clear()
+            check_client(key[2], key[3])
             shape = b"|".join(key[2:]) if capabilities else b""
             session = f"{caller.key}|{version}|{_short(shape)}"
             facts = self._facts[key] = ClientFacts(session, version, capabilities, info)
+            self._remember(key)
         return facts
+
+    def _remember(self, key: FactsKey) -> None:
+        """Keep the newest few shapes of each caller: each may hold a session at every server."""
+        shapes = self._shapes.setdefault(key[0], deque())
+        shapes.append(key)
+        if len(shapes) > MAX_SHAPES_PER_CALLER:
+            oldest = self._facts.pop(shapes.popleft())
+            self.let_go(oldest.session)
+
+    def let_go(self, session: str) -> None:
+        """End what servers keep for a session key, beside whatever goes on."""
+        for upstream in self.catalog.names().values():
+            self.spawn(_end_session(upstream, session))
 
     def narrowed(self, caller: Caller, server: str, facts: ClientFacts) -> ClientFacts:
         """`facts` without capabilities that no rule would let this server use."""
@@ -165,6 +193,25 @@ class Core:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.catalog.aclose()
+
+
+def check_client(capabilities: bytes, info: bytes) -> None:
+    """Bound what a client says of itself: it is kept, and told to every server.
+
+    Raises:
+        TheirError: `client_too_large`.
+    """
+    if len(capabilities) + len(info) > MAX_CLIENT_BYTES:
+        raise TheirError(
+            "client_too_large", f"capabilities and clientInfo are over {MAX_CLIENT_BYTES} bytes"
+        )
+
+
+async def _end_session(upstream: Upstream, session: str) -> None:
+    try:
+        await upstream.end_session(session)
+    except (UpstreamDown, UpstreamBroken):
+        return
 
 
 def _short(shape: bytes) -> str:

@@ -13,7 +13,7 @@ The order is fixed, and each step costs an attacker the one before it:
 1. path and query                                              404
 2. `Host` and `Origin`                                         403
 3. headers: size, and none that decides stands twice           431, 400
-4. who is calling                                              401
+4. who is calling, and not too often at once                   401, 429
 5. method, media types, body within size and time              405, 415, 406, 413, 408
 6. the body means one thing                                    400
 7. the ladder of the era it is of                              400, 404
@@ -48,6 +48,7 @@ from bailiwick.protocols.mcp.revisions import LEGACY_BYTES, Era, era_of
 from bailiwick.protocols.mcp.state import KEY_BYTES
 from bailiwick.protocols.strict_json import encode
 
+_QUICK_BYTES = 64 * 1024
 _METADATA = "/.well-known/oauth-protected-resource"
 _STATUS = {
     "headers_too_large": 431,
@@ -170,17 +171,33 @@ class McpEdge:
             return
 
         visit = Visit(where, caller, headers, receive, send, self._authenticator, text)
-        method = scope["method"]
+        flying = self._core.in_flight
+        count = flying.get(caller.key, 0) + 1
+        if count > self._settings.limits.in_flight_per_caller:
+            await reply(send, 429, encode({"error": "too_many_requests"}), (b"retry-after", b"1"))
+            return
+        flying[caller.key] = count
+        try:
+            await self._let_in(scope["method"], visit)
+        finally:
+            left = flying[caller.key] - 1
+            if left:
+                flying[caller.key] = left
+            else:
+                del flying[caller.key]
+
+    async def _let_in(self, method: str, visit: Visit) -> None:
+        version = visit.headers.version
         if method == "POST":
             await self._post(visit)
-        elif headers.version is not None and headers.version not in LEGACY_BYTES:
-            await reply(send, 405, b"", (b"allow", b"POST"))
+        elif version is not None and version not in LEGACY_BYTES:
+            await reply(visit.send, 405, b"", (b"allow", b"POST"))
         elif method == "GET":
             await self._legacy.get(visit)
         elif method == "DELETE":
             await self._legacy.delete(visit)
         else:
-            await reply(send, 405, b"", (b"allow", b"GET, POST, DELETE"))
+            await reply(visit.send, 405, b"", (b"allow", b"GET, POST, DELETE"))
 
     async def _post(self, visit: Visit) -> None:
         headers = visit.headers
@@ -196,7 +213,11 @@ class McpEdge:
         watch = visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
         try:
             body = await read_body(visit.receive, headers.content_length, limits.body_bytes)
-            message = parse_message(body)
+            if len(body) <= _QUICK_BYTES:
+                message = parse_message(body)
+            else:
+                # Millions of small values take seconds to read; nobody else waits for them.
+                message = await asyncio.to_thread(parse_message, body)
             modern = era_of(headers.version, message) is Era.MODERN
             await (self._modern if modern else self._legacy).post(visit, message)
         except TheirError as error:

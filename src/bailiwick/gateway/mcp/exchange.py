@@ -56,6 +56,16 @@ from bailiwick.protocols.strict_json import encode
 _log = logging.getLogger(__name__)
 
 _TICK_STEP = 0.001
+NEVER_PASSED = frozenset(
+    {
+        # Ids are those of this hop: a server could take back another one's question.
+        "notifications/cancelled",
+        "notifications/initialized",
+        "notifications/subscriptions/acknowledged",
+    }
+)
+"""Notifications that mean something between a server and the gateway, and nothing further on."""
+
 _LIST_CHANGED = {
     f"notifications/{word}/list_changed": tuple(
         one for one in LISTINGS.values() if one.capability == word
@@ -131,7 +141,9 @@ class Exchange(ABC):
 
     def fail_raw(self, error: bytes, code: int) -> Outcome:
         """A JSON-RPC error, raw."""
-        return Outcome(self.status_of(code), error_message(self.request.id_json, error))
+        return Outcome(
+            self.status_of(code), error_message(self.request.id_json, error), failed=True
+        )
 
     @abstractmethod
     def status_of(self, code: int) -> int:
@@ -181,11 +193,16 @@ class Exchange(ABC):
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Pass on a notification of the server (see `RequestPeer`)."""
+        if method in NEVER_PASSED:
+            return
         if method == "notifications/progress":
             if not self._progress_fits(params):
                 return
         elif method == "notifications/message":
             if not self._wants_message(params):
+                return
+        elif method == "notifications/tasks/status":
+            if not self._owns_task(params):
                 return
         elif method in _LIST_CHANGED:
             for listing in _LIST_CHANGED[method]:
@@ -209,6 +226,13 @@ class Exchange(ABC):
         return isinstance(progress, int | float) and (
             not self._last_tick or progress > self._last_tick
         )
+
+    def _owns_task(self, params: JsonObject) -> bool:
+        task_id = params.get("taskId")
+        if not isinstance(task_id, str):
+            return False
+        key = self.caller.key
+        return self.core.tasks.owner(self.shelf.name, task_id, key) is not None
 
     def _wants_message(self, params: JsonObject) -> bool:
         level = params.get("level")

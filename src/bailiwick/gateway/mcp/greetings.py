@@ -72,11 +72,14 @@ async def _describe(exchange: Exchange) -> tuple[dict[str, Json], str]:
     merged: dict[str, Json] = {}
     texts: list[str] = []
     missing: list[str] = []
-    for shelf, server in zip(shelves, facts, strict=True):
+    seen = await asyncio.gather(
+        *(_visible(exchange, shelf, server) for shelf, server in zip(shelves, facts, strict=True))
+    )
+    for shelf, server, capabilities in zip(shelves, facts, seen, strict=True):
         if server is None:
             missing.append(shelf.name)
             continue
-        for name, value in (await _visible(exchange, shelf, server)).items():
+        for name, value in capabilities.items():
             merged[name] = _union(merged.get(name), value)
         text = await _instructions(exchange, shelf, server)
         if text:
@@ -93,7 +96,9 @@ async def _facts(exchange: Exchange, shelf: Shelf) -> ServerFacts | None:
         return None
 
 
-async def _visible(exchange: Exchange, shelf: Shelf, server: ServerFacts) -> dict[str, Json]:
+async def _visible(exchange: Exchange, shelf: Shelf, server: ServerFacts | None) -> dict[str, Json]:
+    if server is None:
+        return {}
     same_era = is_modern_server(server.version) == exchange.modern
     kept: dict[str, Json] = {}
     for name, value in server.capabilities.items():

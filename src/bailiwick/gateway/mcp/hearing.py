@@ -7,6 +7,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.gateway.mcp.catalog import RESOURCES, Shelf
 from bailiwick.gateway.mcp.core import Core
+from bailiwick.gateway.mcp.exchange import NEVER_PASSED
 from bailiwick.gateway.mcp.sessions import Session
 from bailiwick.gateway.mcp.subscriptions import Ears, changes_of, forget_changed
 from bailiwick.ports import Caller, Wants
@@ -66,6 +67,9 @@ class _Listener:
 
     async def _hear(self, server: str, method: str, params: JsonObject) -> None:
         session = self._session
+        if method in NEVER_PASSED or method == "notifications/progress":
+            # Progress belongs to a request; here it could speak for another server's.
+            return
         forget_changed(self._core.catalog, server, method)
         if method == "notifications/resources/updated":
             uri = params.get("uri")

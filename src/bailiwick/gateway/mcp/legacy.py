@@ -29,6 +29,9 @@ from bailiwick.protocols.strict_json import encode, parse
 MAX_ROUNDS = 10
 """How often a stateless server may ask for input during one call of a stateful client."""
 
+MAX_ASKS = 32
+"""Questions of servers that wait for one session's client."""
+
 _TAKE_BACK_SECONDS = 1.0
 _RETRY_FIELDS = ("inputResponses", "requestState")
 
@@ -202,6 +205,8 @@ class LegacyExchange(Exchange):
         if not self._sink.can_stream:
             return error_reply(Code.METHOD_NOT_FOUND, "the client takes no requests")
         session = self.session
+        if len(session.asks) >= MAX_ASKS:
+            return error_reply(Code.INTERNAL_ERROR, "too many questions wait for this client")
         identity = session.next_ask_id()
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         session.asks[identity] = answer

@@ -10,7 +10,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.mcp.calls import call_tool, forward, get_prompt, locate, read_resource
 from bailiwick.gateway.mcp.catalog import RESOURCES
-from bailiwick.gateway.mcp.core import Core
+from bailiwick.gateway.mcp.core import Core, check_client
 from bailiwick.gateway.mcp.exchange import Exchange, guarded, is_modern_server
 from bailiwick.gateway.mcp.follow_ups import (
     complete,
@@ -25,10 +25,10 @@ from bailiwick.gateway.mcp.hearing import Hearing
 from bailiwick.gateway.mcp.legacy import LegacyExchange, SessionSink
 from bailiwick.gateway.mcp.lists import answer_list
 from bailiwick.gateway.mcp.sessions import MAX_IN_FLIGHT, MAX_URIS, Session, Sessions
-from bailiwick.gateway.mcp.streams import Attachment, parse_event_id
+from bailiwick.gateway.mcp.streams import Attachment, Replay, parse_event_id
 from bailiwick.gateway.mcp.visit import Visit, accepts
 from bailiwick.gateway.mcp.wire import Outcome, reply
-from bailiwick.ports import Upstream
+from bailiwick.ports import ClientFacts
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
     Message,
@@ -39,7 +39,8 @@ from bailiwick.protocols.mcp.jsonrpc import (
     error_message,
 )
 from bailiwick.protocols.mcp.legacy import Hello, greet, progress_token, session_id
-from bailiwick.protocols.mcp.names import needs_model_names
+from bailiwick.protocols.mcp.names import is_ambiguous, needs_model_names
+from bailiwick.protocols.strict_json import encode
 
 Handler = Callable[[LegacyExchange], Awaitable[Outcome]]
 
@@ -49,7 +50,8 @@ class LegacyDoor:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._sessions = Sessions(core.clock.monotonic, self._ended)
+        replay = Replay(core.limits.replay_bytes)
+        self._sessions = Sessions(core.clock.monotonic, replay, self._ended)
         self._hearing = Hearing(core)
         self._handlers: dict[str, Handler] = {
             "ping": _ping,
@@ -101,13 +103,15 @@ class LegacyDoor:
             await _answer(visit, 400, request.id_json, hello.code, hello.message)
             return
         core = self._core
-        facts = core.facts_of(visit.caller, hello.version, hello.capabilities, hello.info)
+        facts = ClientFacts(visit.caller.key, hello.version, hello.capabilities, hello.info)
         try:
+            check_client(encode(hello.capabilities), encode(hello.info))
             session = self._sessions.open(
                 visit.caller.key, visit.where.server, hello.version, facts
             )
         except TheirError as error:
-            await _answer(visit, 503, request.id_json, Code.INTERNAL_ERROR, error.message)
+            status = 503 if error.code == "too_many_sessions" else 400
+            await _answer(visit, status, request.id_json, Code.INVALID_REQUEST, error.message)
             return
         sink = self._sink(visit, session)
         exchange = LegacyExchange(core, visit.caller, visit.where, session, sink)
@@ -262,11 +266,9 @@ class LegacyDoor:
         return session
 
     def _ended(self, session: Session) -> None:
-        for name in self._core.catalog.names():
-            shelf = self._core.catalog.shelf(name)
-            if shelf is not None:
-                self._core.spawn(_let_go(shelf.upstream, session.facts.session))
+        self._core.let_go(session.facts.session)
         for stream in tuple(session.streams.values()):
+            stream.forget_all()
             self._core.spawn(stream.finish(b""))
 
     # --- subscriptions ---------------------------------------------------------------------------
@@ -281,6 +283,8 @@ class LegacyDoor:
         uri = exchange.request.params.get("uri")
         place = locate(exchange, RESOURCES, uri) if isinstance(uri, str) else None
         session = exchange.session
+        if isinstance(uri, str) and is_ambiguous(uri):
+            return exchange.fail(Code.INVALID_PARAMS, "`uri` has dot segments: send it resolved")
         if place is None or not self._core.gate.visible(
             exchange.caller, Target(RESOURCES.kind, place[0].name, place[1])
         ):
@@ -294,7 +298,7 @@ class LegacyDoor:
         if not is_modern_server(server.version):
             exchange.aim(shelf, server, {**exchange.request.params, "uri": own})
             outcome = await forward(exchange)
-            if b'"error"' in outcome.message:
+            if outcome.failed:
                 return outcome
         else:
             outcome = exchange.ok(b"{}")
@@ -310,16 +314,9 @@ async def _ping(exchange: Exchange) -> Outcome:
 async def _set_level(exchange: LegacyExchange) -> Outcome:
     level = exchange.request.params.get("level")
     outcome = await set_level(exchange, level if isinstance(level, str) else "")
-    if b'"error"' not in outcome.message:
+    if not outcome.failed:
         exchange.session.log_level = str(level)
     return outcome
-
-
-async def _let_go(upstream: Upstream, session: str) -> None:
-    try:
-        await upstream.end_session(session)
-    except (UpstreamDown, UpstreamBroken):
-        return
 
 
 async def _disconnect(visit: Visit) -> None:

@@ -28,6 +28,8 @@ from bailiwick.protocols.strict_json import encode
 
 MAX_CURSOR_CHARS = 8192
 MERGED_TTL_MS = 0
+MAX_PAGES_AT_ONCE = 50
+"""Pages of one server in one answer; a server of empty pages without end gets no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ class _Walk:
         skip = cursor.skip if cursor is not None and cursor.server == server else 0
         if self._single:
             self._members = dict(page.members)
+        pages = 0
         while shelf is not None:
+            pages += 1
             for index, item in enumerate(page.items):
                 if index < skip:
                     continue
@@ -157,7 +161,7 @@ class _Walk:
             if page.cursor is None or page.cursor == after:
                 return None
             after, skip = page.cursor, 0
-            if len(self._items) >= limit:
+            if len(self._items) >= limit or pages >= MAX_PAGES_AT_ONCE:
                 return _Cursor(server, after, 0)
             try:
                 page = await self._page(shelf, after)

@@ -8,7 +8,8 @@ import os
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError
-from bailiwick.gateway.gate import Tick
+from bailiwick.core.verdict import Deny
+from bailiwick.gateway.gate import Answer, StillWaiting, Tick
 from bailiwick.gateway.mcp.calls import task_created
 from bailiwick.gateway.mcp.catalog import RESOURCES, Listing
 from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
@@ -35,13 +36,14 @@ _UNCACHED = {"ttlMs": b"0", "cacheScope": b'"private"'}
 class ModernExchange(Exchange):
     """One request of a stateless client."""
 
-    __slots__ = ("_answers", "_bound", "_ours", "_resumed")
+    __slots__ = ("_answers", "_bound", "_ours", "_resumed", "_taken_up")
     modern = True
 
     def __init__(self, core: Core, caller: Caller, where: Where, facts: ClientFacts) -> None:
         super().__init__(core, caller, where, facts)
         self._bound = ""
         self._ours = False
+        self._taken_up = False
         self._resumed: Parked | None = None
         self._answers: JsonObject = {}
 
@@ -75,6 +77,28 @@ class ModernExchange(Exchange):
         going = self.outgoing
         self.outgoing = UpstreamRequest(going.method, restored, going.client, going.param_headers)
 
+    async def govern(self, target: Target, arguments: JsonObject, blocked: Deny | None) -> Answer:
+        """As ever; a parked request the gate did not let go on is parked again, or given up."""
+        resumed = self._resumed
+        if resumed is None:
+            return await super().govern(target, arguments, blocked)
+        answer: Answer | None = None
+        try:
+            answer = await super().govern(target, arguments, blocked)
+            return answer
+        finally:
+            if not self._taken_up:
+                self._leave(resumed, again=isinstance(answer, StillWaiting))
+
+    def _leave(self, parked: Parked, *, again: bool) -> None:
+        try:
+            if again:
+                self.core.parking.park(parked)
+            else:
+                parked.drop()
+        except TheirError:
+            parked.drop()
+
     def _sealed(self, upstream: str | None, parked: str = "") -> str:
         bound = self._bound or _binding(self.asked.target, self.asked.arguments)
         seconds = self.core.limits.input_seconds
@@ -87,6 +111,7 @@ class ModernExchange(Exchange):
     async def dispatch(self) -> UpstreamReply:
         """Send it; where a legacy server may ask something, so that it can wait for the answer."""
         if self._resumed is not None:
+            self._taken_up = True
             self._resumed.peer = self
             self._resumed.give(self._answers)
             return await self._turn(self._resumed)
@@ -228,7 +253,10 @@ class _ParkedPeer:
 
     async def ask(self, method: str, params: JsonObject) -> UpstreamReply:
         async def deliver() -> UpstreamReply:
-            answer = await self._parked.add(method, params)
+            try:
+                answer = await self._parked.add(method, params)
+            except TheirError as error:
+                return error_reply(Code.INTERNAL_ERROR, error.message)
             if not isinstance(answer, dict):
                 return error_reply(-1, "the client gave no answer")
             return UpstreamReply(result=encode(answer))

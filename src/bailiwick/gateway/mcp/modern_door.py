@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from bailiwick.core.canonical import JsonObject
+from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.calls import call_tool, get_prompt, read_resource
 from bailiwick.gateway.mcp.core import Core
 from bailiwick.gateway.mcp.exchange import guarded
@@ -67,12 +68,17 @@ class ModernDoor:
             await _reject(visit, message.id_json, envelope)
             return
         where = visit.where
-        facts = self._core.facts_of(
-            visit.caller,
-            MODERN,
-            envelope.capabilities,  # type: ignore[union-attr]
-            envelope.info,  # type: ignore[union-attr]
-        )
+        try:
+            facts = self._core.facts_of(
+                visit.caller,
+                MODERN,
+                envelope.capabilities,  # type: ignore[union-attr]
+                envelope.info,  # type: ignore[union-attr]
+            )
+        except TheirError as error:
+            rejection = Rejection(Code.INVALID_PARAMS, error.message)
+            await _reject(visit, message.id_json, rejection)
+            return
         exchange = ModernExchange(self._core, visit.caller, where, facts)
         exchange.progress_token = envelope.progress_token  # type: ignore[union-attr]
         exchange.log_level = envelope.log_level  # type: ignore[union-attr]

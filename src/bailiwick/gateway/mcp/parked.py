@@ -17,6 +17,7 @@ from bailiwick.ports import RequestPeer, UpstreamReply
 
 MAX_PARKED = 1000
 MAX_PARKED_PER_CALLER = 32
+MAX_QUESTIONS = 32
 
 
 @dataclass(slots=True)
@@ -48,7 +49,13 @@ class Parked:
     expiry: asyncio.TimerHandle | None = None
 
     def add(self, method: str, params: JsonObject) -> asyncio.Future[Json]:
-        """Put a question; the future gets the client's answer."""
+        """Put a question; the future gets the client's answer.
+
+        Raises:
+            TheirError: `too_many_questions`.
+        """
+        if len(self.questions) >= MAX_QUESTIONS:
+            raise TheirError("too_many_questions", "too many questions wait for this client")
         self.counter += 1
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self.questions[f"q{self.counter}"] = Question(method, params, answer)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bailiwick.core.errors import TheirError
-from bailiwick.gateway.mcp.streams import Stream
+from bailiwick.gateway.mcp.streams import Replay, Stream
 from bailiwick.ports import ClientFacts
 from bailiwick.protocols.mcp.jsonrpc import RequestId, Response
 from bailiwick.protocols.mcp.legacy import primes_streams
@@ -49,6 +49,7 @@ class Session:
     version: str
     facts: ClientFacts
     used_at: float
+    replay: Replay
     streams: OrderedDict[int, Stream] = field(default_factory=OrderedDict)
     tasks: dict[RequestId, asyncio.Task[object]] = field(default_factory=dict)
     cancelled: set[RequestId] = field(default_factory=set)
@@ -62,25 +63,26 @@ class Session:
 
     def __post_init__(self) -> None:
         """Make what tells its runs apart from the id, which itself is a secret."""
-        self.run_key = "session:" + hashlib.sha256(self.id.encode()).hexdigest()[:20]
+        self.run_key = _run_key(self.id)
 
     def new_stream(self) -> Stream:
         """A stream for one POST."""
         self.counter += 1
-        return self._keep(Stream(self.counter, primed=primes_streams(self.version)))
+        return self._keep(Stream(self.counter, self.replay, primed=primes_streams(self.version)))
 
     def own_stream(self) -> Stream:
         """The stream a GET reads: what belongs to no request."""
         stream = self.streams.get(OWN_STREAM)
         if stream is None or stream.done:
             primed = primes_streams(self.version)
-            stream = self.streams[OWN_STREAM] = Stream(OWN_STREAM, primed=primed)
+            stream = self.streams[OWN_STREAM] = Stream(OWN_STREAM, self.replay, primed=primed)
         return stream
 
     def _keep(self, stream: Stream) -> Stream:
         self.streams[stream.number] = stream
         finished = [old for old in self.streams.values() if old.done]
         for old in finished[:-MAX_FINISHED_STREAMS]:
+            old.forget_all()
             del self.streams[old.number]
         return stream
 
@@ -95,13 +97,18 @@ class Sessions:
 
     Args:
         monotonic: seconds that never go back.
+        replay: memory that all streams share.
         ended: called with each session that ended, to let go of what is kept upstream.
     """
 
     def __init__(
-        self, monotonic: Callable[[], float], ended: Callable[[Session], None] = lambda _: None
+        self,
+        monotonic: Callable[[], float],
+        replay: Replay,
+        ended: Callable[[Session], None] = lambda _: None,
     ) -> None:
         self._monotonic = monotonic
+        self._replay = replay
         self._ended = ended
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._by_caller: dict[str, int] = {}
@@ -121,8 +128,12 @@ class Sessions:
         if len(self._sessions) >= MAX_SESSIONS:
             raise TheirError("too_many_sessions", "no more sessions can be opened now")
         identity = secrets.token_urlsafe(SESSION_ID_BYTES)
-        own = ClientFacts(f"{facts.session}|{identity}", version, facts.capabilities, facts.info)
-        session = Session(identity, caller_key, where, version, own, self._monotonic())
+        # Servers' side of the session is keyed by a digest: the id itself is the client's secret.
+        key = f"{facts.session}|{_run_key(identity)}"
+        own = ClientFacts(key, version, facts.capabilities, facts.info)
+        session = Session(
+            identity, caller_key, where, version, own, self._monotonic(), self._replay
+        )
         self._sessions[identity] = session
         self._by_caller[caller_key] = self._by_caller.get(caller_key, 0) + 1
         return session
@@ -176,3 +187,7 @@ class Sessions:
     def _is_idle(self, session: Session, now: float) -> bool:
         reading = any(stream.attached for stream in session.streams.values())
         return now - session.used_at > IDLE_SECONDS and not session.tasks and not reading
+
+
+def _run_key(identity: str) -> str:
+    return "session:" + hashlib.sha256(identity.encode()).hexdigest()[:20]

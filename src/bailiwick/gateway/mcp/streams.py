@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS, open_stream
@@ -22,8 +22,42 @@ from bailiwick.protocols.sse import encode_event
 
 MAX_EVENTS = 256
 MAX_BYTES = 1024 * 1024
-MAX_REPLY_BYTES = 16 * 1024 * 1024
+MAX_REPLY_BYTES = 4 * 1024 * 1024
 RETRY_MS = 1000
+
+
+class Replay:
+    """The memory that all streams of an edge share for what clients may come back for.
+
+    When it is full, the oldest finished streams are forgotten first; then nothing more is kept,
+    and a client that loses its connection has lost what it missed.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._free = max_bytes
+        self._finished: OrderedDict[Stream, None] = OrderedDict()
+
+    def take(self, size_bytes: int) -> bool:
+        """Ask for memory; False when there is none."""
+        while self._free < size_bytes and self._finished:
+            self._finished.popitem(last=False)[0].forget_all()
+        if self._free < size_bytes:
+            return False
+        self._free -= size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """Return memory."""
+        self._free += size_bytes
+
+    def finished(self, stream: Stream) -> None:
+        """This stream's events may be forgotten when memory is short."""
+        self._finished[stream] = None
+
+    def forgotten(self, stream: Stream) -> None:
+        """This stream holds nothing any more."""
+        self._finished.pop(stream, None)
+
 
 _EVENT_ID = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 
@@ -44,11 +78,12 @@ class Stream:
         delivered: the final reply was written to a connection that was there.
     """
 
-    def __init__(self, number: int, *, primed: bool) -> None:
+    def __init__(self, number: int, replay: Replay, *, primed: bool) -> None:
         self.number = number
         self.done = False
         self.delivered = False
         self.ended = asyncio.Event()
+        self._replay = replay
         self._primed = primed
         self._sequence = 0
         self._events: deque[tuple[int, bytes, bool]] = deque()
@@ -122,20 +157,30 @@ class Stream:
                 await self._write(event)
             if self.delivered and len(event) > MAX_BYTES:
                 self._forget_last()
+            self._replay.finished(self)
             await self._close()
+
+    def forget_all(self) -> None:
+        """Hold nothing for a replay any more."""
+        self._replay.give_back(self._size_bytes)
+        self._replay.forgotten(self)
+        self._size_bytes = 0
+        self._events.clear()
 
     def _number(self, message: bytes, *, keep: bool) -> bytes:
         self._sequence += 1
         event = encode_event(message, event_id=f"{self.number}-{self._sequence}")
-        self._events.append((self._sequence, event, keep))
-        self._size_bytes += len(event)
-        if len(self._events) > MAX_EVENTS or self._size_bytes > MAX_BYTES:
-            self._forget()
+        if self._replay.take(len(event)):
+            self._events.append((self._sequence, event, keep))
+            self._size_bytes += len(event)
+            if len(self._events) > MAX_EVENTS or self._size_bytes > MAX_BYTES:
+                self._forget()
         return event
 
     def _forget(self) -> None:
         kept: deque[tuple[int, bytes, bool]] = deque()
         excess = len(self._events) - MAX_EVENTS
+        before = self._size_bytes
         for item in self._events:
             if not item[2] and (excess > 0 or self._size_bytes > MAX_BYTES):
                 excess -= 1
@@ -143,10 +188,13 @@ class Stream:
             else:
                 kept.append(item)
         self._events = kept
+        self._replay.give_back(before - self._size_bytes)
 
     def _forget_last(self) -> None:
-        _, event, _ = self._events.pop()
-        self._size_bytes -= len(event)
+        if self._events:
+            _, event, _ = self._events.pop()
+            self._size_bytes -= len(event)
+            self._replay.give_back(len(event))
 
     async def _write(self, event: bytes) -> None:
         if self._reader is None:

@@ -20,7 +20,7 @@ from bailiwick.gateway.mcp.follow_ups import facts_or_none
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import ClientFacts, ServerFacts, Wants
 from bailiwick.protocols.mcp.jsonrpc import Code, notification_message
-from bailiwick.protocols.mcp.names import joined_uri
+from bailiwick.protocols.mcp.names import is_ambiguous, joined_uri
 from bailiwick.protocols.mcp.revisions import META_SUBSCRIPTION
 
 MAX_URIS = 256
@@ -201,12 +201,14 @@ class Listen:
     def _locate(self, uris: list[Json]) -> list[tuple[str, str, str]]:
         found = []
         for spelled in uris[:MAX_URIS]:
-            place = locate(self._exchange, RESOURCES, spelled) if isinstance(spelled, str) else None
+            if not isinstance(spelled, str) or is_ambiguous(spelled):
+                continue
+            place = locate(self._exchange, RESOURCES, spelled)
             if place is None:
                 continue
             shelf, uri = place
             if self._may_hear(shelf.name, uri):
-                found.append((str(spelled), shelf.name, uri))
+                found.append((spelled, shelf.name, uri))
         return found
 
     def _may_hear(self, server: str, uri: str) -> bool:

@@ -29,6 +29,7 @@ class Outcome:
 
     status: int
     message: bytes
+    failed: bool = False
 
 
 class ClientGone(Exception):

@@ -6,6 +6,7 @@ A definition is read by a model as instructions, so one that changes after it wa
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _INVISIBLE = frozenset(
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064"
     "\u2800\u3164\ufeff\uffa0"
 )
+_PLAIN = re.compile(r"[\x20-\x7e\n\t\r]*")
 _PLAIN_SPACE = frozenset("\n\t\r ")
 _TASK_SUPPORT = tuple({"taskSupport": word} for word in ("forbidden", "optional", "required"))
 
@@ -88,7 +90,7 @@ def unseen(char: str) -> bool:
 
 def shown(text: str) -> str:
     """`text` with every unseen character spelled `⟨U+202E⟩`; safe for a terminal or page."""
-    if text.isascii() and text.isprintable():
+    if _PLAIN.fullmatch(text):
         return text
     return "".join(f"⟨U+{ord(char):04X}⟩" if unseen(char) else char for char in text)
 
@@ -100,6 +102,8 @@ def hidden_in(value: JsonObject) -> Iterator[str]:
     while stack and found < 32:
         path, node = stack.pop()
         if isinstance(node, str):
+            if _PLAIN.fullmatch(node):
+                continue
             chars = sorted({f"U+{ord(char):04X}" for char in node if unseen(char)})
             if chars:
                 found += 1

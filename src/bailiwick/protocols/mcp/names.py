@@ -22,6 +22,8 @@ MODEL_CLIENTS = ("goose", "codex", "opencode", "gemini-cli", "claude")
 """Beginnings of `clientInfo.name` of clients that hand tool names to a model unchanged."""
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_QUERY = re.compile(r"[?#]")
+_ENCODED = re.compile(r"%(2[eEfF]|5[cC])")
 _NOT_MODEL = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -66,6 +68,19 @@ def split_uri(uri: str, servers: Collection[str]) -> tuple[str, str] | None:
     """Take `SERVER+URI` apart; None when it names no server."""
     server, plus, rest = uri.partition("+")
     return (server, rest) if plus and rest and server in servers else None
+
+
+def is_ambiguous(uri: str) -> bool:
+    """Whether two readers may take a URI for two resources.
+
+    Dot segments (`/a/../b`, also percent-encoded) are resolved by one reader and kept by another,
+    so a rule about the one would not hold for the other. RFC 3986 section 6.2.2.3.
+    """
+    path = _QUERY.split(uri, maxsplit=1)[0]
+    if "." not in path and "%" not in path:
+        return False
+    plain = _ENCODED.sub(lambda match: chr(int(match[1], 16)), path).replace("\\", "/")
+    return any(segment in (".", "..") for segment in plain.split("/"))
 
 
 def find_cleaned(spelled: str, server: str, names: Iterable[str]) -> str | None:
