@@ -26,6 +26,7 @@ _ANSWER_SECONDS = 3_600.0
 """A call may wait for a person; how long, the gateway decides."""
 _SIDE_SECONDS = 10.0
 _DEFAULT_RETRY_MS = 1_000
+_LEAST_RETRY_MS = 50
 _MAX_FAILED_RESUMES = 5
 
 
@@ -109,7 +110,7 @@ class GatewayLink:
             failures += 1
             if not cursor or failures > _MAX_FAILED_RESUMES:
                 return
-            await asyncio.sleep(retry_ms / 1_000)
+            await asyncio.sleep(max(retry_ms, _LEAST_RETRY_MS) / 1_000)
             current = await self._resume(fields, cursor)
 
     async def session_messages(self) -> AsyncGenerator[bytes, None]:
@@ -124,7 +125,7 @@ class GatewayLink:
             try:
                 response = await self._client.send(self._get, fields)
             except (UpstreamDown, UpstreamBroken):
-                await asyncio.sleep(retry_ms / 1_000)
+                await asyncio.sleep(max(retry_ms, _LEAST_RETRY_MS) / 1_000)
                 continue
             if response.stream is None or response.status != 200:
                 return
@@ -134,7 +135,7 @@ class GatewayLink:
                     yield message
             cursor = decoder.last_event_id or cursor
             retry_ms = retry_ms if decoder.retry_ms is None else decoder.retry_ms
-            await asyncio.sleep(retry_ms / 1_000)
+            await asyncio.sleep(max(retry_ms, _LEAST_RETRY_MS) / 1_000)
 
     def begin_session(self, response: Response, result: bytes) -> None:
         """Remember what each later request of the session has to carry."""

@@ -79,6 +79,15 @@ def call(message: Any) -> None:
             say({"jsonrpc": "2.0", "id": message["id"], "result": 5})
         case "large":
             reply(message, {"x": "y" * arguments["size"]})
+        case "names another":
+            value = {"jsonrpc": "2.0", "result": {"id": arguments["id"], "x": "y" * 200_000}}
+            say(
+                value | {"id": message["id"]}
+                if arguments["order"]
+                else {"id": message["id"]} | value
+            )
+        case "deaf":
+            time.sleep(600)
         case "stderr":
             for number in range(arguments["lines"]):
                 print(f"line {number} \x1b[31m", file=sys.stderr, flush=True)

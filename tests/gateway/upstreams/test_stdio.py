@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bailiwick.core.errors import UpstreamBroken, UpstreamDown
+from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.gateway.upstreams.spec import Instances, ServerSpec
 from bailiwick.ports import ClientFacts, Upstream, UpstreamReply, UpstreamRequest
@@ -252,6 +252,33 @@ async def test_too_large_a_line_breaks_its_own_call_and_no_other() -> None:
             await call(it, "large", size=50 * 1024 * 1024)
         assert caught.value.code == "upstream_too_large"
         assert await call(it, "echo", a=1) == {"a": 1}
+
+
+@pytest.mark.parametrize("order", [0, 1])
+async def test_no_payload_can_break_the_call_of_another(order: int) -> None:
+    async with child(max_response_bytes=100_000) as it:
+        await call(it, "echo")
+        other = asyncio.ensure_future(call(it, "hang"))
+        await call(it, "echo")
+        for number in range(12):
+            with pytest.raises(UpstreamBroken) as caught:
+                await call(it, "names another", order=order, id=number)
+            assert caught.value.code == "upstream_too_large"
+        assert not other.done()
+        other.cancel()
+        await asyncio.gather(other, return_exceptions=True)
+
+
+async def test_a_child_that_reads_nothing_is_sent_no_more_than_it_may_leave_unread() -> None:
+    async with child(timeout_seconds=1.0) as it:
+        await call(it, "echo")
+        deaf = asyncio.ensure_future(call(it, "deaf"))
+        more = [asyncio.ensure_future(call(it, "echo", x="y" * 1_000_000)) for _ in range(12)]
+        ended = await asyncio.gather(deaf, *more, return_exceptions=True)
+    codes = [each.code for each in ended if isinstance(each, OurError)]
+    assert len(codes) == 13
+    assert set(codes) == {"upstream_timeout", "upstream_busy"}
+    assert codes.count("upstream_busy") >= 7
 
 
 async def test_stderr_is_kept_bounded_and_cannot_write_to_a_terminal() -> None:

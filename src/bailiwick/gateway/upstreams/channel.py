@@ -31,7 +31,12 @@ from bailiwick.gateway.upstreams.own import Nobody
 from bailiwick.ports import RequestPeer, UpstreamReply, Wants
 
 _MAX_NOTES = 256
-_ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\b')
+_ENDS = (
+    re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15})\s*[,}]').match,
+    re.compile(rb'"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$').search,
+)
+"""The id of a message, at its very beginning or end. Anywhere else a key `id` may be part of the
+payload, which a client can choose: it must not be able to name another's request."""
 
 
 class InFlight:
@@ -220,8 +225,8 @@ class Channel:
 
     def _blame(self, line: bytes, error: UpstreamBroken) -> None:
         """End the request a bad line was meant to answer, if that can be told from its ends."""
-        for part in (line[:128], line[-128:]):
-            found = _ID.search(part)
+        for find, part in zip(_ENDS, (line[:128], line[-128:]), strict=True):
+            found = find(part)
             request = self._in_flight.get(int(found[1])) if found else None
             if request is not None and not request.reply.done():
                 request.reply.set_exception(error)

@@ -19,6 +19,7 @@ _CHUNK_BYTES = 64 * 1024
 _STDERR_LINES = 50
 _STDERR_LINE_BYTES = 500
 _GRACE_SECONDS = 2.0
+_MAX_UNREAD_BYTES = 4 * 1024 * 1024
 
 
 class Tail:
@@ -113,13 +114,15 @@ class Child:
         """Write one line; waits while the child does not read.
 
         Raises:
-            UpstreamDown: `upstream_crashed`: the child is gone. Whether it saw the line is for
-                the caller to know: it has not when it is not running.
+            UpstreamDown: nothing was written: `upstream_crashed`: it is not running;
+                `upstream_busy`: it has left four MiB unread.
         """
         stdin = self._process.stdin
         assert stdin is not None
         if self._process.returncode is not None or stdin.is_closing():
             raise UpstreamDown("upstream_crashed", f"server `{self._name}` is not running")
+        if stdin.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+            raise UpstreamDown("upstream_busy", f"server `{self._name}` does not read its input")
         # A raw part may hold line ends between its tokens; inside of JSON strings there are none.
         stdin.write(line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n")
         # The end of the child is told by `run`, to all who wait.

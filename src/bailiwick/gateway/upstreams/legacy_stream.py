@@ -20,6 +20,8 @@ from bailiwick.protocols.sse import SseDecoder
 
 _MAX_REQUEST_SECONDS = 3_600.0
 _DEFAULT_RETRY_MS = 1_000
+_LEAST_RETRY_MS = 50
+"""A server that closes each stream at once must not keep us busy."""
 _MAX_FAILED_RESUMES = 5
 
 
@@ -83,7 +85,7 @@ class RequestStream:
             if failures > _MAX_FAILED_RESUMES:
                 raise self._closed()
             # "The client MUST respect the retry field".
-            await asyncio.sleep(retry_ms / 1_000)
+            await asyncio.sleep(max(retry_ms, _LEAST_RETRY_MS) / 1_000)
             current = await self._resume(cursor)
 
     async def _resume(self, cursor: str) -> Response | None:
