@@ -14,7 +14,7 @@ import uvicorn
 
 from bailiwick.core.errors import BailiwickError
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.connection import HttpLimits
+from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.wire import OWN_HEADERS, Template, parse_url
 
 Message = MutableMapping[str, Any]

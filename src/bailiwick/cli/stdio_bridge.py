@@ -14,7 +14,7 @@ from contextlib import suppress
 from bailiwick.cli.stdio_gateway import GatewayLink
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import BailiwickError, TheirError
-from bailiwick.gateway.http.connection import Response
+from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.upstreams.envelope import (
     HEADER_MISMATCH,
     INTERNAL_ERROR,

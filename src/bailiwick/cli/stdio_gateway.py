@@ -12,7 +12,8 @@ import msgspec
 from bailiwick.cli.exits import CliError
 from bailiwick.core.errors import BailiwickError, OurError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.connection import HttpLimits, Response
+from bailiwick.gateway.http.limits import HttpLimits
+from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import Template, parse_url
 from bailiwick.gateway.upstreams.answers import accept
 from bailiwick.gateway.upstreams.envelope import MessageId, Reply, decode

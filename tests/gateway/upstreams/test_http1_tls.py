@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from bailiwick.core.errors import UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.connection import HttpLimits
+from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.wire import Template, parse_url
 from tests.gateway.upstreams.site import Got, Wire, site, soon
 

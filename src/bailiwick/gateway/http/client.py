@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from functools import cache
 
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
-from bailiwick.gateway.http.connection import Connection, HttpLimits, Response
+from bailiwick.gateway.http.connection import Connection
+from bailiwick.gateway.http.limits import HttpLimits
+from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import EncodedFields, Origin, Template
 
 _LOOK_AFTER_SECONDS = 0.5

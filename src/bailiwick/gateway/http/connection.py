@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import cast
 
 import httptools
 
 from bailiwick.core.errors import UpstreamBroken
+from bailiwick.gateway.http.limits import HttpLimits
+from bailiwick.gateway.http.response import BodyStream, Response
 
-_STREAM_HIGH_BYTES = 256 * 1024
-_STREAM_LOW_BYTES = 64 * 1024
 _DRAIN_SECONDS = 1.0
 _KEEP_ALIVE = (
     ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
@@ -28,144 +26,6 @@ _KEEP_ALIVE = (
     ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 4),
 )
 """A peer that vanished without a word is noticed after two minutes, on silent streams too."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """Bounds of one client. Seconds are checked by a sweep every `sweep_seconds`.
-
-    Attributes:
-        answer_seconds: from sending to the end of a whole body, or to the start of a stream.
-        idle_seconds: between two chunks of a stream.
-        keep_idle_seconds: how long an unused connection is kept. Shorter than the five seconds
-            after which common servers close theirs, so that we close first: a request that meets
-            a closing connection cannot be told from one that was carried out.
-        max_waiting: requests that wait for a connection when all are in use.
-    """
-
-    connect_seconds: float = 5.0
-    answer_seconds: float = 60.0
-    idle_seconds: float = 60.0
-    keep_idle_seconds: float = 4.0
-    max_connections: int = 256
-    max_waiting: int = 2_048
-    max_head_bytes: int = 64 * 1024
-    max_body_bytes: int = 16 * 1024 * 1024
-    sweep_seconds: float = 0.25
-
-
-class BodyStream:
-    """A response body as it arrives. Reading from the socket pauses while nobody takes chunks."""
-
-    __slots__ = ("_chunks", "_connection", "_ended", "_error", "_held_bytes", "_paused", "_waiter")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Connection | None = connection
-        self._chunks: deque[bytes] = deque()
-        self._held_bytes = 0
-        self._paused = False
-        self._ended = False
-        self._error: UpstreamBroken | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __aiter__(self) -> BodyStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """The next chunk.
-
-        Raises:
-            UpstreamBroken: the connection ended before the body did, or stayed silent too long.
-        """
-        while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        chunk = self._chunks.popleft()
-        self._held_bytes -= len(chunk)
-        if self._paused and self._held_bytes <= _STREAM_LOW_BYTES and self._connection:
-            self._paused = False
-            self._connection.resume()
-        return chunk
-
-    def set_idle_seconds(self, seconds: float) -> None:
-        """Allow silence of `seconds` from now on; `inf` while the server waits for us."""
-        if self._connection is not None:
-            self._connection.set_idle_seconds(seconds)
-
-    def close(self) -> None:
-        """Give up what is still to come; the other side sees the connection end."""
-        connection, self._connection = self._connection, None
-        if connection is not None and not self._ended:
-            connection.abort()
-
-    def finish(self) -> None:
-        """Nothing more is wanted: reuse the connection if the body ends soon, else close it."""
-        connection, self._connection = self._connection, None
-        self._chunks.clear()
-        if connection is not None and not self._ended:
-            connection.drain()
-
-    def push(self, chunk: bytes) -> None:
-        """For the connection: more has arrived."""
-        self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
-        if self._held_bytes > _STREAM_HIGH_BYTES and not self._paused and self._connection:
-            self._paused = True
-            self._connection.pause()
-        self._wake()
-
-    def end(self, error: UpstreamBroken | None) -> None:
-        """For the connection: the body is complete, or lost to `error`."""
-        self._ended = True
-        self._error = error
-        connection, self._connection = self._connection, None
-        if self._paused and connection is not None:
-            # The connection goes on to serve others.
-            self._paused = False
-            connection.resume()
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-_CONTENT_TYPES = {
-    b"application/json": "application/json",
-    b"text/event-stream": "text/event-stream",
-}
-
-
-def _media_type(value: bytes) -> str:
-    return value.decode("latin-1").partition(";")[0].strip().lower()
-
-
-class Response:
-    """Status, headers and either a whole `body` or an open `stream`.
-
-    `content_type` is the media type alone, lower case, without parameters, or "".
-    """
-
-    __slots__ = ("_headers", "body", "content_type", "status", "stream")
-
-    def __init__(self, status: int, headers: dict[bytes, bytes]) -> None:
-        self.status = status
-        self.body = b""
-        self.stream: BodyStream | None = None
-        self._headers = headers
-        kind = headers.get(b"content-type", b"")
-        self.content_type = _CONTENT_TYPES.get(kind) or _media_type(kind)
-
-    def header(self, name: str) -> str:
-        """The value of a header (repeated ones joined with a comma), or ""."""
-        return self._headers.get(name.lower().encode("ascii"), b"").decode("latin-1")
 
 
 class Connection(asyncio.Protocol):

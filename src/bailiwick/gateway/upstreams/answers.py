@@ -14,7 +14,7 @@ Challenges (`WWW-Authenticate`) are about the gateway's credentials and go no fu
 from __future__ import annotations
 
 from bailiwick.core.errors import OurError, TheirError, UpstreamBroken, UpstreamDown
-from bailiwick.gateway.http.connection import Response
+from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.upstreams.envelope import MessageId, Reply, decode
 from bailiwick.ports import UpstreamReply
 

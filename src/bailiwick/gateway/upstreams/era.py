@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.gateway.http.connection import Response
+from bailiwick.gateway.http.response import Response
 from bailiwick.ports import (
     ClientFacts,
     RequestPeer,

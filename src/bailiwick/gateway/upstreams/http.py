@@ -9,7 +9,8 @@ from contextlib import aclosing
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.connection import HttpLimits, Response
+from bailiwick.gateway.http.limits import HttpLimits
+from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import parse_url
 from bailiwick.gateway.upstreams.answers import CREDENTIALS, refusal
 from bailiwick.gateway.upstreams.both import BothEras

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Iterable
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.connection import Response
+from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import Template
 from bailiwick.gateway.upstreams import meta
 from bailiwick.gateway.upstreams.answers import garbled, read_reply, refusal
