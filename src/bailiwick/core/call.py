@@ -66,7 +66,7 @@ class Call(msgspec.Struct, frozen=True):
         text = canonical(
             {
                 "arguments": arguments,
-                "kind": target.kind.value,
+                "kind": target.kind._value_,  # `.value` costs a Python call
                 "name": target.name,
                 "upstream": target.upstream,
             }

@@ -31,6 +31,8 @@ MAX_LEAF_BYTES: Final = 65_535
 """An entry bundle gives each entry's length as a uint16 (C2SP tlog-tiles)."""
 
 MAX_INTEGER: Final = 2**53 - 1
+_MIN_INTEGER: Final = -MAX_INTEGER
+_MAX_NAMES: Final = 1024
 
 RESERVED_FIELDS: Final = frozenset({"v", "type", "id", "at"})
 
@@ -131,23 +133,32 @@ def _checked(whole: dict[str, LeafValue]) -> bytes:
     return leaf
 
 
+_ascii_names: set[str] = set()
+"""Keys known to be ASCII. A memo, bounded: the same few come on every call."""
+
+
 def _check(value: LeafValue) -> None:
     """Refuse what has another canonical form than msgspec writes, or none."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
     if isinstance(value, dict):
         for name, item in value.items():
-            if not (type(name) is str and name.isascii()):
-                raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text")
-            if type(item) is not str:
+            if name not in _ascii_names:
+                _check_name(name)
+            kind = type(item)
+            if kind is not str and (kind is not int or not _MIN_INTEGER <= item <= MAX_INTEGER):  # type: ignore[operator]
                 _check(item)
     elif isinstance(value, list | tuple):
         for item in value:
             if type(item) is not str:
                 _check(item)
-    elif isinstance(value, int):
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+    elif isinstance(value, int):  # True and False are integers here, and fine
+        if not _MIN_INTEGER <= value <= MAX_INTEGER:
             raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
-    elif not isinstance(value, str):
-        raise LedgerError("leaf_not_canonical", f"a leaf cannot hold a `{kind.__name__}`")
+    elif value is not None and not isinstance(value, str):
+        raise LedgerError("leaf_not_canonical", f"a leaf cannot hold a `{type(value).__name__}`")
+
+
+def _check_name(name: object) -> None:
+    if not (type(name) is str and name.isascii()):
+        raise LedgerError("leaf_not_canonical", "a leaf's keys are ASCII text")
+    if len(_ascii_names) < _MAX_NAMES:
+        _ascii_names.add(name)
