@@ -114,7 +114,7 @@ def start_upstream(folder: Path) -> Started:
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     watched = Watched([sys.executable, "-m", "bench.upstream"], folder / "log")
-    port = int(watched.wait_for_line("listening ", 10))
+    port = int(watched.wait_for_line("listening ", _UP_SECONDS))
     return Started(watched, Endpoint(port), time.monotonic() - begun)
 
 
