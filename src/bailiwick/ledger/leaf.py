@@ -144,7 +144,7 @@ def _check(value: LeafValue) -> None:
             if name not in _ascii_names:
                 _check_name(name)
             kind = type(item)
-            if kind is not str and (kind is not int or not _MIN_INTEGER <= item <= MAX_INTEGER):  # type: ignore[operator]
+            if kind is not str and (kind is not int or not _MIN_INTEGER <= item <= MAX_INTEGER):
                 _check(item)
     elif isinstance(value, list | tuple):
         for item in value:
