@@ -24,6 +24,7 @@ check: setup ## lint, types and the quick tests
 	$(PY) -m pytest -q -m "not slow and not agents and not conformance and not browser" -n 2
 
 test: setup-test ## the whole suite
+	@scripts/setup-agents
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -32,7 +33,8 @@ test: setup-test ## the whole suite
 conformance: setup-test ## the official MCP conformance suites, direct and through the gateway
 	$(PY) -m tests.conformance.run
 
-agents: setup-test ## real agents (goose, Codex, opencode) through the gateway
+agents: setup ## real agents (goose, Codex, opencode) through the gateway
+	@scripts/setup-agents
 	$(PY) -m pytest -m agents tests/agents
 
 bench: setup ## throughput and latency beside direct, nginx and a bare pass-through

@@ -1,0 +1,84 @@
+"""What the scripted model decides: one tool call after another, then a last word. Pure.
+
+It keeps no state of its own. Like a real model it sees the whole conversation each time, and
+where it stands is how many tool results the agent has sent back so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LAST_WORD = "Done. The last answer was: "
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tool call the model makes.
+
+    Attributes:
+        tool: `SERVER/TOOL`, as the mandate names it.
+    """
+
+    tool: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One tool the agent offers: its name, and the namespace around it where a dialect has one."""
+
+    name: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request to the model, as far as the script cares.
+
+    Attributes:
+        offered: the tools the model may call.
+        results: the text of every tool result so far, oldest first.
+    """
+
+    offered: Sequence[Offered]
+    results: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """The model's answer: call this tool."""
+
+    id: str
+    tool: Offered
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """The model's answer: text, and nothing more to do."""
+
+    text: str
+
+
+Answer = CallTool | Say
+
+
+def answer(script: Sequence[Step], turn: Turn) -> Answer:
+    """The next step of the script; words where there is none, or its tool is not offered."""
+    if not turn.offered:
+        return Say("A day at the office")  # an agent asks its model for a title without any tools
+    if len(turn.results) >= len(script):
+        return Say(LAST_WORD + turn.results[-1])
+    step = script[len(turn.results)]
+    tool = find(turn.offered, step.tool)
+    if tool is None:
+        return Say(f"there is no tool for {step.tool}")
+    return CallTool(f"call_{len(turn.results) + 1}", tool, step.arguments)
+
+
+def find(offered: Sequence[Offered], tool: str) -> Offered | None:
+    """The offered tool that is `SERVER/TOOL`, however the agent spells it; None unless just one."""
+    ending = tool.replace("/", "__")
+    found = [one for one in offered if one.name.endswith(ending)]
+    return found[0] if len(found) == 1 else None
