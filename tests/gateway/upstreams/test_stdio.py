@@ -408,7 +408,8 @@ async def test_children_are_bounded_and_the_longest_unused_one_ends() -> None:
 
 
 PARENT = """
-import asyncio, json, os, sys
+import asyncio, sys
+import uvloop
 from bailiwick.gateway.upstreams.own import Nobody
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.gateway.upstreams.spec import ServerSpec
@@ -423,13 +424,14 @@ async def main():
     print(reply.result.decode(), flush=True)
     await asyncio.Event().wait()
 
-asyncio.run(main())
+(uvloop if sys.argv[2] == "uvloop" else asyncio).run(main())
 """
 
 
-async def test_when_the_gateway_is_killed_its_children_and_their_heirs_end_too() -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_when_the_gateway_is_killed_its_children_and_their_heirs_end_too(loop: str) -> None:
     parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PARENT, str(CHILD)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", PARENT, str(CHILD), loop), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
     pids = json.loads(await soon(parent.stdout.readline()))
