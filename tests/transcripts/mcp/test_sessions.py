@@ -582,3 +582,25 @@ async def test_closing_the_edge_ends_sessions_and_what_runs_in_them() -> None:
 
     assert (await running.reply()).messages == []
     assert slow.cancelled.is_set()
+
+
+async def test_closing_starts_with_the_streams_and_lets_calls_be_answered() -> None:
+    server = fs()
+    slow = Slow(server)
+    house = make_house(server)
+    client = await Client.connect(house.wire())
+    stream = client.stream(method="GET")
+    await stream.opened()
+    running = client.stream(CALL)
+    await slow.started.wait()
+
+    house.edge.start_closing()
+    await stream.until(lambda: stream.complete)
+    back = await client.post(None, method="GET")
+    slow.go.set()
+    reply = await running.reply()
+    await house.edge.aclose()
+
+    assert (await stream.reply()).messages == []
+    assert back.status == 503
+    assert reply.messages[-1]["result"] == {"content": []}

@@ -136,6 +136,7 @@ class McpEdge:
     def start_closing(self) -> None:
         """End streams gracefully; what is under way may still be answered."""
         self._core.start_closing()
+        self._legacy.start_closing()
 
     async def aclose(self) -> None:
         """End streams gracefully and sessions at once; stop what runs in the background."""

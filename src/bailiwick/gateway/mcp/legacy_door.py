@@ -72,6 +72,11 @@ class LegacyDoor:
             "tasks/cancel": use_task,
         }
 
+    def start_closing(self) -> None:
+        """End the streams that belong to no request: nothing else would end them."""
+        for session in self._sessions:
+            self._core.spawn(session.own_stream().finish(b""))
+
     def close(self) -> None:
         """End every session."""
         self._sessions.end_all()
@@ -200,6 +205,9 @@ class LegacyDoor:
         """Open the session's own stream, or fetch the rest of one that was cut off."""
         if not accepts(visit.headers.accept).events:
             await reply(visit.send, 406)
+            return
+        if self._core.closing:
+            await reply(visit.send, 503, b"", (b"retry-after", b"1"))
             return
         session = await self._session(visit)
         if session is None:

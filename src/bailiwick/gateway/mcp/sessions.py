@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from bailiwick.core.errors import TheirError
@@ -116,6 +116,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
     def open(self, caller_key: str, where: str, version: str, facts: ClientFacts) -> Session:
         """Open a session; ends idle ones, and the idlest of this caller beyond its share.
 
@@ -173,7 +176,7 @@ class Sessions:
 
     def end_all(self) -> None:
         """End every session: the process stops."""
-        for session in tuple(self._sessions.values()):
+        for session in self:
             self.end(session)
 
     def _expire(self) -> None:
