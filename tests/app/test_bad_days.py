@@ -243,6 +243,25 @@ def test_an_unreachable_server_leaves_the_others_working_and_is_named_in_lists(
         assert gateway.call("toy/note", {"text": "1"})["content"][0]["text"] == "done 1"
 
 
+def test_ten_thousand_tools_are_listed_pinned_and_used(tmp_path: Path) -> None:
+    many = f"  many:\n    command: [{sys.executable}, {TOY}, {tmp_path / 'many.txt'}, '10000']"
+    with running(tmp_path, declared(tmp_path, many, "*/*")) as gateway:
+        gateway.agent_token()
+        names: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            status, answer = gateway.post("tools/list", cursor, seconds=60)
+            assert status == 200
+            names += [tool["name"] for tool in answer["result"]["tools"]]
+            if "nextCursor" not in answer["result"]:
+                break
+            cursor = {"cursor": answer["result"]["nextCursor"]}
+        assert len(names) == len(set(names)) == 10_008
+        result = gateway.call("many/more-9999", {"text": "1"})
+        assert result["content"][0]["text"] == "done 1"
+        assert _rss_mb(gateway.process.pid) < 200
+
+
 def test_a_server_that_crashes_is_started_again_and_the_call_is_unknown(tmp_path: Path) -> None:
     with running(tmp_path, declared(tmp_path)) as gateway:
         gateway.agent_token()

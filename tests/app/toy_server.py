@@ -1,7 +1,7 @@
-"""A stdio MCP server (2026-07-28) that writes down what it really did: `toy_server.py LOG`.
+"""A stdio MCP server (2026-07-28) that writes down what it really did: `toy_server.py LOG [N]`.
 
 Tools: `note` appends its argument to LOG, durably, and answers; `slow` does so and then waits for
-a line in the file `go` beside LOG; `secret` says whether it was given SECRET; `crash` exits.
+a line in the file `go` beside LOG; `secret` says whether it was given SECRET; `crash` exits. N more tools do as `note` does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 LOG = Path(sys.argv[1])
+MORE = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
 
 
@@ -43,9 +44,8 @@ def answer(method: str, params: dict[str, object]) -> dict[str, object]:
             "serverInfo": {"name": "toy", "version": "1"},
         }
     if method == "tools/list":
-        tools = [
-            {"name": name, "inputSchema": SCHEMA} for name in ("note", "slow", "secret", "crash")
-        ]
+        names = ["note", "slow", "secret", "crash", *(f"more-{n}" for n in range(MORE))]
+        tools = [{"name": name, "inputSchema": SCHEMA} for name in names]
         return {"tools": tools}
     arguments = params.get("arguments")
     text = str(arguments.get("text")) if isinstance(arguments, dict) else ""

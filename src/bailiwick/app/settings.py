@@ -82,7 +82,8 @@ class Settings:
         """Refuse what must not be started.
 
         Raises:
-            ConfigError: `test_listener_exposed`, `test_agent_missing`, `out_of_range`.
+            ConfigError: `test_listener_exposed`, `test_agent_missing`, `address_malformed`,
+                `out_of_range`.
         """
         if self.test_listener is not None:
             if not self.test_listener.loopback:
@@ -93,6 +94,8 @@ class Settings:
                 )
             if not self.test_agent:
                 raise ConfigError("test_agent_missing", "--test-listener needs --test-agent NAME")
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            raise ConfigError("address_malformed", f"`{self.public_url}` is not a web address")
         if not 1 <= self.hold_window_seconds <= 3600:
             raise ConfigError(
                 "out_of_range",

@@ -18,6 +18,7 @@ from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import DataOption, JsonOption, UrlOption, default_data, running
 
 DEFAULT_LISTEN = "127.0.0.1:8750"
+DEFAULT_HOLD_WINDOW_SECONDS = 240.0
 
 
 def up(
@@ -29,6 +30,18 @@ def up(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen.")
     ] = DEFAULT_LISTEN,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            "--public-url", metavar="URL", help="How clients reach it, when behind a proxy."
+        ),
+    ] = "",
+    hold_window: Annotated[
+        float,
+        typer.Option(
+            "--hold-window", metavar="SECONDS", help="How long one request waits for a stamp."
+        ),
+    ] = DEFAULT_HOLD_WINDOW_SECONDS,
     no_fsync: Annotated[
         bool,
         typer.Option("--no-fsync", help="Faster, and a power cut may lose records. Not for use."),
@@ -64,6 +77,8 @@ def up(
         test_listener=Address.parse(test_listener) if test_listener else None,
         test_agent=test_agent,
         environ=os.environ,
+        public_url=public_url,
+        hold_window_seconds=hold_window,
     )
 
     is_new = not (settings.data / "instance").exists()
@@ -75,6 +90,8 @@ def up(
         show.note(f"bailiwick answers at {url}; its data is in {settings.data}")
         if is_new and not settings.files:
             show.note("nothing is declared yet: start with -f FILE, such as examples/office.yaml")
+        if no_fsync:
+            show.note("WARNING: without fsync, a power cut loses what was just recorded")
         if test_listener:
             show.note(f"WARNING: {test_listener} takes calls WITHOUT TOKENS, as `{test_agent}`")
 
