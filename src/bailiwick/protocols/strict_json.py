@@ -71,13 +71,9 @@ def encode(value: Json) -> bytes:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
-    if len(value) != len(pairs):
-        raise _twice([name for name, _ in pairs])
-    if len(value) > 1:
-        # The same few shapes come again and again, and comparing them folded is what costs most.
-        shape = tuple(value)
-        if shape not in _distinct:
-            _check_folded(shape)
+    # The same few shapes come again and again, and comparing them folded is what costs most.
+    if len(value) != len(pairs) or tuple(value) not in _distinct:
+        _check_names([name for name, _ in pairs])
     return value
 
 
@@ -85,12 +81,12 @@ _distinct: set[tuple[str, ...]] = set()
 """Shapes of objects whose names are known to differ by more than case. Bounded."""
 
 
-def _check_folded(shape: tuple[str, ...]) -> None:
-    folded = [name.casefold() for name in shape]
+def _check_names(names: list[str]) -> None:
+    folded = [name.casefold() for name in names]
     if len(set(folded)) != len(folded):
         raise _twice(folded)
-    if len(_distinct) < _MAX_SHAPES and sum(map(len, shape)) <= _MAX_SHAPE_CHARS:
-        _distinct.add(shape)
+    if len(_distinct) < _MAX_SHAPES and sum(map(len, names)) <= _MAX_SHAPE_CHARS:
+        _distinct.add(tuple(names))
 
 
 def _integer(digits: str) -> int:

@@ -18,24 +18,22 @@ from bailiwick.core.errors import TheirError
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 
-_READ = frozenset(
-    {
-        b"host",
-        b"origin",
-        b"authorization",
-        b"content-type",
-        b"content-length",
-        b"accept",
-        b"mcp-protocol-version",
-        b"mcp-method",
-        b"mcp-name",
-        b"mcp-session-id",
-        b"last-event-id",
-        b"traceparent",
-        b"agent-session-id",
-    }
-)
-_ROUTING = frozenset({b"mcp-protocol-version", b"mcp-method", b"mcp-name"})
+_READ = {
+    b"host": "host",
+    b"origin": "origin",
+    b"authorization": "authorization",
+    b"content-type": "content_type",
+    b"content-length": "content_length",
+    b"accept": "accept",
+    b"mcp-protocol-version": "version",
+    b"mcp-method": "method",
+    b"mcp-name": "name",
+    b"mcp-session-id": "session",
+    b"last-event-id": "last_event",
+    b"traceparent": "traceparent",
+    b"agent-session-id": "agent_session",
+}
+_ROUTING = frozenset({"version", "method", "name"})
 _PARAM = b"mcp-param-"
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -51,41 +49,23 @@ class Headers:
         params: `Mcp-Param-*` pairs, names in lower case, in order.
     """
 
-    __slots__ = (
-        "accept",
-        "agent_session",
-        "authorization",
-        "content_length",
-        "content_type",
-        "host",
-        "last_event",
-        "method",
-        "name",
-        "origin",
-        "params",
-        "session",
-        "traceparent",
-        "twice",
-        "version",
-    )
+    host: bytes | None = None
+    origin: bytes | None = None
+    authorization: bytes | None = None
+    content_type: bytes | None = None
+    content_length: bytes | None = None
+    accept: bytes | None = None
+    version: bytes | None = None
+    method: bytes | None = None
+    name: bytes | None = None
+    session: bytes | None = None
+    last_event: bytes | None = None
+    traceparent: bytes | None = None
+    agent_session: bytes | None = None
 
-    def __init__(
-        self, found: dict[bytes, bytes], params: list[tuple[str, str]], twice: str
-    ) -> None:
-        get = found.get
-        self.host = get(b"host")
-        self.origin = get(b"origin")
-        self.authorization = get(b"authorization")
-        self.content_type = get(b"content-type")
-        self.content_length = get(b"content-length")
-        self.accept = get(b"accept")
-        self.version = get(b"mcp-protocol-version")
-        self.method = get(b"mcp-method")
-        self.name = get(b"mcp-name")
-        self.session = get(b"mcp-session-id")
-        self.last_event = get(b"last-event-id")
-        self.traceparent = get(b"traceparent")
-        self.agent_session = get(b"agent-session-id")
+    def __init__(self, found: dict[str, bytes], params: list[tuple[str, str]], twice: str) -> None:
+        # What was received becomes the attributes; the class holds None for the rest.
+        self.__dict__ = found
         self.params = params
         self.twice = twice
 
@@ -97,7 +77,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         TheirError: `headers_too_large`; `header_twice` when one that decides something stands
             twice, since a first-copy and a last-copy reader would disagree.
     """
-    found: dict[bytes, bytes] = {}
+    found: dict[str, bytes] = {}
     params: list[tuple[str, str]] = []
     twice = ""
     size = count = 0
@@ -105,13 +85,14 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         count += 1
         size += len(name) + len(value)
         if name in _READ:
-            if name in found:
-                if name in _ROUTING:
+            slot = _READ[name]
+            if slot in found:
+                if slot in _ROUTING:
                     twice = name.decode("latin-1")
-                elif name != b"accept":
+                elif slot != "accept":
                     raise TheirError("header_twice", f"the header `{name.decode()}` stands twice")
             # RFC 9110 section 5.5: white space around a value is no part of it.
-            found[name] = value.strip(b" \t")
+            found[slot] = value.strip(b" \t")
         elif name.startswith(_PARAM):
             params.append((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")))
     if count > MAX_HEADERS or size > MAX_HEADER_BYTES:
