@@ -6,7 +6,7 @@ import contextlib
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import uvloop
 
@@ -83,19 +83,31 @@ def _settle_memory() -> None:
 
 def _doors(settings: Settings, port: int, test_port: int) -> Doors:
     url = settings.public_url.rstrip("/") or settings.listen.url(port)
-    names = {*settings.allowed_hosts, *_names(settings.listen)}
-    with_ports = {f"{_bracketed(name)}:{port}" for name in names} | settings.allowed_hosts
-    public = url.partition("://")[2]
-    doors = Doors(url, frozenset({*names, public.rpartition(":")[0] or public}), frozenset())
+    public = url.partition("://")[2].lower()
+    ours = _names(settings.listen)
     test_url, test_hosts = "", frozenset[str]()
     if settings.test_listener is not None:
         test_url = settings.test_listener.url(test_port)
-        test_hosts = frozenset(
-            f"{_bracketed(name)}:{test_port}" for name in _names(settings.test_listener)
-        )
+        test_hosts = _with_port(_names(settings.test_listener), test_port)
     return Doors(
-        url, doors.names, frozenset({*with_ports, public}), test_url, test_hosts, test_port
+        url=url,
+        names=frozenset(ours | {_without_port(host) for host in (public, *settings.allowed_hosts)}),
+        hosts=_with_port(ours, port) | {public} | settings.allowed_hosts,
+        test_url=test_url,
+        test_hosts=test_hosts,
+        test_port=test_port,
     )
+
+
+def _with_port(names: Iterable[str], port: int) -> frozenset[str]:
+    return frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names)
+
+
+def _without_port(host: str) -> str:
+    """The name in `NAME`, `NAME:PORT` or `[V6]:PORT`."""
+    if host.startswith("["):
+        return host[1 : host.find("]")]
+    return host.partition(":")[0]
 
 
 def _names(address: Address) -> set[str]:
@@ -103,7 +115,3 @@ def _names(address: Address) -> set[str]:
     if address.loopback or address.host in _WILDCARDS:
         return {"127.0.0.1", "localhost", "::1"}
     return {address.host}
-
-
-def _bracketed(name: str) -> str:
-    return f"[{name}]" if ":" in name else name

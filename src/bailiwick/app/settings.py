@@ -60,7 +60,8 @@ class Settings:
             as `test_agent`'s, without a token: for conformance suites that cannot send one.
         public_url: how clients reach the gateway, if not at the listening address.
         environ: the environment from which `${env:NAME}` is filled.
-        allowed_hosts: further names accepted in `Host`.
+        allowed_hosts: further names accepted in `Host`, lower case: `NAME` for any port, or
+            `NAME:PORT`.
         announce: called with the URL once the gateway answers.
     """
 

@@ -36,6 +36,14 @@ def up(
             "--public-url", metavar="URL", help="How clients reach it, when behind a proxy."
         ),
     ] = "",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME[:PORT]",
+            help="A further name clients may call it by, as behind a port forward.",
+        ),
+    ] = None,
     hold_window: Annotated[
         float,
         typer.Option(
@@ -79,6 +87,7 @@ def up(
         environ=os.environ,
         public_url=public_url,
         hold_window_seconds=hold_window,
+        allowed_hosts=frozenset(host.lower() for host in allow_host or ()),
     )
 
     is_new = not (settings.data / "instance").exists()
