@@ -1,7 +1,8 @@
 """A stdio MCP server (2026-07-28) that writes down what it really did: `toy_server.py LOG [N]`.
 
 Tools: `note` appends its argument to LOG, durably, and answers; `slow` does so and then waits for
-a line in the file `go` beside LOG; `secret` says whether it was given SECRET; `crash` exits. N more tools do as `note` does.
+a line in the file `go` beside LOG; `secret` says whether it was given SECRET; `crash` exits. N
+more tools do as `note` does.
 """
 
 from __future__ import annotations
