@@ -241,6 +241,17 @@ async def test_malformed_and_shadowing_definitions_are_left_out_and_counted() ->
     ]
 
 
+async def test_a_servers_meta_that_is_none_does_not_hide_what_is_missing() -> None:
+    server = FakeUpstream("fs", tools=[tool("a")])
+
+    async def say(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        return UpstreamReply(result=b'{"tools":[1],"_meta":"text"}')
+
+    server.handlers["tools/list"] = say
+    result = await listed(make_house(server), path="/mcp/fs")
+    assert list(result["_meta"]) == ["bailiwick/missing"]
+
+
 async def test_ten_thousand_tools_are_paged_and_pinned() -> None:
     house = make_house(
         FakeUpstream("big", tools=[tool(f"t{n}") for n in range(10_000)], page_size=5000)

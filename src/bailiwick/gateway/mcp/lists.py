@@ -20,7 +20,7 @@ from bailiwick.core.canonical import Json
 from bailiwick.core.errors import StoreError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.mcp.calls import errored
 from bailiwick.gateway.mcp.catalog import LISTINGS, Item, Listing, ListRefused, Page, Shelf, renamed
-from bailiwick.gateway.mcp.exchange import Exchange, join_members
+from bailiwick.gateway.mcp.exchange import Exchange, join_members, raw_members
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.protocols.mcp.jsonrpc import Code
 from bailiwick.protocols.mcp.names import joined, joined_for_model, joined_uri
@@ -198,8 +198,8 @@ class _Walk:
         if following is not None:
             members["nextCursor"] = encode(_spell_cursor(following))
         if self._missing:
-            held = members.get("_meta", b"{}")
-            meta = msgspec.json.decode(held, type=dict[str, msgspec.Raw])
+            held = bytes(members.get("_meta", b"{}"))
+            meta = raw_members(held) if held.startswith(b"{") else {}
             members["_meta"] = join_members({**meta, "bailiwick/missing": encode(self._missing)})
         return join_members(members)
 
