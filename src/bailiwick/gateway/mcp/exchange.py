@@ -217,6 +217,9 @@ class Exchange(ABC):
             if not self.where.server and isinstance(uri, str):
                 params = {**params, "uri": joined_uri(self.shelf.name, uri)}
         await self.sink.emit(notification_message(method, params))
+        # A connection that is gone takes everything at once; others must get their turn, and the
+        # cancellation its chance, even if the server says more and more.
+        await asyncio.sleep(0)
 
     def _progress_fits(self, params: JsonObject) -> bool:
         if self.progress_token is None or params.get("progressToken") != self.progress_token:
