@@ -1,9 +1,9 @@
 """Fakes around the MCP edge, and a way to drive it without sockets.
 
     server = FakeUpstream("bank", tools=[{"name": "pay", "inputSchema": {"type": "object"}}])
-    edge, gate = make_edge(server)
-    reply = await Wire(edge).post(modern("tools/call", name="pay", arguments={}), path="/mcp/bank")
-    reply.result
+    house = make_house(server)
+    reply = await house.wire().post(modern("tools/call", name="bank/pay", arguments={}))
+    reply.result, house.gate.seen, server.of("tools/call")
 
 `Wire` speaks ASGI to the edge as an HTTP server would; `Wire.stream` leaves the response open.
 """
@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any
 
-from bailiwick.core.call import CallKind, Target
+from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.gate import (
@@ -584,8 +584,3 @@ def tool(name: str, **more: Any) -> dict[str, Any]:
         "inputSchema": {"type": "object"},
         **more,
     }
-
-
-def target(kind: CallKind, upstream: str, name: str) -> Target:
-    """A target."""
-    return Target(kind, upstream, name)
