@@ -402,6 +402,10 @@ class Records(Protocol):
         """One hold with its stamps, or None."""
         ...
 
+    async def waiting_holds(self, agent: str) -> int:
+        """How many holds of this agent are waiting."""
+        ...
+
     async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
         """The newest hold for this exact call that is waiting, approved, refused or expired.
 

@@ -43,10 +43,14 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """It ran. The reply is the upstream's own, result or error, byte for byte."""
+    """It ran. The reply is the upstream's own, result or error, byte for byte.
+
+    `stamped`: it was held, and ran under a person's stamp.
+    """
 
     call: str
     reply: UpstreamReply
+    stamped: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -104,8 +108,8 @@ class Gate(Protocol):
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """Keep the answer to a held call whose client went away, for when it asks again.
 
-        An edge whose clients may come back calls this when it could not deliver. Only calls that
-        ran under a stamp are kept: repeating them would ask for a second stamp for what has
-        already been done.
+        An edge whose clients may come back calls this when it could not deliver. Only the
+        `stamped` ones are kept, for a while: repeating them would ask for a second stamp for what
+        has already been done.
         """
         ...

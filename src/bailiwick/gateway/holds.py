@@ -86,6 +86,10 @@ class Holds:
         hold = await self._records.hold_for(digest, mandate, agent)
         return None if hold is None else await self._lapse(hold)
 
+    async def waiting(self, agent: str) -> int:
+        """How many holds of this agent wait for a person."""
+        return await self._records.waiting_holds(agent)
+
     def wake(self, hold_id: str) -> None:
         """Let whoever waits for this hold look again."""
         event = self._changed.get(hold_id)

@@ -13,7 +13,7 @@ The order is the product (docs/how-it-works.md has the picture):
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +39,7 @@ from bailiwick.gateway.gate import (
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.undelivered import Undelivered
 from bailiwick.ports import (
     Caller,
     CallMoved,
@@ -54,7 +55,18 @@ from bailiwick.ports import (
     UpstreamReply,
 )
 
-_KEPT_ANSWERS = 1024
+MAX_WAITING_PER_AGENT = 100
+"""Holds one agent may have waiting: people look at a list, and beyond it they stop looking."""
+
+MAX_SHOWN_BYTES = 256 * 1024
+MAX_RENDERING_CHARS = 1024 * 1024
+"""Longest call, in canonical bytes, and longest text of it that a person is asked to stamp."""
+
+_TOO_MANY_WAITING = (
+    f"{MAX_WAITING_PER_AGENT} of this agent's calls already wait for a person: wait until some of "
+    "them are decided"
+)
+_TOO_LONG = "it needs a person's stamp, and is too long for a person to look at: send less at once"
 _NOT_RECORDED = "it could not be recorded, so it was not done; try again later"
 
 
@@ -112,7 +124,8 @@ class Pipeline:
         self._nonce = nonce
         self._waiting = waiting
         self._pursuits: dict[str, _Pursuit] = {}
-        self._undelivered: OrderedDict[tuple[str, str, str], Answer] = OrderedDict()
+        self._undelivered = Undelivered()
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._in_flight: dict[str, CallContext] = {}
         self._closing = False
 
@@ -140,7 +153,11 @@ class Pipeline:
             call = Call.of(call_id, asked.target, asked.arguments)  # 1
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
-        verdict = asked.blocked or self._judge(call, chain)  # 2
+        verdict = self._judge(call, chain)  # 2
+        if asked.blocked is not None and not isinstance(verdict, Deny):
+            # What the mandate refuses anyway is refused for that: whether a server has such a
+            # thing is nothing to tell an agent that may not use it.
+            verdict = asked.blocked
         mandate = chain[-1]
         owner = self._authority.owner(caller.agent)
         try:
@@ -201,11 +218,10 @@ class Pipeline:
 
     async def _dispatch(self, context: CallContext, dispatch: Dispatch) -> Answer:
         call_id = context.call.id
-        standing = self._authority.chain(context.mandate.name)
         # 5. INVARIANT: no await between this look and handing the call to the upstream.
-        if not standing or any(mandate.state is not MandateState.ACTIVE for mandate in standing):
-            code, text = "mandate_revoked", f"mandate `{context.mandate.name}` is not active"
-            return await self._end(context, CallState.DENIED, code, Refused(call_id, code, text))
+        gone = self._no_longer(context)
+        if gone is not None:
+            return await self._end(context, CallState.DENIED, gone.code, gone)
         self._in_flight[call_id] = context
         try:
             reply = await dispatch()
@@ -232,6 +248,16 @@ class Pipeline:
             self._in_flight.pop(call_id, None)
         state = CallState.FAILED if _failed(reply) else CallState.DONE
         return await self._end(context, state, "", Answered(call_id, reply), reply)  # 6
+
+    def _no_longer(self, context: CallContext) -> Refused | None:
+        """Why an authority that was good when the call was judged is not any more."""
+        call_id, name = context.call.id, context.mandate.name
+        standing = self._authority.chain(name)
+        if not standing or any(mandate.state is not MandateState.ACTIVE for mandate in standing):
+            return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
+        if self._authority.token_revoked(context.token):
+            return Refused(call_id, "token_revoked", "the token this came with was revoked")
+        return None
 
     async def _end(
         self,
@@ -261,15 +287,19 @@ class Pipeline:
         self, context: CallContext, verdict: Hold, dispatch: Dispatch, on_tick: OnTick
     ) -> Answer:
         key = (context.call.digest, context.mandate.ref, context.agent)
-        kept = self._undelivered.pop(key, None)
+        kept = self._undelivered.pop(key, self._clock.monotonic())
         if kept is not None:  # it ran while its client was away: this is its answer
             return kept
         try:
-            hold = await self._holds.find(*key)
-            if hold is not None and self._settled(hold):
-                hold = None
-            if hold is None:
-                hold = await self._open_hold(context, verdict)
+            # One at a time for each agent: two identical calls at once are one hold, and no
+            # number of calls at once gets past the bound on what waits.
+            async with self._opening[context.agent]:
+                hold = await self._holds.find(*key)
+                if hold is None or self._settled(hold):
+                    found = await self._open_hold(context, verdict)
+                    if isinstance(found, Deny):
+                        return await self._deny(context, found)
+                    hold = found
         except BailiwickError:
             return Refused(context.call.id, "ledger_unavailable", _NOT_RECORDED)
         if hold.state in (HoldState.REFUSED, HoldState.EXPIRED):
@@ -283,7 +313,12 @@ class Pipeline:
         decided = hold.decided_ms or hold.at_ms
         return self._clock.wall_ms() > decided + self._waiting.told_seconds * 1000
 
-    async def _open_hold(self, context: CallContext, verdict: Hold) -> HoldRow:
+    async def _open_hold(self, context: CallContext, verdict: Hold) -> HoldRow | Deny:
+        """A new hold, or why this agent gets none."""
+        if await self._holds.waiting(context.agent) >= MAX_WAITING_PER_AGENT:
+            return Deny("too_many_waiting", verdict.rules, _TOO_MANY_WAITING)
+        if len(context.call.canonical) > MAX_SHOWN_BYTES:
+            return Deny("too_long_to_show", verdict.rules, _TOO_LONG)
         now = self._clock.wall_ms()
         need = verdict.requirement
         seconds = need.expires_after_seconds or self._waiting.expires_seconds
@@ -296,6 +331,9 @@ class Pipeline:
             purpose=context.mandate.purpose,
             run=context.run,
         )
+        shown = render(call, asking, need, verdict.because, expires)
+        if len(shown) > MAX_RENDERING_CHARS:
+            return Deny("too_long_to_show", verdict.rules, _TOO_LONG)
         held = HoldOpened(
             id=self._new_id(),
             call=call.id,
@@ -311,7 +349,7 @@ class Pipeline:
             role=need.role or "",
             excluded=tuple(sorted(need.excluded)),
             count=need.count,
-            rendering=render(call, asking, need, verdict.because, expires),
+            rendering=shown,
             nonce=self._nonce(),
             at_ms=now,
             expires_ms=expires,
@@ -359,18 +397,13 @@ class Pipeline:
             raise
 
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
-        """Keep the answer to a held call whose client went away, for when it asks again.
-
-        Only for calls that ran under a stamp: their repetition would otherwise ask for a second
-        stamp for what has already been done.
-        """
+        """See `gate.Gate.keep_answer`."""
         chain = self._authority.chain(asked.caller.mandate)
-        if not chain or not isinstance(answer, Answered):
+        if not chain or not isinstance(answer, Answered) or not answer.stamped:
             return
         digest = Call.of(answer.call, asked.target, asked.arguments).digest
-        self._undelivered[(digest, chain[-1].ref, asked.caller.agent)] = answer
-        while len(self._undelivered) > _KEPT_ANSWERS:
-            self._undelivered.popitem(last=False)
+        until = self._clock.monotonic() + self._waiting.told_seconds
+        self._undelivered.keep((digest, chain[-1].ref, asked.caller.agent), answer, until)
 
     async def _wait_and_run(
         self, hold: HoldRow, context: CallContext, dispatch: Dispatch
@@ -434,7 +467,10 @@ class Pipeline:
             return Refused(hold.call, "stamp_used", "this approval has already been used")
         except BailiwickError:
             return Refused(hold.call, "ledger_unavailable", _NOT_RECORDED)
-        return await self._dispatch(_resumed(context, hold), dispatch)
+        answer = await self._dispatch(_resumed(context, hold), dispatch)
+        if isinstance(answer, Answered):
+            return Answered(answer.call, answer.reply, stamped=True)
+        return answer
 
     async def _use_stamp(self, hold: HoldRow, context: CallContext, verdict: Verdict) -> None:
         now = self._clock.wall_ms()
@@ -492,7 +528,7 @@ def _opened(
         kind=call.target.kind.value,
         upstream=call.target.upstream,
         name=call.target.name,
-        digest=call.digest,
+        digest=call.digest if hold else "",  # what a retry is matched on; unsalted, so no more
         state=state,
         code=code,
         because=verdict.because,

@@ -135,6 +135,11 @@ class SqliteRecords:
             lambda db: _one_hold(db, "SELECT * FROM holds WHERE id = ?", (hold_id,))
         )
 
+    async def waiting_holds(self, agent: str) -> int:
+        """See `ports.Records.waiting_holds`."""
+        sql = "SELECT count(*) AS n FROM holds WHERE state = 'waiting' AND agent = ?"
+        return await self._read(lambda db: int(db.execute(sql, (agent,)).fetchone()["n"]))
+
     async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
         """See `ports.Records.hold_for`."""
         sql = (

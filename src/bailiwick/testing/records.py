@@ -105,6 +105,11 @@ class MemoryRecords:
         """One hold."""
         return self.hold_rows.get(hold_id)
 
+    async def waiting_holds(self, agent: str) -> int:
+        """How many wait."""
+        waiting = await self.holds(HoldState.WAITING, len(self.hold_rows))
+        return sum(row.agent == agent for row in waiting)
+
     async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
         """The hold a repeated call picks up."""
         over = (HoldState.USED, HoldState.WITHDRAWN)
