@@ -45,7 +45,13 @@ class CallState(StrEnum):
 
 
 class CallOpened(msgspec.Struct, frozen=True):
-    """A call was judged. Its intent is the entry `entry` (position within the same commit)."""
+    """A call was judged. Its intent is the entry `entry` (position within the same commit).
+
+    Attributes:
+        digest: only of held calls, else "".
+        because: of a call that is RUNNING at once it quotes none of its arguments, so a store may
+            keep it in clear; any other may quote them.
+    """
 
     id: str
     at_ms: int
@@ -238,7 +244,11 @@ Change = (
 
 
 class Journal(Protocol):
-    """The durable state, written. One writer; readers use `Records`."""
+    """The durable state, written. One writer; readers use `Records`.
+
+    What quotes payloads (`digest`, `because`, `rendering`, `reason`, `statement`, and the name of
+    a resource) is never at rest in clear: who has the store's files alone cannot read or guess it.
+    """
 
     async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
         """Append `entries` and apply `changes`, all or nothing, durably.
@@ -260,7 +270,7 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One recorded call, without its payloads."""
+    """One recorded call, without its payloads. `digest` is there only of held calls, else ""."""
 
     id: str
     at_ms: int
@@ -687,6 +697,7 @@ class CallPath:
     """The whole path of one call, payloads opened: what a person or auditor may see.
 
     Attributes:
+        call: with its `digest` also when it was not held, if its intent can be opened.
         intent: the opened payload, or None when it was erased. An object with at least `call`
             (`arguments`, `kind`, `name`, `upstream`: that from which `call.digest` is made) and
             `because`.

@@ -62,6 +62,7 @@ class Running:
                     self.url = found["url"]
                     return
             time.sleep(0.02)
+        self.kill()
         raise AssertionError(f"it did not answer in time: {self.said()}")
 
     def said(self) -> str:
@@ -76,7 +77,15 @@ class Running:
     def stop(self) -> int:
         """Ask it to end, and wait."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.ended(20)
+
+    def ended(self, seconds: float) -> int:
+        """Its exit status, once it ended by itself. One that does not is killed, and fails."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it did not end within {seconds} s: {self.said()}") from None
 
     def cli(self, *words: str, check: bool = True, person: str = "ada") -> Any:
         """Run a command with `--json` on this gateway; returns what it printed, parsed."""
@@ -166,6 +175,14 @@ def start(
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})},
         )
     return Running(folder, process, log)
+
+
+def refused(gateway: Running) -> str:
+    """What a gateway said that would not start."""
+    assert gateway.ended(START_SECONDS) != 0
+    said = gateway.said()
+    assert "Traceback" not in said
+    return said
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.app.running import Running, command, running, start
+from tests.app.running import command, refused, running, start
 
 TOY = Path(__file__).parent / "toy_server.py"
 
@@ -35,15 +35,6 @@ agents:
 mandates:
   work: {{from: ada, to: clerk, allow: [{{tool: ["{allow}"], other_arguments: allow}}]}}
 """
-
-
-def refused(gateway: Running) -> str:
-    """What a gateway said that would not start."""
-    code = gateway.process.wait(30)
-    assert code != 0
-    said = gateway.said()
-    assert "Traceback" not in said
-    return said
 
 
 # --- starting ------------------------------------------------------------

@@ -11,9 +11,9 @@ import pytest
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.mandate import MandateState
 from bailiwick.core.verdict import Deny
-from bailiwick.gateway import pipeline, undelivered
+from bailiwick.gateway import held, undelivered
 from bailiwick.gateway.gate import Answer, Answered, Asked, Refused
-from bailiwick.gateway.pipeline import Waiting
+from bailiwick.gateway.held import Waiting
 from bailiwick.ports import CallQuery, CallState, HoldRow, HoldState, UpstreamReply
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, CLERK, PAY, READ, Dispatched, House, mandate
@@ -102,7 +102,7 @@ async def test_identical_calls_in_the_same_moment_open_one_hold_and_run_once(hou
 async def test_an_agent_cannot_bury_people_in_calls_to_stamp(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "MAX_WAITING_PER_AGENT", 3)
+    monkeypatch.setattr(held, "MAX_WAITING_PER_AGENT", 3)
     asking = [
         asyncio.ensure_future(house.ask(PAY, {"amount": str(number)}, Dispatched()))
         for number in range(12)
@@ -127,13 +127,13 @@ async def test_an_agent_cannot_bury_people_in_calls_to_stamp(
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"memo": "x" * (pipeline.MAX_SHOWN_BYTES + 1)}, {"memo": [[[[[0] * 100_000]]]]}],
+    [{"memo": "x" * (held.MAX_SHOWN_BYTES + 1)}, {"memo": [[[[[0] * 100_000]]]]}],
     ids=["long", "long once indented"],
 )
 async def test_nobody_is_asked_to_stamp_what_nobody_can_read(
     house: House, arguments: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "MAX_RENDERING_CHARS", 500_000)
+    monkeypatch.setattr(held, "MAX_RENDERING_CHARS", 500_000)
     dispatch = Dispatched()
     answer = await house.ask(PAY, arguments, dispatch)  # type: ignore[arg-type]
     assert isinstance(answer, Refused)

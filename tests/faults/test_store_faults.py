@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.gateway.gate import Answered, Refused
-from bailiwick.gateway.pipeline import Waiting
+from bailiwick.gateway.held import Waiting
 from bailiwick.ports import CallQuery, CallState
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import READ, Dispatched, House, mandate

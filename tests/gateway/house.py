@@ -15,14 +15,16 @@ from bailiwick.core.mandate import AllowRule, Mandate, MandateState, StampRule, 
 from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.gate import Answer, Asked, OnTick, Tick
+from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
-from bailiwick.gateway.pipeline import Pipeline, Waiting
+from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
 from bailiwick.ports import Caller, Change, Entry, Person, UpstreamReply
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.text_seal import TextSeal
 from bailiwick.stores.vault import Vault
 from bailiwick.testing.clock import StoppedClock
 
@@ -33,6 +35,7 @@ BEN = Person("ben", frozenset({"treasurer"}), "token")
 CAT = Person("cat", frozenset({"treasurer"}), "token")
 ADA = Person("ada", frozenset({"treasurer"}), "token")
 DAN = Person("dan", frozenset(), "token")
+VAULT_SECRET = b"k" * 32
 REPLY = UpstreamReply(result=b'{"content":[{"type":"text","text":"paid"}]}')
 
 
@@ -133,10 +136,10 @@ class House:
         commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
     ) -> None:
         path = self.folder / "bailiwick.db"
-        self.store = SqliteJournal(path, commit=commit)
+        self.store = SqliteJournal(path, seal=TextSeal(VAULT_SECRET), commit=commit)
         self.journal = FailingJournal(self.store)
-        self.records = SqliteRecords(path)
-        vault = Vault(b"k" * 32, await self.records.subject_keys(), self.journal)
+        self.records = SqliteRecords(path, seal=TextSeal(VAULT_SECRET))
+        vault = Vault(VAULT_SECRET, await self.records.subject_keys(), self.journal)
         self.recorder = Recorder(vault)
         self.authority = Authority()
         self.authority.install(snapshot(current))

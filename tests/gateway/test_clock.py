@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.gateway.gate import Answered, Refused
-from bailiwick.gateway.pipeline import Waiting
+from bailiwick.gateway.held import Waiting
 from bailiwick.ports import CallQuery, HoldState
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, PAY, READ, Dispatched, House, mandate, snapshot

@@ -11,7 +11,7 @@ import pytest
 from bailiwick.core.errors import StoreError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.core.mandate import MandateState
 from bailiwick.gateway.gate import Answered, Refused, StillWaiting, Tick
-from bailiwick.gateway.pipeline import Waiting
+from bailiwick.gateway.held import Waiting
 from bailiwick.ports import CallQuery, CallState, HoldRow, HoldState, UpstreamReply
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import (
@@ -129,6 +129,29 @@ async def test_a_cancelled_call_is_recorded_as_cancelled(house: House) -> None:
         await task
     (call,) = await house.records.calls(CallQuery())
     assert call.state is CallState.CANCELLED
+
+
+async def test_a_client_that_leaves_while_its_intent_is_written_leaves_nothing_running(
+    house: House,
+) -> None:
+    await house.ask(READ, {}, Dispatched())
+    commit = house.journal.commit
+    writing = asyncio.Event()
+
+    async def tell(*given: object) -> range:
+        writing.set()
+        return await commit(*given)  # type: ignore[arg-type]
+
+    house.journal.commit = tell  # type: ignore[assignment]
+    dispatch = Dispatched()
+    task = asyncio.ensure_future(house.ask(READ, {"n": 2}, dispatch))
+    await writing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    newest = (await house.records.calls(CallQuery()))[0]
+    assert newest.state is CallState.CANCELLED
+    assert dispatch.count == 0
 
 
 async def test_an_upstreams_own_failure_is_passed_on_and_recorded(house: House) -> None:

@@ -16,6 +16,7 @@ from bailiwick.ledger.note import Signer
 from bailiwick.ports import Entry
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.text_seal import TextSeal
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
 from tests.ledger.offline import copy, prove_in, verify_covered, verify_directory, verify_proof
@@ -362,7 +363,8 @@ async def test_only_names_of_a_log_are_opened(tmp_path: Path) -> None:
 
 async def test_the_embedded_store_is_published_as_it_stands(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    journal, records = SqliteJournal(path), SqliteRecords(path)
+    seal = TextSeal(bytes(32))
+    journal, records = SqliteJournal(path, seal=seal), SqliteRecords(path, seal=seal)
     try:
         for start in (0, 300):
             await journal.commit([Entry(leaf(n), b"sealed") for n in range(start, start + 300)])

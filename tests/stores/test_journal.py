@@ -30,6 +30,9 @@ from bailiwick.ports import (
 )
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.text_seal import TextSeal
+
+SEAL = TextSeal(b"v" * 32)
 
 
 class Store:
@@ -39,8 +42,8 @@ class Store:
         self.open()
 
     def open(self) -> None:
-        self.journal = SqliteJournal(self.path, fsync=self.fsync)
-        self.records = SqliteRecords(self.path)
+        self.journal = SqliteJournal(self.path, seal=SEAL, fsync=self.fsync)
+        self.records = SqliteRecords(self.path, seal=SEAL)
 
     async def close(self) -> None:
         await self.journal.close()
@@ -276,7 +279,7 @@ async def test_a_damaged_database_refuses_to_open_and_says_what_to_do(tmp_path: 
     raw[middle : middle + 8192] = b"\xff" * 8192
     store.path.write_bytes(raw)
     with pytest.raises(StoreError, match="restore the newest backup") as caught:
-        SqliteJournal(store.path)
+        SqliteJournal(store.path, seal=SEAL)
     assert caught.value.code == "database_damaged"
 
 
@@ -285,7 +288,7 @@ def test_a_file_that_is_no_database_refuses_to_open(tmp_path: Path, content: byt
     path = tmp_path / "bailiwick.db"
     path.write_bytes(content)
     with pytest.raises(StoreError) as caught:
-        SqliteJournal(path)
+        SqliteJournal(path, seal=SEAL)
     assert caught.value.code == "database_damaged"
     assert path.read_bytes() == content
 
@@ -296,7 +299,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
         db.execute("CREATE TABLE theirs (x)")
     db.close()
     with pytest.raises(StoreError) as caught:
-        SqliteJournal(path)
+        SqliteJournal(path, seal=SEAL)
     assert caught.value.code == "not_our_database"
 
 
@@ -307,5 +310,5 @@ async def test_a_newer_schema_refuses_to_open(tmp_path: Path) -> None:
     db.execute("PRAGMA user_version=999")
     db.close()
     with pytest.raises(StoreError) as caught:
-        SqliteJournal(store.path)
+        SqliteJournal(store.path, seal=SEAL)
     assert caught.value.code == "database_newer"

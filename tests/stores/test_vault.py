@@ -12,6 +12,7 @@ from bailiwick.ports import SubjectKey
 from bailiwick.stores.keys import load_or_make
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.text_seal import TextSeal
 from bailiwick.stores.vault import ErasedError, Vault
 
 SECRET = b"v" * 32
@@ -19,8 +20,8 @@ SECRET = b"v" * 32
 
 @pytest.fixture
 async def stores(tmp_path: Path) -> AsyncIterator[tuple[SqliteJournal, SqliteRecords]]:
-    journal = SqliteJournal(tmp_path / "b.db")
-    records = SqliteRecords(tmp_path / "b.db")
+    journal = SqliteJournal(tmp_path / "b.db", seal=TextSeal(SECRET))
+    records = SqliteRecords(tmp_path / "b.db", seal=TextSeal(SECRET))
     yield journal, records
     await journal.close()
     await records.close()

@@ -8,10 +8,10 @@ Declaring objects and accepting changed definitions is for operators.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bailiwick.app.declare import Declarations
-from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError, VerificationError
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.gateway.authority import Authority
@@ -114,8 +114,10 @@ class GatewayControl:
             leaves.append((index, {**head, **leaf.fields}))
             if stored.sealed:
                 opened[index] = self._open(stored.leaf, stored.sealed)
+        intent = opened.get(call.intent_index)
         outcome = None if call.outcome_index is None else opened.get(call.outcome_index)
-        return CallPath(call, hold, opened.get(call.intent_index), outcome, leaves)
+        call = call if call.digest else replace(call, digest=_digest(intent))
+        return CallPath(call, hold, intent, outcome, leaves)
 
     async def proof(self, call_id: str) -> Sequence[bytes]:
         """See `ports.Control.proof`."""
@@ -256,6 +258,12 @@ def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
     raise TheirError(
         "mandate_ambiguous", f"agent `{agent}` has several mandates, name one: {names}"
     )
+
+
+def _digest(intent: Json) -> str:
+    """The digest of the call in an opened intent; "" when it was erased or is damaged."""
+    asked = intent.get("call") if isinstance(intent, Mapping) else None
+    return digest_of(asked) if isinstance(asked, Mapping) else ""
 
 
 def _indexes(call: CallRow, hold: HoldRow | None) -> list[int]:

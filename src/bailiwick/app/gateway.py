@@ -25,12 +25,13 @@ from bailiwick.console import Parts, console_app
 from bailiwick.core.errors import BailiwickError, VerificationError
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
+from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.edge import EdgeSettings, McpEdge
 from bailiwick.gateway.mcp.pins import PinBook, Record
-from bailiwick.gateway.pipeline import Pipeline, Waiting
+from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.upstreams.registry import Upstreams
@@ -41,6 +42,7 @@ from bailiwick.ledger.note import Signer
 from bailiwick.ports import Authenticator, Journal, Pinned
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
+from bailiwick.stores.text_seal import TextSeal
 from bailiwick.stores.tile_directory import TileDirectory
 from bailiwick.stores.tlog import Publisher
 from bailiwick.stores.vault import Vault
@@ -170,6 +172,7 @@ async def open_gateway(settings: Settings, folder: DataFolder) -> AsyncIterator[
         rooms = gateway.rooms
         await settle_unknown(rooms.records, rooms.journal, rooms.recorder, rooms.clock)
         await rooms.publisher.publish()
+        stack.push_async_callback(_publish_the_rest, rooms.publisher)
         for work in (rooms.publisher.run, rooms.holds.sweep):
             task = asyncio.create_task(_keep_going(work))
             stack.push_async_callback(_stop, task)
@@ -180,11 +183,13 @@ async def _build(
     settings: Settings, folder: DataFolder, stack: contextlib.AsyncExitStack
 ) -> Gateway:
     clock, random, events, authority = SystemClock(), Randomness(), Events(), Authority()
-    journal = SqliteJournal(folder.database, fsync=settings.fsync)
+    secret = folder.vault_secret()
+    seal = TextSeal(secret)
+    journal = SqliteJournal(folder.database, seal=seal, fsync=settings.fsync)
     stack.push_async_callback(journal.close)
-    records = SqliteRecords(folder.database)
+    records = SqliteRecords(folder.database, seal=seal)
     stack.push_async_callback(records.close)
-    vault = Vault(folder.vault_secret(), await records.subject_keys(), journal, random)
+    vault = Vault(secret, await records.subject_keys(), journal, random)
     recorder = Recorder(vault, random)
     new_id = Ulids(clock, random)
     upstreams = Upstreams(settings.environ.get("PATH", ""))
@@ -275,6 +280,14 @@ async def _keep_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except BailiwickError as error:
             _log.warning("will be tried again: %s", error.message)
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _publish_the_rest(publisher: Publisher) -> None:
+    """What was recorded since the last round, so that a stopped gateway's ledger is complete."""
+    try:
+        await publisher.publish()
+    except BailiwickError as error:
+        _log.warning("the ledger's end is not published yet: %s", error.message)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -80,7 +80,7 @@ def call(
             ("run", show.word(row, "run")),
             ("because", show.word(row, "because")),
             ("code", show.word(row, "code") or "-"),
-            ("digest", show.word(row, "digest")),
+            ("digest", show.word(row, "digest") or "-"),
         ]
     )
     show.heading("What exactly")

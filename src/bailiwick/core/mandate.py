@@ -22,6 +22,10 @@ MAX_REMEMBERED_NAME = 512
 """Targets a mandate remembers its rules for, and the longest name among them: an agent can make up
 resource URIs without end, of any length."""
 
+MAX_COMPARED_NAME = 8192
+"""Longest name, in characters, that is looked at for being nearly what a pattern means: no server
+has a longer one (`MAX_NAME_CHARS`, `MAX_PATH`), and an agent can make it up megabytes long."""
+
 
 class MandateState(StrEnum):
     """Life of a mandate. Only ACTIVE lets anything through."""
@@ -61,6 +65,8 @@ class TargetPattern:
                 return HOLDS
         elif not upstream.nearly_matches(fold(target.upstream)):
             return FAILS
+        if len(target.name) > MAX_COMPARED_NAME:
+            return CANNOT_TELL
         return CANNOT_TELL if name.nearly_matches(fold(target.name)) else FAILS
 
 

@@ -15,6 +15,8 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.verdict import Deny
 from bailiwick.ports import Caller, UpstreamReply
 
+NOT_RECORDED = "it could not be recorded, so it was not done; try again later"
+
 Dispatch = Callable[[], Awaitable[UpstreamReply]]
 """Sends exactly the judged call. Awaited at most once, after its intent is durable."""
 

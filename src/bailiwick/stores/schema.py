@@ -1,7 +1,8 @@
 """The SQLite schema, and the check that a file really is ours and whole.
 
 `application_id` tells our files from others; `user_version` counts schema versions. Older schemas
-are migrated by the steps in `MIGRATIONS`, each in one transaction.
+are migrated by the steps in `MIGRATIONS`, each in one transaction. What rows quote of payloads is
+sealed (`sealed_rows.py`): a BLOB where the column says so, a BLOB or TEXT where it has no type.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE calls (
         id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, run TEXT NOT NULL, agent TEXT NOT NULL,
         mandate TEXT NOT NULL, principal TEXT NOT NULL, kind TEXT NOT NULL,
-        upstream TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL,
-        code TEXT NOT NULL, because TEXT NOT NULL, hold TEXT NOT NULL, ended_ms INTEGER,
+        upstream TEXT NOT NULL, name NOT NULL, digest NOT NULL, state TEXT NOT NULL,
+        code TEXT NOT NULL, because NOT NULL, hold TEXT NOT NULL, ended_ms INTEGER,
         intent_index INTEGER NOT NULL, outcome_index INTEGER, approved_index INTEGER
     ) WITHOUT ROWID;
     CREATE INDEX calls_by_run ON calls (run, id);
@@ -31,18 +32,21 @@ MIGRATIONS: tuple[str, ...] = (
         mandate TEXT NOT NULL, UNIQUE (agent, mandate, key)
     ) WITHOUT ROWID;
     CREATE TABLE holds (
-        id TEXT PRIMARY KEY, call TEXT NOT NULL, digest TEXT NOT NULL, mandate TEXT NOT NULL,
+        id TEXT PRIMARY KEY, call TEXT NOT NULL, blind BLOB NOT NULL,
+        digest BLOB NOT NULL CHECK (typeof(digest) = 'blob'), mandate TEXT NOT NULL,
         agent TEXT NOT NULL, run TEXT NOT NULL, kind TEXT NOT NULL, upstream TEXT NOT NULL,
-        name TEXT NOT NULL, because TEXT NOT NULL, rules TEXT NOT NULL, role TEXT NOT NULL,
-        excluded TEXT NOT NULL, count INTEGER NOT NULL, rendering TEXT NOT NULL,
+        name NOT NULL, because BLOB NOT NULL CHECK (typeof(because) = 'blob'),
+        rules TEXT NOT NULL, role TEXT NOT NULL, excluded TEXT NOT NULL, count INTEGER NOT NULL,
+        rendering BLOB NOT NULL CHECK (typeof(rendering) = 'blob'),
         nonce TEXT NOT NULL, at_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
         state TEXT NOT NULL, decided_ms INTEGER
     ) WITHOUT ROWID;
-    CREATE INDEX holds_by_call ON holds (digest, mandate, agent, id);
+    CREATE INDEX holds_by_call ON holds (blind, id);
     CREATE INDEX holds_by_state ON holds (state, id);
     CREATE TABLE stamps (
-        hold TEXT NOT NULL, person TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL,
-        method TEXT NOT NULL, at_ms INTEGER NOT NULL, statement TEXT NOT NULL,
+        hold TEXT NOT NULL, person TEXT NOT NULL, decision TEXT NOT NULL,
+        reason BLOB NOT NULL CHECK (typeof(reason) = 'blob'), method TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, statement BLOB NOT NULL CHECK (typeof(statement) = 'blob'),
         entry_index INTEGER NOT NULL, PRIMARY KEY (hold, person)
     ) WITHOUT ROWID;
     CREATE TABLE objects (

@@ -34,13 +34,15 @@ from bailiwick.ports import (
     TokenRevoked,
 )
 from bailiwick.stores.schema import damaged, prepare
+from bailiwick.stores.sealed_rows import call_cells, hold_cells, moved_because, stamp_cells
+from bailiwick.stores.text_seal import TextSeal
 
 _INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
 _INSERT_CALL = (
     "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL)"
 )
 _INSERT_HOLD = (
-    "INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+    "INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
     "'waiting', NULL)"
 )
 _MOVE_CALL = (
@@ -94,12 +96,14 @@ class SqliteJournal:
         self,
         path: Path,
         *,
+        seal: TextSeal,
         fsync: bool = True,
         commit: CommitHook = sqlite3.Connection.commit,
     ) -> None:
         """Open or create the database at `path`.
 
         Args:
+            seal: closes the columns that quote payloads (`sealed_rows.py`).
             fsync: False gives up durability for measurements; never for real work.
             commit: how a transaction is committed; fault tests replace it.
 
@@ -107,6 +111,7 @@ class SqliteJournal:
             StoreError: the file cannot be opened, is not ours, newer, or damaged.
         """
         self._path = path
+        self._seal = seal
         self._fsync = fsync
         self._commit = commit
         self._pending: list[_Pending] = []
@@ -246,9 +251,9 @@ class SqliteJournal:
                     continue
             for change in pending.changes:
                 if type(change) is CallOpened:
-                    opened.append(_call_row(change, start))
+                    opened.append(_call_row(self._seal, change, start))
                 elif type(change) is CallMoved:
-                    moved.append(_move_row(change, start))
+                    moved.append(_move_row(self._seal, change, start))
             index = start
             for entry in pending.entries:
                 entries.append((index, entry.leaf, entry.sealed))
@@ -269,7 +274,7 @@ class SqliteJournal:
         self._db.execute("SAVEPOINT one")
         try:
             for change in changes:
-                apply_change(self._db, change, start)
+                apply_change(self._db, self._seal, change, start)
         except Conflict as conflict:
             self._db.execute("ROLLBACK TO one")
             self._db.execute("RELEASE one")
@@ -288,7 +293,7 @@ def next_index(db: sqlite3.Connection) -> int:
     return 0 if highest is None else int(highest) + 1
 
 
-def apply_change(db: sqlite3.Connection, change: Change, start: int) -> None:
+def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: int) -> None:
     """Apply one change other than CallOpened and CallMoved inside the open transaction."""
     match change:
         case CallOpened() | CallMoved():
@@ -298,13 +303,14 @@ def apply_change(db: sqlite3.Connection, change: Change, start: int) -> None:
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)", (run, key, at, agent, mandate)
             )
         case HoldOpened():
+            cells = hold_cells(seal, change)
             db.execute(
                 _INSERT_HOLD,
                 (
-                    *(change.id, change.call, change.digest, change.mandate, change.agent),
-                    *(change.run, change.kind, change.upstream, change.name, change.because),
-                    *(json.dumps(change.rules), change.role, json.dumps(change.excluded)),
-                    *(change.count, change.rendering, change.nonce),
+                    *(change.id, change.call, cells["blind"], cells["digest"], change.mandate),
+                    *(change.agent, change.run, change.kind, change.upstream, cells["name"]),
+                    *(cells["because"], json.dumps(change.rules), change.role),
+                    *(json.dumps(change.excluded), change.count, cells["rendering"], change.nonce),
                     *(change.at_ms, change.expires_ms),
                 ),
             )
@@ -316,11 +322,12 @@ def apply_change(db: sqlite3.Connection, change: Change, start: int) -> None:
             if cursor.rowcount != 1:
                 raise Conflict("hold_moved", f"hold `{hold}` is not {expected.value} any more")
         case Stamped():
+            reason, statement = stamp_cells(seal, change)
             db.execute(
                 "INSERT INTO stamps VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(change.hold, change.person, change.decision, change.reason),
-                    *(change.method, change.at_ms, change.statement, start + change.entry),
+                    *(change.hold, change.person, change.decision, reason),
+                    *(change.method, change.at_ms, statement, start + change.entry),
                 ),
             )
         case ObjectPut():
@@ -358,7 +365,8 @@ def apply_change(db: sqlite3.Connection, change: Change, start: int) -> None:
             )
 
 
-def _call_row(call: CallOpened, start: int) -> tuple[object, ...]:
+def _call_row(seal: TextSeal, call: CallOpened, start: int) -> tuple[object, ...]:
+    name, digest, because = call_cells(seal, call)
     return (
         call.id,
         call.at_ms,
@@ -368,19 +376,20 @@ def _call_row(call: CallOpened, start: int) -> tuple[object, ...]:
         call.principal,
         call.kind,
         call.upstream,
-        call.name,
-        call.digest,
+        name,
+        digest,
         call.state.value,
         call.code,
-        call.because,
+        because,
         call.hold,
         start + call.entry,
     )
 
 
-def _move_row(move: CallMoved, start: int) -> tuple[object, ...]:
+def _move_row(seal: TextSeal, move: CallMoved, start: int) -> tuple[object, ...]:
     index = None if move.entry < 0 else start + move.entry
-    return (move.id, move.state.value, move.at_ms, move.code, move.because, index)
+    because = moved_because(seal, move)
+    return (move.id, move.state.value, move.at_ms, move.code, because, index)
 
 
 def _nothing() -> None:

@@ -25,7 +25,9 @@ from bailiwick.ports import (
     StoredEntry,
     SubjectKey,
 )
+from bailiwick.stores.sealed_rows import hold_blind, opened
 from bailiwick.stores.sqlite import connect
+from bailiwick.stores.text_seal import TextSeal
 
 _T = TypeVar("_T")
 
@@ -35,8 +37,10 @@ _MAX_LIMIT = 1000
 class SqliteRecords:
     """The `Records` of the embedded store."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, seal: TextSeal) -> None:
+        """Read the database at `path`; `seal` opens what the journal's closed."""
         self._path = path
+        self._seal = seal
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._threads = ThreadPoolExecutor(2, "bailiwick-read")
@@ -78,14 +82,14 @@ class SqliteRecords:
             ]
         )
         sql = f"SELECT * FROM calls {where} ORDER BY id DESC LIMIT {_limit(query.limit)}"  # noqa: S608  # only our own text
-        return await self._read(lambda db: [_as(CallRow, row) for row in db.execute(sql, values)])
+        return await self._read(lambda db: [self._call(row) for row in db.execute(sql, values)])
 
     async def call(self, call_id: str) -> CallRow | None:
         """See `ports.Records.call`."""
         return await self._read(
             lambda db: next(
                 (
-                    _as(CallRow, row)
+                    self._call(row)
                     for row in db.execute("SELECT * FROM calls WHERE id = ?", (call_id,))
                 ),
                 None,
@@ -95,7 +99,7 @@ class SqliteRecords:
     async def open_calls(self) -> Sequence[CallRow]:
         """See `ports.Records.open_calls`."""
         sql = "SELECT * FROM calls WHERE state IN ('held', 'running') ORDER BY id"
-        return await self._read(lambda db: [_as(CallRow, row) for row in db.execute(sql)])
+        return await self._read(lambda db: [self._call(row) for row in db.execute(sql)])
 
     async def runs(self, limit: int = 50) -> Sequence[RunRow]:
         """See `ports.Records.runs`."""
@@ -125,14 +129,14 @@ class SqliteRecords:
         def query(db: sqlite3.Connection) -> list[HoldRow]:
             where, values = _where([("state = ?", state.value if state else "")])
             sql = f"SELECT * FROM holds {where} ORDER BY id DESC LIMIT {_limit(limit)}"  # noqa: S608  # only our own text
-            return [_hold(db, row) for row in db.execute(sql, values).fetchall()]
+            return [self._hold(db, row) for row in db.execute(sql, values).fetchall()]
 
         return await self._read(query)
 
     async def hold(self, hold_id: str) -> HoldRow | None:
         """See `ports.Records.hold`."""
         return await self._read(
-            lambda db: _one_hold(db, "SELECT * FROM holds WHERE id = ?", (hold_id,))
+            lambda db: self._one_hold(db, "SELECT * FROM holds WHERE id = ?", (hold_id,))
         )
 
     async def waiting_holds(self, agent: str) -> int:
@@ -143,10 +147,11 @@ class SqliteRecords:
     async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
         """See `ports.Records.hold_for`."""
         sql = (
-            "SELECT * FROM holds WHERE digest = ? AND mandate = ? AND agent = ? "
+            "SELECT * FROM holds WHERE blind = ? "
             "AND state IN ('waiting', 'approved', 'refused', 'expired') ORDER BY id DESC LIMIT 1"
         )
-        return await self._read(lambda db: _one_hold(db, sql, (digest, mandate, agent)))
+        blind = hold_blind(self._seal, digest, mandate, agent)
+        return await self._read(lambda db: self._one_hold(db, sql, (blind,)))
 
     async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
         """See `ports.Records.objects`."""
@@ -199,6 +204,22 @@ class SqliteRecords:
         sql = "SELECT coalesce(max(idx) + 1, 0) FROM entries"
         return await self._read(lambda db: int(db.execute(sql).fetchone()[0]))
 
+    def _call(self, row: sqlite3.Row) -> CallRow:
+        return _as(CallRow, opened(self._seal, "calls", row))
+
+    def _one_hold(
+        self, db: sqlite3.Connection, sql: str, values: tuple[str | bytes]
+    ) -> HoldRow | None:
+        row = db.execute(sql, values).fetchone()
+        return None if row is None else self._hold(db, row)
+
+    def _hold(self, db: sqlite3.Connection, row: sqlite3.Row) -> HoldRow:
+        sql = "SELECT * FROM stamps WHERE hold = ? ORDER BY at_ms, person"
+        stamps = [opened(self._seal, "stamps", stamp) for stamp in db.execute(sql, (row["id"],))]
+        hold = opened(self._seal, "holds", row)
+        rules, excluded = json.loads(row["rules"]), json.loads(row["excluded"])
+        return _as(HoldRow, hold, rules=rules, excluded=excluded, stamps=stamps)
+
 
 def _limit(limit: int) -> int:
     return max(1, min(int(limit), _MAX_LIMIT))
@@ -215,7 +236,7 @@ def _where(terms: list[tuple[str, str]]) -> tuple[str, list[str]]:
     return "WHERE " + " AND ".join(numbered), [value for _, value in used]
 
 
-def _as(kind: type[_T], row: sqlite3.Row, **more: object) -> _T:
+def _as(kind: type[_T], row: sqlite3.Row | dict[str, object], **more: object) -> _T:
     """A row as one of the ports' values; its columns carry the fields' names."""
     return msgspec.convert({**dict(row), **more}, kind)
 
@@ -224,15 +245,3 @@ def _run(db: sqlite3.Connection, row: sqlite3.Row) -> RunRow:
     sql = "SELECT state, count(*) FROM calls WHERE run = ? GROUP BY state"
     states = {str(state): int(count) for state, count in db.execute(sql, (row["id"],))}
     return _as(RunRow, row, calls=sum(states.values()), states=states)
-
-
-def _one_hold(db: sqlite3.Connection, sql: str, values: tuple[str, ...]) -> HoldRow | None:
-    row = db.execute(sql, values).fetchone()
-    return None if row is None else _hold(db, row)
-
-
-def _hold(db: sqlite3.Connection, row: sqlite3.Row) -> HoldRow:
-    sql = "SELECT * FROM stamps WHERE hold = ? ORDER BY at_ms, person"
-    stamps = [dict(stamp) for stamp in db.execute(sql, (row["id"],))]
-    rules, excluded = json.loads(row["rules"]), json.loads(row["excluded"])
-    return _as(HoldRow, row, rules=rules, excluded=excluded, stamps=stamps)

@@ -84,7 +84,7 @@ class SampleDay:
             kind="tool",
             upstream=upstream,
             name=name,
-            digest=call.digest,
+            digest=call.digest if hold else "",
             state=state,
             code=code,
             because=because,
@@ -119,7 +119,8 @@ class SampleDay:
         }
         intent: JsonObject = {"call": asked, "because": because, "principal": "ada", "owner": "ada"}
         outcome = None if result is None else {"result": result}
-        self.control.paths[call.id] = CallPath(row, None, intent, outcome, leaves)
+        shown = replace(row, digest=call.digest)
+        self.control.paths[call.id] = CallPath(shown, None, intent, outcome, leaves)
         self.control.proofs[call.id] = [_proof(i) for i, _ in leaves]
         return call
 

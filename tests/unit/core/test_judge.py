@@ -66,6 +66,18 @@ def test_a_call_that_an_allow_rule_covers_is_allowed_by_name() -> None:
     assert found == Allow(("pay@1/allow/1",), "`bank/transfer` is allowed by `pay@1/allow/1`")
 
 
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.booleans(), max_size=3))
+def test_the_sentence_of_an_allowed_call_says_nothing_of_its_arguments(
+    arguments: dict[str, Json],
+) -> None:
+    # Stores keep it in clear (stores/sealed_rows.py).
+    found = verdict(call(TRANSFER, arguments), mandate(allow(TRANSFER, other=True, id_="a")))
+    if isinstance(found, Allow):
+        assert found.because == "`bank/transfer` is allowed by `a`"
+    else:
+        assert code(found) == "argument_ambiguous"
+
+
 def test_what_no_rule_names_is_denied_and_the_denial_says_what_is_allowed() -> None:
     rules = mandate(allow(TRANSFER, SMALL), allow("bank/list_*"))
     found = verdict(call("bank/delete", {}), rules)
