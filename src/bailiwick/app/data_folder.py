@@ -58,6 +58,10 @@ class DataFolder:
         """The vault's own key."""
         return load_or_make(self.path / "keys" / "vault.key")
 
+    def state_key(self) -> bytes:
+        """The key that seals what a stateless client carries for us between two requests."""
+        return load_or_make(self.path / "keys" / "state.key")
+
     def ledger_key(self) -> Ed25519PrivateKey:
         """The key that signs checkpoints."""
         return signing_key(self.path / "keys" / "ledger.key")

@@ -121,7 +121,10 @@ class Gateway:
             hosts=sorted(hosts),
             clock=rooms.clock,
             public_url=url,
-            settings=EdgeSettings(limits=Limits(body_bytes=self.settings.max_body_bytes)),
+            settings=EdgeSettings(
+                limits=Limits(body_bytes=self.settings.max_body_bytes),
+                state_key=self.folder.state_key(),
+            ),
         )
 
 
