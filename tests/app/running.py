@@ -26,6 +26,17 @@ META = {
 }
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def end_all() -> None:
+    """Kill and reap whatever of `start` still runs: a failed test leaves nothing to the others."""
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.wait()
+
+
 @dataclass
 class Running:
     """One gateway process.
@@ -174,6 +185,7 @@ def start(
             stderr=stderr,
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})},
         )
+    _started.append(process)
     return Running(folder, process, log)
 
 

@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -87,6 +89,18 @@ def test_a_database_older_than_its_ledger_is_not_signed_on(tmp_path: Path) -> No
             shutil.copy(backup / name, gateway.data / name)
     said = refused(start(tmp_path, declared(tmp_path)))
     assert "ledger" in said
+
+
+def test_a_gateway_that_was_stopped_has_published_all_it_recorded(tmp_path: Path) -> None:
+    with running(tmp_path, declared(tmp_path)) as gateway:
+        gateway.agent_token()
+        for number in range(3):  # the last of them within the publisher's pause
+            gateway.call("toy/note", {"text": str(number)})
+        assert gateway.stop() == 0
+    with closing(sqlite3.connect(gateway.data / "bailiwick.db")) as db:
+        (recorded,) = db.execute("SELECT count(*) FROM entries").fetchone()
+    checkpoint = (gateway.data / "ledger" / "checkpoint").read_text()
+    assert int(checkpoint.splitlines()[1]) == recorded > 6
 
 
 def test_a_key_that_others_may_read_refuses(tmp_path: Path) -> None:
