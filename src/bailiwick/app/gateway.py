@@ -40,6 +40,7 @@ from bailiwick.identity.tokens import Standing, TokenAuthenticator
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ledger.note import Signer
 from bailiwick.ports import Authenticator, Journal, Pinned
+from bailiwick.stores.recent_leaves import RecentLeaves
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
 from bailiwick.stores.text_seal import TextSeal
@@ -220,8 +221,15 @@ async def _build(
         ),
     )
     signer = Signer(folder.origin, folder.ledger_key())
-    publisher = Publisher(records, TileDirectory(folder.ledger), signer)
-    journal.on_append = publisher.poke
+    recent = RecentLeaves(records)
+    directory = TileDirectory(folder.ledger, fsync=settings.fsync)
+    publisher = Publisher(recent, directory, signer)
+
+    def on_append(start: int, leaves: Sequence[bytes]) -> None:
+        recent.append(start, leaves)
+        publisher.poke()
+
+    journal.on_append = on_append
     tokens = folder.token_key()
     standing = Standing(authority.mandate_agent, authority.person, authority.token_revoked)
     rooms = Rooms(

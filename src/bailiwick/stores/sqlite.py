@@ -120,7 +120,7 @@ class SqliteJournal:
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = ThreadPoolExecutor(1, "bailiwick-commit")
-        self.on_append: Callable[[], None] = _nothing
+        self.on_append: Callable[[int, Sequence[bytes]], None] = _nothing
         self._open()
 
     def _open(self) -> None:
@@ -195,8 +195,19 @@ class SqliteJournal:
                     pending.done.set_exception(outcome)
                 else:
                     pending.done.set_result(outcome)
-            self.on_append()
+            self._tell_appended(batch, ranges)
         self._after(loop)
+
+    def _tell_appended(self, batch: list[_Pending], ranges: list[range | Conflict]) -> None:
+        """Hand on what is durable now: a commit that conflicted left no gap."""
+        leaves: list[bytes] = []
+        start = -1
+        for pending, outcome in zip(batch, ranges, strict=True):
+            if isinstance(outcome, range) and outcome:
+                start = outcome.start if start < 0 else start
+                leaves += [entry.leaf for entry in pending.entries]
+        if leaves:
+            self.on_append(start, leaves)
 
     def _after(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._pending:
@@ -392,5 +403,5 @@ def _move_row(seal: TextSeal, move: CallMoved, start: int) -> tuple[object, ...]
     return (move.id, move.state.value, move.at_ms, move.code, because, index)
 
 
-def _nothing() -> None:
+def _nothing(_start: int, _leaves: Sequence[bytes]) -> None:
     """Nobody has asked to hear of appended entries."""
