@@ -1,0 +1,100 @@
+"""The seams of the house: what the gateway, console and identity rooms need from others.
+
+The docstrings here are the contract. tests/stores runs one suite over every implementation.
+Nothing here performs an effect, and nothing here imports an implementation. What is made anew on
+every call is a `msgspec.Struct`: a frozen dataclass of eight fields costs 1.7 µs, a struct 0.07.
+"""
+
+from bailiwick.ports.callers import Authenticator, BrowserSession, Caller, LoginLink, Person, SignIn
+from bailiwick.ports.changes import (
+    CallMoved,
+    CallOpened,
+    CallState,
+    Change,
+    Entry,
+    HoldMoved,
+    HoldOpened,
+    HoldState,
+    Journal,
+    ObjectPut,
+    ObjectState,
+    Pinned,
+    PinState,
+    RunOpened,
+    Stamped,
+    SubjectKey,
+    TokenRevoked,
+)
+from bailiwick.ports.control import ApplyReport, CallPath, Control, MadeToken, ObjectChange, Problem
+from bailiwick.ports.records import (
+    CallQuery,
+    CallRow,
+    HoldRow,
+    ObjectRow,
+    Records,
+    RunRow,
+    StampRow,
+    StoredEntry,
+)
+from bailiwick.ports.system import Clock, Sleep, Vault
+from bailiwick.ports.upstreams import (
+    ClientFacts,
+    RequestPeer,
+    ServerFacts,
+    Upstream,
+    UpstreamReply,
+    UpstreamRequest,
+    UpstreamStatus,
+    Wants,
+)
+
+__all__ = [
+    "ApplyReport",
+    "Authenticator",
+    "BrowserSession",
+    "CallMoved",
+    "CallOpened",
+    "CallPath",
+    "CallQuery",
+    "CallRow",
+    "CallState",
+    "Caller",
+    "Change",
+    "ClientFacts",
+    "Clock",
+    "Control",
+    "Entry",
+    "HoldMoved",
+    "HoldOpened",
+    "HoldRow",
+    "HoldState",
+    "Journal",
+    "LoginLink",
+    "MadeToken",
+    "ObjectChange",
+    "ObjectPut",
+    "ObjectRow",
+    "ObjectState",
+    "Person",
+    "PinState",
+    "Pinned",
+    "Problem",
+    "Records",
+    "RequestPeer",
+    "RunOpened",
+    "RunRow",
+    "ServerFacts",
+    "SignIn",
+    "Sleep",
+    "StampRow",
+    "Stamped",
+    "StoredEntry",
+    "SubjectKey",
+    "TokenRevoked",
+    "Upstream",
+    "UpstreamReply",
+    "UpstreamRequest",
+    "UpstreamStatus",
+    "Vault",
+    "Wants",
+]

@@ -1,0 +1,256 @@
+"""What is written: entries, changes and the journal that makes them durable together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One ledger entry, with the payload that is kept beside it.
+
+    Attributes:
+        leaf: canonical JSON, at most 65,535 bytes; holds commitments, never payloads.
+        sealed: the encrypted payload, or b"" for none; opaque to the store.
+    """
+
+    leaf: bytes
+    sealed: bytes = b""
+
+
+class CallState(StrEnum):
+    """Where a call stands. UNKNOWN: it was sent, and nothing is known to have come back."""
+
+    DENIED = "denied"
+    HELD = "held"
+    REFUSED = "refused"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class CallOpened(msgspec.Struct, frozen=True):
+    """A call was judged. Its intent is the entry `entry` (position within the same commit).
+
+    Attributes:
+        digest: only of held calls, else "".
+        because: of a call that is RUNNING at once it quotes none of its arguments, so a store may
+            keep it in clear; any other may quote them.
+    """
+
+    id: str
+    at_ms: int
+    run: str
+    agent: str
+    mandate: str
+    principal: str
+    kind: str
+    upstream: str
+    name: str
+    digest: str
+    state: CallState
+    code: str
+    because: str
+    hold: str = ""
+    entry: int = 0
+
+
+class CallMoved(msgspec.Struct, frozen=True):
+    """A call changed state, with the entry `entry` of the same commit (-1: none of its own).
+
+    For RUNNING it is the entry that lets a stamped call run, else the outcome.
+    """
+
+    id: str
+    at_ms: int
+    state: CallState
+    code: str = ""
+    because: str = ""
+    entry: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RunOpened:
+    """First call of a run. Ignored when the run is already there."""
+
+    id: str
+    key: str
+    at_ms: int
+    agent: str
+    mandate: str
+
+
+class HoldState(StrEnum):
+    """WAITING → APPROVED → USED, or WAITING → REFUSED, EXPIRED or WITHDRAWN. Nothing goes back."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    USED = "used"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOpened:
+    """A call waits for a person.
+
+    Attributes:
+        digest: of the call; with `mandate` it is what a retry is matched on.
+        mandate: `NAME@VERSION` the call was judged under; a stamp holds for that version only.
+        rendering: the exact text shown to people; the stamp binds its digest.
+    """
+
+    id: str
+    call: str
+    digest: str
+    mandate: str
+    agent: str
+    run: str
+    kind: str
+    upstream: str
+    name: str
+    because: str
+    rules: tuple[str, ...]
+    role: str
+    excluded: tuple[str, ...]
+    count: int
+    rendering: str
+    nonce: str
+    at_ms: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """One person's decision on a hold. One person stamps one hold at most once."""
+
+    hold: str
+    person: str
+    decision: str
+    reason: str
+    method: str
+    at_ms: int
+    statement: str
+    entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMoved:
+    """Move a hold. The whole commit is void (`Conflict`) unless it now is in `expected`."""
+
+    id: str
+    expected: HoldState
+    state: HoldState
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPut:
+    """A new version of a declared object (`server`, `person`, `agent`, `mandate`).
+
+    `document` is the canonical JSON of the declaration with secrets as references, never values.
+    """
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    document: str
+    state: str
+    at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """Change the life state of the newest version of a declared object."""
+
+    kind: str
+    name: str
+    state: str
+    at_ms: int
+    by: str
+
+
+class PinState(StrEnum):
+    """A definition seen first is ACCEPTED; one that changed is HELD until a person accepts it."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The hash of one definition (tool, resource, template, prompt) as one server gave it."""
+
+    upstream: str
+    kind: str
+    name: str
+    digest: str
+    definition: str
+    state: PinState
+    at_ms: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """A token id that is refused from now on; kept until `expires_ms`."""
+
+    id: str
+    expires_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """A person's payload key, wrapped by the vault's own key. `wrapped` is b"" once destroyed."""
+
+    id: int
+    subject: str
+    wrapped: bytes
+    at_ms: int
+
+
+Change = (
+    CallOpened
+    | CallMoved
+    | RunOpened
+    | HoldOpened
+    | Stamped
+    | HoldMoved
+    | ObjectPut
+    | ObjectState
+    | Pinned
+    | TokenRevoked
+    | SubjectKey
+)
+
+
+class Journal(Protocol):
+    """The durable state, written. One writer; readers use `Records`.
+
+    What quotes payloads (`digest`, `because`, `rendering`, `reason`, `statement`, and the name of
+    a resource) is never at rest in clear: who has the store's files alone cannot read or guess it.
+    """
+
+    async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+        """Append `entries` and apply `changes`, all or nothing, durably.
+
+        When this returns, everything in it survives a crash of the process and of the machine,
+        and the entries stand at the returned, contiguous indexes. Concurrent commits share one
+        fsync. Cancelling the waiter does not undo the commit.
+
+        Raises:
+            Conflict: a conditional change did not find what it expected; nothing was written.
+            StoreError: nothing may be relied upon; the commit may or may not have happened.
+                After a restart it is there wholly or not at all.
+        """
+        ...

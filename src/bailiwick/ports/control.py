@@ -1,0 +1,178 @@
+"""Acts of people, as the console and the API reach them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.ports.callers import Person
+from bailiwick.ports.changes import Pinned
+from bailiwick.ports.records import CallRow, HoldRow, ObjectRow
+from bailiwick.ports.upstreams import UpstreamStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CallPath:
+    """The whole path of one call, payloads opened: what a person or auditor may see.
+
+    Attributes:
+        call: with its `digest` also when it was not held, if its intent can be opened.
+        intent: the opened payload, or None when it was erased. An object with at least `call`
+            (`arguments`, `kind`, `name`, `upstream`: that from which `call.digest` is made) and
+            `because`.
+        outcome: the opened payload, or None when there is none yet or it was erased. An object
+            with `result` or `error` as the upstream gave it, or `head` (its beginning, text)
+            and `bytes` when it was too large to keep.
+        leaves: the call's ledger leaves, parsed, with their indexes.
+    """
+
+    call: CallRow
+    hold: HoldRow | None
+    intent: Json
+    outcome: Json
+    leaves: Sequence[tuple[int, JsonObject]]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """What `apply` did, or would do, to one declared object.
+
+    Attributes:
+        action: `create`, `change` or `same`.
+        version: the version it has afterwards.
+        difference: unified diff of the canonical YAML, "" for `same`; secrets as references.
+    """
+
+    kind: str
+    name: str
+    action: str
+    version: int
+    difference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong, or doubtful, in a declared file.
+
+    Attributes:
+        severity: `error` (nothing is applied) or `warning`.
+        line, column: 1-based; 0 when the problem is about the whole file.
+    """
+
+    severity: str
+    code: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """What `apply` found. `applied` is false for a dry run and when any problem is an error."""
+
+    applied: bool
+    changes: Sequence[ObjectChange]
+    problems: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A token just made. `token` is the secret: shown once, never kept or logged."""
+
+    token: str
+    id: str
+    agent: str
+    mandate: str
+    expires_ms: int
+
+
+class Control(Protocol):
+    """What people may do. Every method checks the person's right and records the act."""
+
+    async def stamp(self, person: Person, hold_id: str, approve: bool, reason: str) -> HoldRow:
+        """Stamp a hold.
+
+        Raises:
+            TheirError: `hold_unknown`, `hold_not_waiting`, `hold_expired`, `stamp_not_allowed`
+                (role missing, or the person is excluded), `already_stamped`.
+        """
+        ...
+
+    async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """Revoke a mandate and its children; returns the calls in flight under them.
+
+        When this returns, no new call is dispatched under any of them.
+        """
+        ...
+
+    async def path(self, call_id: str) -> CallPath | None:
+        """The whole path of one call, or None."""
+        ...
+
+    async def proof(self, call_id: str) -> Sequence[bytes]:
+        """`c2sp.org/tlog-proof@v1` texts for each of the call's entries."""
+        ...
+
+    def events(self) -> AsyncIterator[JsonObject]:
+        """Live changes for one reader; slow readers lose the oldest, never memory.
+
+        `{"event": "call" | "hold", "id": ID, "state": STATE}`, a call also with `"run"` and
+        `"agent"`. No payloads. Subscribed from the first `__anext__`; ends with `aclose`.
+        """
+        ...
+
+    async def apply(self, person: Person, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
+        """Declare objects: all of `files` (name, as shown in problems → YAML text), or nothing.
+
+        Objects that are not in `files` stay as they are.
+
+        Raises:
+            TheirError: `apply_not_allowed`.
+        """
+        ...
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """The newest version of each declared object; secrets as references."""
+        ...
+
+    async def servers(self) -> Sequence[UpstreamStatus]:
+        """How each upstream is doing, by name."""
+        ...
+
+    async def pins(self) -> Sequence[Pinned]:
+        """Every pinned definition: per upstream, kind and name the ACCEPTED one and, where the
+        server now says something else, also the HELD one."""
+        ...
+
+    async def accept_pin(
+        self, person: Person, upstream: str, kind: str, name: str, digest: str
+    ) -> Pinned:
+        """Accept the held definition with exactly this digest; returns it, ACCEPTED.
+
+        Raises:
+            TheirError: `pin_unknown` (also when it has changed again meanwhile),
+                `accept_not_allowed`.
+        """
+        ...
+
+    async def make_token(
+        self, person: Person, agent: str, mandate: str, lifetime_seconds: int
+    ) -> MadeToken:
+        """Make a token for an agent. `mandate` may be "" when the agent has exactly one.
+
+        Raises:
+            TheirError: `agent_unknown`, `mandate_unknown`, `mandate_ambiguous`,
+                `lifetime_refused`, `token_not_allowed`.
+        """
+        ...
+
+    async def revoke_token(self, person: Person, token_id: str) -> None:
+        """Refuse a token id (`jti`) from now on.
+
+        Raises:
+            TheirError: `token_unknown`, `token_not_allowed`.
+        """
+        ...

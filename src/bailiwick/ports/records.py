@@ -1,0 +1,201 @@
+"""What is read: rows of the durable state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bailiwick.ports.changes import CallState, HoldState, Pinned, SubjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One recorded call, without its payloads. `digest` is there only of held calls, else ""."""
+
+    id: str
+    at_ms: int
+    run: str
+    agent: str
+    mandate: str
+    principal: str
+    kind: str
+    upstream: str
+    name: str
+    digest: str
+    state: CallState
+    code: str
+    because: str
+    hold: str
+    ended_ms: int | None
+    intent_index: int
+    outcome_index: int | None
+    approved_index: int | None = None
+    """The entry written when a stamped call was let run; None for calls that were not held."""
+
+
+@dataclass(frozen=True, slots=True)
+class StampRow:
+    """One stamp on a hold."""
+
+    hold: str
+    person: str
+    decision: str
+    reason: str
+    method: str
+    at_ms: int
+    statement: str
+    entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One hold with its stamps."""
+
+    id: str
+    call: str
+    digest: str
+    mandate: str
+    agent: str
+    run: str
+    kind: str
+    upstream: str
+    name: str
+    because: str
+    rules: tuple[str, ...]
+    role: str
+    excluded: tuple[str, ...]
+    count: int
+    rendering: str
+    nonce: str
+    at_ms: int
+    expires_ms: int
+    state: HoldState
+    decided_ms: int | None
+    stamps: tuple[StampRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, with how its calls ended."""
+
+    id: str
+    key: str
+    at_ms: int
+    agent: str
+    mandate: str
+    calls: int
+    states: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """One version of a declared object."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    document: str
+    state: str
+    at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One ledger entry as stored."""
+
+    index: int
+    leaf: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """Which calls to list, newest first. Empty strings do not restrict."""
+
+    limit: int = 50
+    before: str = ""
+    run: str = ""
+    agent: str = ""
+    mandate: str = ""
+    state: str = ""
+
+
+class Records(Protocol):
+    """The durable state, read. Every method sees a consistent, committed snapshot.
+
+    All raise StoreError when the store cannot be read.
+    """
+
+    async def calls(self, query: CallQuery) -> Sequence[CallRow]:
+        """Calls, newest first."""
+        ...
+
+    async def call(self, call_id: str) -> CallRow | None:
+        """One call, or None."""
+        ...
+
+    async def runs(self, limit: int = 50) -> Sequence[RunRow]:
+        """Runs, newest first."""
+        ...
+
+    async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:
+        """The run an edge tells apart by this key, or None."""
+        ...
+
+    async def holds(self, state: HoldState | None = None, limit: int = 200) -> Sequence[HoldRow]:
+        """Holds, newest first; all states when None."""
+        ...
+
+    async def hold(self, hold_id: str) -> HoldRow | None:
+        """One hold with its stamps, or None."""
+        ...
+
+    async def waiting_holds(self, agent: str) -> int:
+        """How many holds of this agent are waiting."""
+        ...
+
+    async def hold_for(self, digest: str, mandate: str, agent: str) -> HoldRow | None:
+        """The newest hold for this exact call that is waiting, approved, refused or expired.
+
+        A hold that was used or withdrawn is never returned: a stamp serves once.
+        """
+        ...
+
+    async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
+        """The newest version of each declared object."""
+        ...
+
+    async def versions(self, kind: str, name: str) -> Sequence[ObjectRow]:
+        """Every version of one declared object, oldest first."""
+        ...
+
+    async def pins(self) -> Sequence[Pinned]:
+        """Every pinned definition, oldest first for each thing."""
+        ...
+
+    async def subject_keys(self) -> Sequence[SubjectKey]:
+        """People's payload keys, oldest first."""
+        ...
+
+    async def open_calls(self) -> Sequence[CallRow]:
+        """Calls that are held or running: what a crash may have left behind."""
+        ...
+
+    async def revoked_tokens(self, now_ms: int) -> Sequence[str]:
+        """Ids of revoked tokens that would still be valid."""
+        ...
+
+    async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
+        """Ledger entries with start <= index < stop, in order."""
+        ...
+
+    async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
+        """The leaves of those entries, without their payloads: what publishing needs."""
+        ...
+
+    async def entry_count(self) -> int:
+        """How many ledger entries are durable."""
+        ...
