@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.cli.exits import Exit
+from bailiwick.cli.reach import Reach
 from tests.cli.fakes import Command, FakeGateway
 
 CALL = {
@@ -267,6 +269,38 @@ def test_login_prints_only_the_link(asking: Command, gateway: FakeGateway) -> No
     url = gateway.url + "/login/abc"
     gateway.says("POST /api/v1/login-links", {"url": url, "person": "ben"}, 201)
     assert asking("login").out == url + "\n"
+
+
+def test_login_says_when_the_token_is_somebody_elses(asking: Command, gateway: FakeGateway) -> None:
+    link = {"url": gateway.url + "/login/abc", "person": "ada"}
+    gateway.says("POST /api/v1/login-links", link, 201)
+    ended = asking("login", "ben")
+    assert ended.code == Exit.NOT_ALLOWED
+    assert ended.out == ""
+    assert "the token given is `ada`'s, not `ben`'s" in ended.err
+
+
+def test_the_person_a_login_names_goes_before_as(
+    command: Command, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reach, "own_token", lambda _, person: f"token-of-{person}")
+    monkeypatch.setattr(Reach, "address", lambda _: gateway.url)
+    monkeypatch.setenv("BAILIWICK_AS", "ada")
+    gateway.says("POST /api/v1/login-links", {"url": "http://link", "person": "ben"}, 201)
+    assert command("login", "ben").code == Exit.OK
+    assert gateway.asked[0].headers["authorization"] == "Bearer token-of-ben"
+
+
+def test_a_token_is_revoked_by_its_id_or_by_itself(
+    asking: Command, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    gateway.says("POST /api/v1/tokens/4a5b/revoke", {"revoked": "4a5b"})
+    assert asking("agents", "revoke", "4a5b").code == Exit.OK
+    body = base64.urlsafe_b64encode(b'{"jti": "4a5b", "exp": 1}').decode().rstrip("=")
+    (tmp_path / "token").write_text(f"head.{body}.signature\n")
+    ended = asking("agents", "revoke", "--token-file", str(tmp_path / "token"))
+    assert ended.out == "revoked token `4a5b`; it opens nothing any more\n"
+    assert len(gateway.asked) == 2
 
 
 PINS = {

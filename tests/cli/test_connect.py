@@ -102,6 +102,7 @@ def test_connect_and_remove_leave_the_file_as_it_was(
 
     assert asking("connect", agent, "--remove", "--yes").code == Exit.OK
     assert path.read_text() == before
+    assert not token_file.exists()
 
 
 @pytest.mark.parametrize("agent", sorted(AGENTS))

@@ -25,6 +25,8 @@ _HINTS = {
     "token_expired": "make a new one with `bailiwick people token NAME`",
     "token_invalid": "make a new one with `bailiwick people token NAME`",
     "token_revoked": "make a new one with `bailiwick people token NAME`",
+    "wrong_audience": "this is for people; `bailiwick people token NAME` makes theirs",
+    "not_found": "check the id or name",
     "hold_unknown": "`bailiwick holds` lists what waits",
     "call_unknown": "`bailiwick calls` lists the newest",
 }

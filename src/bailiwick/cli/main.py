@@ -70,6 +70,7 @@ def build() -> typer.Typer:
 
     agents = _group("What agents prove themselves with.")
     agents.command("token")(people.agents_token)
+    agents.command("revoke")(people.agents_revoke)
     app.add_typer(agents, name="agents")
     persons = _group("What people prove themselves with.")
     persons.command("token")(people.people_token)

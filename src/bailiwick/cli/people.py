@@ -1,8 +1,9 @@
-"""`agents token`, `people token` and `login`: how agents and people prove who they are."""
+"""`agents`, `people` and `login`: what agents and people prove themselves with."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from bailiwick.cli import show
 from bailiwick.cli.api import segment
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.errors import BailiwickError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -43,9 +45,36 @@ def agents_token(
         show.note(
             show.visible(
                 f"agent `{show.word(answer, 'agent')}` under `{show.word(answer, 'mandate')}`"
-                f" until {show.when(answer.get('expires_ms'))}; shown this once"
+                f" until {show.when(answer.get('expires_ms'))}; shown this once\n"
+                f"to end it before: bailiwick agents revoke {show.word(answer, 'id')}",
+                keep_lines=True,
             )
         )
+    return Exit.OK
+
+
+@reaching
+def agents_revoke(
+    reach: Reach,
+    token_id: Annotated[str, typer.Argument(metavar="[ID]", help="The token's id.")] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="A file that holds the token, instead."),
+    ] = None,
+) -> int:
+    """Revoke one token.
+
+    When it returns, the token opens nothing. Its id stands beside each call in the ledger. To stop
+    an agent under a mandate, whatever its tokens: `revoke`.
+    """
+    if bool(token_id) == (token_file is not None):
+        raise CliError(Exit.USAGE, "which_token", "give either an ID or --token-file")
+    known = token_id_in(token_file) if token_file else token_id
+    answer = reach.api().post(f"tokens/{segment(known)}/revoke", {})
+    if reach.json:
+        show.out_json(answer)
+    else:
+        show.out(f"revoked token `{show.visible(known)}`; it opens nothing any more")
     return Exit.OK
 
 
@@ -78,15 +107,32 @@ def login(
 
     It signs a person in once, within ten minutes.
     """
-    if name and reach.person and name != reach.person:
-        raise CliError(Exit.USAGE, "two_people", "NAME and --as say two different people")
     person = Reach(reach.data, reach.url, reach.token, name or reach.person, reach.json)
     answer = person.api().post("login-links", {})
+    made_for = show.word(answer, "person")
+    if name and name != made_for:
+        raise CliError(
+            Exit.NOT_ALLOWED, "another_person", f"the token given is `{made_for}`'s, not `{name}`'s"
+        )
     if reach.json:
         show.out_json(answer)
     else:
         show.out(show.word(answer, "url"))
     return Exit.OK
+
+
+def token_id_in(file: Path) -> str:
+    """The id of the token in a file. Whether it is one of its own, the gateway knows.
+
+    Raises:
+        CliError: the file cannot be read, or holds no token.
+    """
+    from bailiwick.identity.tokens import unverified_id
+
+    try:
+        return unverified_id(file.read_text(encoding="ascii").strip())[0]
+    except (OSError, ValueError, BailiwickError) as error:
+        raise CliError(Exit.USAGE, "no_token", f"`{file}` holds no token") from error
 
 
 def seconds(time: str) -> int:

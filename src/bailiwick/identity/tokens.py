@@ -82,8 +82,8 @@ class TokenKey:
     def verify(self, unverified_token: str, token_type: str, now_ms: int) -> VerifiedClaims:
         """Check, in this order:
 
-        1. size and shape; 2. signature, with Ed25519 as the only algorithm (RFC 9864); 3. type; 4. issuer;
-        5. audience; 6. lifetime; 7. presence of subject and id.
+        1. size and shape; 2. signature, with Ed25519 as the only algorithm (RFC 9864); 3. type;
+        4. issuer; 5. audience; 6. lifetime; 7. presence of subject and id.
 
         Raises:
             TheirError: `token_invalid`, `wrong_audience`, `token_expired`.
@@ -122,9 +122,10 @@ class TokenKey:
         if not 1 <= ttl_seconds <= MAX_TTL_SECONDS:
             raise TheirError(
                 "ttl_out_of_range",
-                f"a token lives 1 to {MAX_TTL_SECONDS} seconds, not `{ttl_seconds}`",
+                f"a token lives 1 second to {MAX_TTL_SECONDS // 86_400} days,"
+                f" not `{ttl_seconds}` seconds",
             )
-        token_id = _b64(os.urandom(16))
+        token_id = os.urandom(16).hex()  # typed by people, so without a leading dash
         issued = now_ms // 1000
         body = {
             "iss": self._issuer,
@@ -188,7 +189,7 @@ class TokenAuthenticator:
             raise TheirError("token_revoked", "the token was revoked")
         person = self._standing.person(str(claims["sub"]), "token")
         if person is None:
-            raise TheirError("token_invalid", f"there is no person `{claims['sub']}` any more")
+            raise TheirError("token_invalid", f"there is no person `{claims['sub']}`")
         return person
 
 

@@ -18,10 +18,15 @@ from bailiwick.cli import show
 from bailiwick.cli.api import segment
 from bailiwick.cli.calls import listed
 from bailiwick.cli.connect.agents import AGENTS, Agent, Place, Wiring
-from bailiwick.cli.connect.files import read_settings, write_settings, write_token
+from bailiwick.cli.connect.files import (
+    read_settings,
+    remove_token,
+    write_settings,
+    write_token,
+)
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.holds import ask
-from bailiwick.cli.people import seconds
+from bailiwick.cli.people import seconds, token_id_in
 from bailiwick.cli.reach import Reach, at_terminal, reaching
 from bailiwick.core.canonical import JsonObject
 
@@ -84,13 +89,11 @@ def connect(
     place = Place(Path.home(), Path.cwd(), os.environ)
     path = settings or known.settings(place)
     before = read_settings(path)
+    token_file = place.config / "bailiwick" / "tokens" / f"{agent}-{entry}"
     if remove:
-        return _finish(reach, Edit(path, before, known.remove(before, entry)), known, None, yes)
-    wiring = Wiring(
-        entry=entry,
-        url=reach.address() + "/mcp",
-        token_file=place.config / "bailiwick" / "tokens" / f"{agent}-{entry}",
-    )
+        edit = Edit(path, before, known.remove(before, entry))
+        return _take_out(reach, edit, token_file, yes)
+    wiring = Wiring(entry=entry, url=reach.address() + "/mcp", token_file=token_file)
     if print_only:
         return _print(reach, path, known, wiring)
     edit = Edit(path, before, known.add(before, wiring))
@@ -103,7 +106,7 @@ def connect(
         {"mandate": mandate, "lifetime_seconds": lifetime_seconds},
     )
     write_token(wiring.token_file, show.word(made, "token"))
-    return _finish(reach, edit, known, wiring, True)
+    return _finish(reach, edit, known, wiring)
 
 
 def _print(reach: Reach, path: Path, known: Agent, wiring: Wiring) -> int:
@@ -136,13 +139,39 @@ def _agreed(reach: Reach, edit: Edit, yes: bool) -> bool:
     return ask(f"Write {edit.path}?")
 
 
-def _finish(reach: Reach, edit: Edit, known: Agent, wiring: Wiring | None, agreed: bool) -> int:
-    if wiring is None and not _agreed(reach, edit, agreed):
+def _finish(reach: Reach, edit: Edit, known: Agent, wiring: Wiring) -> int:
+    following = _next(known, wiring)
+    _write(reach, edit, wiring.token_file, following)
+    if not reach.json:
+        show.out(f"token: {wiring.token_file} (readable by you only; run this again to renew it)")
+        for line in following:
+            show.out(line)
+    return Exit.OK
+
+
+def _take_out(reach: Reach, edit: Edit, token_file: Path, yes: bool) -> int:
+    """Undo `connect`: our part of the settings, and the token that was made for it."""
+    if not _agreed(reach, edit, yes):
         return Exit.NO
+    _write(reach, edit, None, ())
+    if not token_file.exists():
+        return Exit.OK
+    try:
+        token_id = token_id_in(token_file)
+    except CliError:
+        token_id = ""  # not one of ours: there is nothing to revoke
+    remove_token(token_file)
+    if not reach.json:
+        show.out(f"{token_file} deleted")
+        if token_id:
+            show.note(f"to end the token itself: bailiwick agents revoke {show.visible(token_id)}")
+    return Exit.OK
+
+
+def _write(reach: Reach, edit: Edit, token_file: Path | None, following: Sequence[str]) -> None:
     backup = None
     if edit.difference:
         backup = write_settings(edit.path, edit.after, time.time())
-    following = _next(known, wiring) if wiring else ()
     if reach.json:
         show.out_json(
             {
@@ -150,19 +179,14 @@ def _finish(reach: Reach, edit: Edit, known: Agent, wiring: Wiring | None, agree
                 "changed": bool(edit.difference),
                 "difference": edit.difference,
                 "backup": str(backup) if backup else None,
-                "token_file": str(wiring.token_file) if wiring else None,
+                "token_file": str(token_file) if token_file else None,
                 "next": list(following),
             }
         )
-        return Exit.OK
+        return
     show.out(f"{edit.path} " + ("written" if edit.difference else "needs no change"))
     if backup:
         show.out(f"the file as it was: {backup}")
-    if wiring:
-        show.out(f"token: {wiring.token_file} (readable by you only; run this again to renew it)")
-    for line in following:
-        show.out(line)
-    return Exit.OK
 
 
 def _next(known: Agent, wiring: Wiring) -> Sequence[str]:

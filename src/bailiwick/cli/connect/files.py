@@ -82,6 +82,20 @@ def write_token(path: Path, token: str) -> None:
         ) from error
 
 
+def remove_token(path: Path) -> None:
+    """Delete a token's file.
+
+    Raises:
+        CliError: it cannot be deleted.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CliError(
+            Exit.USAGE, "token_unwritable", f"cannot delete `{path}`: {error.strerror}"
+        ) from error
+
+
 def _copy(target: Path, now: float) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     for number in range(1000):
