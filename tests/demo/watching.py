@@ -22,7 +22,12 @@ DEADLINE_SECONDS = 90.0
 
 
 def start(*words: str) -> subprocess.Popen[str]:
-    environ = {name: value for name, value in os.environ.items() if "BAILIWICK" not in name}
+    # A pipe is where it would hold its words back, unless Python was told not to.
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if "BAILIWICK" not in name and name != "PYTHONUNBUFFERED"
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "bailiwick.cli", "demo", *words],
         stdin=subprocess.DEVNULL,

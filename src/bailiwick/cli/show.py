@@ -7,6 +7,7 @@ for people therefore goes through `visible`. JSON needs no such care: it is esca
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -60,6 +61,12 @@ def visible(text: str, keep_lines: bool = False) -> str:
 def out(text: str = "") -> None:
     """Print one line (or several of ours) to stdout."""
     sys.stdout.write(text + "\n")
+
+
+def as_it_happens() -> None:
+    """Print each line when it is written, also into a pipe, for a story that a person follows."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def out_json(value: Json | Sequence[object] | dict[str, object]) -> None:

@@ -41,6 +41,7 @@ def demo(
     if as_json and not auto:
         raise CliError(Exit.USAGE, "nobody_watches", "--json goes with --auto")
     began = time.monotonic()
+    show.as_it_happens()
     # Ctrl-C ends the demo like a stop from outside: everything it started is stopped.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -121,6 +122,9 @@ def _stay(folder: Path, up: Up) -> None:
     place = f"--data {folder} --as ada"
     show.out()
     show.out("The gateway stays up. In another terminal:")
+    if not shutil.which("bailiwick"):
+        show.out(f"   . {Path(sys.executable).with_name('activate')}")
+        show.out(f"      {show.styled('make `bailiwick` a command there', 'dim')}")
     for words, what in (
         (
             f"bailiwick connect goose {place}",
