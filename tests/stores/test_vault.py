@@ -60,6 +60,15 @@ async def test_a_payload_moved_or_altered_does_not_open(
         vault.open(b"leaf", b"")
 
 
+async def test_no_nonce_comes_twice(stores: tuple[SqliteJournal, SqliteRecords]) -> None:
+    journal, records = stores
+    vault = Vault(SECRET, [], journal)
+    await vault.ensure("ada", 1)
+    again = Vault(SECRET, await records.subject_keys(), journal)
+    sealed = [each.seal("ada", b"l", b"p") for each in (vault, again) for _ in range(2000)]
+    assert len({one[5:17] for one in sealed}) == 4000
+
+
 async def test_destroying_a_persons_key_erases_their_payloads_and_no_others(
     stores: tuple[SqliteJournal, SqliteRecords],
 ) -> None:
