@@ -361,6 +361,7 @@ async def failing(answer: Answer) -> tuple[Any, str]:
     ("status", "body", "said"),
     [
         (401, b"", "bailiwick agents token"),
+        (404, b"", "no such server (HTTP 404): see --server"),
         (500, b"<html>", "HTTP 500"),
         (200, b"<html>", "not MCP"),
         (202, b"", "HTTP 202"),
@@ -394,7 +395,9 @@ async def test_a_gateway_that_is_not_there_is_an_error_of_each_request() -> None
     async with bridge(here.url) as piped:
         for number in (1, 2):
             piped.say(modern(number, "tools/list"))
-            assert "cannot be reached" in (await piped.hear())["error"]["message"]
+            said = (await piped.hear())["error"]["message"]
+            assert here.url in said
+            assert "start it with `bailiwick up`" in said
         await piped.end()
 
 
@@ -444,3 +447,13 @@ async def test_a_script_may_redirect_files(tmp_path: Any) -> None:
             )
             assert await soon(process.wait()) == 0
     assert json.loads(heard.read_text())["id"] == 1
+
+
+async def test_a_client_that_says_nothing_and_hears_nothing_ends_it() -> None:
+    async with site(echo) as here:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", RUN, here.url),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        assert await soon(process.wait()) == 0

@@ -84,10 +84,15 @@ async def split_lines(
         yield bytes(stripped)
 
 
+def _can_be_waited_for(descriptor: int) -> bool:
+    """Whether it is a pipe, a socket or a terminal; a script may redirect a file or /dev/null."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
+
+
 async def _connect_stdin(reader: asyncio.StreamReader) -> None:
     loop = asyncio.get_running_loop()
-    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
-        # Files cannot be waited for; a script may redirect one.
+    if not _can_be_waited_for(sys.stdin.fileno()):
         reader.feed_data(sys.stdin.buffer.read())
         reader.feed_eof()
         return
@@ -95,7 +100,7 @@ async def _connect_stdin(reader: asyncio.StreamReader) -> None:
 
 
 class _StdoutFile:
-    """stdout where it is a file, with the two methods of a stream that are used."""
+    """stdout where it is a file or /dev/null, with the two methods of a stream that are used."""
 
     def write(self, data: bytes) -> None:
         sys.stdout.buffer.write(data)
@@ -105,7 +110,7 @@ class _StdoutFile:
 
 
 async def _connect_stdout() -> asyncio.StreamWriter | _StdoutFile:
-    if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+    if not _can_be_waited_for(sys.stdout.fileno()):
         return _StdoutFile()
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.connect_write_pipe(

@@ -41,6 +41,7 @@ class GatewayLink:
     """
 
     def __init__(self, url: str, token: Callable[[], str]) -> None:
+        self._url = url
         origin, target = parse_url(url)
         limits = HttpLimits(
             answer_seconds=_ANSWER_SECONDS, idle_seconds=inf, max_body_bytes=_MAX_EVENT_BYTES
@@ -64,7 +65,15 @@ class GatewayLink:
         Raises:
             UpstreamDown, UpstreamBroken: see `HttpClient.send`; TheirError: no usable token.
         """
-        return await self._client.send(self._post, (*fields, self._authorization()), line)
+        try:
+            return await self._client.send(self._post, (*fields, self._authorization()), line)
+        except UpstreamDown as error:
+            if error.code != "upstream_unreachable":
+                raise
+            why = "cannot be reached: start it with `bailiwick up`, or see `bailiwick doctor`"
+            raise UpstreamDown(
+                "gateway_unreachable", f"the gateway at {self._url} {why}"
+            ) from error
 
     async def post_aside(self, fields: Fields, line: bytes) -> None:
         """Send a message that has no reply. Raises OurError when it was not accepted."""
@@ -199,4 +208,9 @@ def _refusal(status: int) -> OurError:
     if status == 401:
         why = "refused the agent's token; make a new one with `bailiwick agents token NAME`"
         return OurError("gateway_unauthorized", f"the gateway {why}")
+    if status == 404:
+        # A session it forgot is opened anew before this is ever said.
+        return OurError(
+            "gateway_refused", "the gateway has no such server (HTTP 404): see --server"
+        )
     return OurError("gateway_refused", f"the gateway turned the message away (HTTP {status})")
