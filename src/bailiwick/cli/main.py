@@ -19,6 +19,7 @@ from bailiwick.cli.connect import command as connecting
 from bailiwick.cli.demo import command as demonstrating
 from bailiwick.cli.doctor import doctor
 from bailiwick.cli.exits import MEANINGS, CliError, Exit
+from bailiwick.cli.init import init
 from bailiwick.core.errors import (
     BailiwickError,
     ConfigError,
@@ -49,6 +50,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         no_args_is_help=True,
     )
+    app.command("init")(init)
     app.command("up")(gateway.up)
     app.command("demo")(demonstrating.demo)
     app.command("apply")(objects.apply)

@@ -88,7 +88,7 @@ def set_stage(data: Path) -> Stage:
         raise CliError(
             Exit.USAGE, "folder_in_use", f"`{data}` is not empty", "give --data a new folder"
         )
-    node, files_server = _filesystem_server()
+    node, files_server = filesystem_server()
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(stage.root, ignore_errors=True)
@@ -102,7 +102,8 @@ def set_stage(data: Path) -> Stage:
         key.write_text(secrets.token_hex(16) + "\n")
         _make_repository(stage.books)
         stage.declared.write_text(
-            _declared(
+            fill_in(
+                "demo.yaml",
                 {
                     "python": sys.executable,
                     "node": node,
@@ -114,7 +115,7 @@ def set_stage(data: Path) -> Stage:
                     "books": str(stage.books),
                     "bank": str(stage.bank),
                     "bank_key": str(key),
-                }
+                },
             )
         )
     except OSError as error:
@@ -172,15 +173,15 @@ def _make_repository(folder: Path) -> None:
     git(folder, "commit", "--quiet", "-m", "Open the books")
 
 
-def _declared(places: dict[str, str]) -> str:
-    """The declaration with its places filled in, each as a YAML (JSON) string."""
-    text = resources.files("bailiwick.examples").joinpath("demo.yaml").read_text()
+def fill_in(example: str, places: dict[str, str]) -> str:
+    """A shipped declaration with its places filled in, each as a YAML (JSON) string."""
+    text = resources.files("bailiwick.examples").joinpath(example).read_text()
     quoted = {name: json.dumps(place, ensure_ascii=False) for name, place in places.items()}
     bare = {f"{name}_bare": json.dumps(place)[1:-1] for name, place in places.items()}
     return Template(text).substitute(quoted | bare)
 
 
-def _filesystem_server() -> tuple[str, str]:
+def filesystem_server() -> tuple[str, str]:
     """Node and the script of the filesystem server, which `make setup` installs.
 
     Raises:
@@ -192,9 +193,9 @@ def _filesystem_server() -> tuple[str, str]:
             return _program("node"), str(folder / inside)
     raise CliError(
         Exit.USAGE,
-        "no_filesystem_server",
-        "the demo's filesystem server is not installed",
-        "run `make setup` in the checkout, and the demo there",
+        "nofilesystem_server",
+        "the example filesystem server is not installed",
+        "run `make setup` in the checkout, and this there",
     )
 
 
@@ -206,7 +207,5 @@ def _program(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise CliError(
-            Exit.USAGE, "program_missing", f"the demo needs `{name}`", "run `make setup`"
-        )
+        raise CliError(Exit.USAGE, "program_missing", f"this needs `{name}`", "run `make setup`")
     return found
