@@ -417,6 +417,7 @@ def test_a_revocation_survives_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, declared(tmp_path)) as again:
         again.token = gateway.token
         assert again.call("toy/note", {"text": "1"})["isError"] is True
+        assert "mandate `work` stays revoked" in again.said()
     assert not (tmp_path / "did.txt").exists()
 
 

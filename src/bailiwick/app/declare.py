@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +111,8 @@ class Declarations:
             puts = [_put(each, rows.get(key), by, now) for key, each in declared.objects.items()]
             changed = [put for put in puts if _is_change(put, rows)]
             changes = _changes(stored, declared, puts)
-            problems = [_problem("warning", found) for found in declared.warnings]
+            doubts = [*declared.warnings, *_revoked(declared, rows)]
+            problems = [_problem("warning", found) for found in doubts]
             if dry_run:
                 return ApplyReport(False, changes, problems)
             if changed:
@@ -283,6 +284,16 @@ def _changes(
         for each in diff(stored, declared.objects.values())
         if each.how is not How.REMOVED  # leaving an object out of a file does not remove it
     ]
+
+
+def _revoked(declared: Declared, rows: Mapping[tuple[str, str], ObjectRow]) -> Iterator[Found]:
+    """Mandates that are declared as before, and were revoked: declaring is not reinstating."""
+    for key, each in declared.objects.items():
+        row = rows.get(key)
+        revoked = row is not None and row.state == MandateState.REVOKED.value
+        if row is not None and revoked and row.digest == each.digest and each.node is not None:
+            why = "stays revoked: only a changed version of it would be in force"
+            yield Found(each.node.place, f"mandate `{each.name}` {why}")
 
 
 def _problem(severity: str, found: Found) -> Problem:

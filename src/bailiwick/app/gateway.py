@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bailiwick.app.control import GatewayControl, Rooms
 from bailiwick.app.data_folder import DataFolder
-from bailiwick.app.declare import Declarations, apply_files
+from bailiwick.app.declare import Declarations, apply_files, show_problem
 from bailiwick.app.fixed_identity import FixedIdentity
 from bailiwick.app.randomness import Randomness
 from bailiwick.app.recovery import settle_unknown
@@ -172,7 +172,9 @@ async def open_gateway(settings: Settings, folder: DataFolder) -> AsyncIterator[
     async with contextlib.AsyncExitStack() as stack:
         gateway = await _build(settings, folder, stack)
         if settings.files:
-            await apply_files(gateway.declarations, settings.files)
+            report = await apply_files(gateway.declarations, settings.files)
+            for problem in report.problems:
+                _log.warning("%s", show_problem(problem))
         rooms = gateway.rooms
         await settle_unknown(rooms.records, rooms.journal, rooms.recorder, rooms.clock)
         await rooms.publisher.publish()
