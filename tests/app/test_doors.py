@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bailiwick.app.serve import _doors
+from bailiwick.app.serve import _doors, _url_here
 from bailiwick.app.settings import Address, Settings
 
 
@@ -27,6 +27,18 @@ def test_a_public_address_and_allowed_hosts_are_answered_to() -> None:
     assert found.url == "https://Agents.example"
     assert found.hosts == {"10.0.0.5:8750", "agents.example", "forwarded:1234", "any-port"}
     assert found.names == {"10.0.0.5", "agents.example", "forwarded", "any-port"}
+
+
+def test_commands_on_its_machine_reach_it_directly() -> None:
+    public = "https://agents.example/"
+    for listen, url in (
+        (Address("127.0.0.1", 0), "http://127.0.0.1:8750"),
+        (Address("0.0.0.0", 0), "http://127.0.0.1:8750"),
+        (Address("::", 0), "http://[::1]:8750"),
+        (Address("10.0.0.5", 0), "https://agents.example"),
+    ):
+        settings = Settings(data=Path("x"), listen=listen, public_url=public)
+        assert _url_here(settings, 8750) == url
 
 
 def test_the_test_listener_has_names_of_its_own() -> None:

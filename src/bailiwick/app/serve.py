@@ -22,8 +22,6 @@ Started = Callable[[str], None]
 # every commit; the default interval of 5 ms would be most of a call's time.
 _SWITCH_SECONDS = 0.0005
 
-_WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound
-
 
 def run(settings: Settings, on_started: Started = lambda _url: None) -> None:
     """`serve` on an event loop of its own. Blocks until the gateway has ended."""
@@ -53,7 +51,7 @@ async def serve(settings: Settings, on_started: Started = lambda _url: None) -> 
         async with open_gateway(settings, folder) as gateway:
 
             def started() -> None:
-                announce(folder, doors.url, gateway.ledger_key)
+                announce(folder, _url_here(settings, port), gateway.ledger_key)
                 on_started(doors.url)
 
             switchboard = gateway.asgi(doors)
@@ -99,6 +97,13 @@ def _doors(settings: Settings, port: int, test_port: int) -> Doors:
     )
 
 
+def _url_here(settings: Settings, port: int) -> str:
+    """Where commands on this machine find it: not by way of a proxy, where that can be avoided."""
+    direct = settings.listen.loopback or settings.listen.everywhere
+    public = settings.public_url.rstrip("/")
+    return settings.listen.url(port) if direct or not public else public
+
+
 def _with_port(names: Iterable[str], port: int) -> frozenset[str]:
     return frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names)
 
@@ -112,6 +117,6 @@ def _without_port(host: str) -> str:
 
 def _names(address: Address) -> set[str]:
     """What clients may call this address in `Host`."""
-    if address.loopback or address.host in _WILDCARDS:
+    if address.loopback or address.everywhere:
         return {"127.0.0.1", "localhost", "::1"}
     return {address.host}

@@ -12,6 +12,10 @@ from bailiwick.core.errors import ConfigError
 DEFAULT_PORT = 8750
 
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
+"""Addresses to listen on that are none to connect to, and the one to use instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where to listen: a loopback or other address, and a port (0 for any free one)."""
@@ -42,9 +46,15 @@ class Address:
         except ValueError:
             return False
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stands for every address of this machine."""
+        return self.host in _EVERYWHERE
+
     def url(self, port: int) -> str:
-        """`http://HOST:PORT` with the port that was really bound."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """`http://HOST:PORT` with the port that was really bound, as this machine reaches it."""
+        name = _EVERYWHERE.get(self.host, self.host)
+        host = f"[{name}]" if ":" in name else name
         return f"http://{host}:{port}"
 
 

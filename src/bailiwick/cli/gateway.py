@@ -99,6 +99,11 @@ def up(
         show.note(f"bailiwick answers at {url}; its data is in {settings.data}")
         if is_new and not settings.files:
             show.note("nothing is declared yet: start with -f FILE, such as examples/office.yaml")
+        if not settings.listen.loopback and not public_url.startswith("https://"):
+            show.note(
+                f"WARNING: {listen} can be reached over the network, and tokens are readable on the"
+                " way: put TLS before it and give its --public-url https://NAME"
+            )
         if no_fsync:
             show.note("WARNING: without fsync, a power cut loses what was just recorded")
         if test_listener:
