@@ -104,7 +104,7 @@ def test_call_shows_the_whole_path_and_hides_nothing(asking: Command, gateway: F
             "hold": stamped,
             "intent": {"arguments": {"to_iban": "BE68\u202e", "note": "\x1b[31m"}},
             "outcome": None,
-            "leaves": [{"index": 41, "leaf": {"type": "call.intent"}}],
+            "leaves": [{"index": 41, "leaf": {"type": "call.intent", "code": "held"}}],
         },
     )
     ended = asking("call", "01JCALL")
@@ -116,7 +116,7 @@ def test_call_shows_the_whole_path_and_hides_nothing(asking: Command, gateway: F
         "(link): due",
         "BE68<U+202E>",
         "no outcome is kept",
-        "entry 41: call.intent",
+        "entry 41: call.intent, held",
     ):
         assert part in ended.out
     assert "\x1b" not in ended.out

@@ -37,7 +37,8 @@ def calls(
         return Exit.OK
     rows = listed(answer, "calls")
     if not rows:
-        show.note("no calls yet")
+        narrowed = any((agent, mandate, run, state, before))
+        show.note("no calls like that" if narrowed else "no calls yet")
         return Exit.OK
     show.table(
         ("call", "at", "agent", "target", "state", "because"),
@@ -93,8 +94,10 @@ def call(
     payload("outcome", opened(path, "outcome", "result"))
     show.heading("The ledger")
     for leaf in listed(path, "leaves"):
-        kind = show.visible(show.word(mapping(leaf, "leaf"), "type"))
-        show.out(f"  entry {show.word(leaf, 'index')}: {kind}")
+        found = mapping(leaf, "leaf")
+        kind, code = show.word(found, "type"), show.word(found, "code")
+        what = f"{kind}, {code}" if code else kind
+        show.out(show.visible(f"  entry {show.word(leaf, 'index')}: {what}"))
     show.out(f"  prove it: bailiwick ledger proof {show.visible(show.word(row, 'id'))}")
     return Exit.OK
 
