@@ -11,12 +11,14 @@ import time
 import pytest
 
 from bailiwick.core.argument_path import look_alikes
+from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Equals, Matches, triggers
 from bailiwick.core.errors import TheirError
 from bailiwick.core.glob import Glob
-from bailiwick.core.values import fold
-from bailiwick.protocols.strict_json import parse
+from bailiwick.core.mandate import TargetPattern
+from bailiwick.core.values import CANNOT_TELL, fold
+from bailiwick.protocols.strict_json import MAX_VALUES, parse
 
 SECONDS = 2.0
 
@@ -53,3 +55,29 @@ def test_marks_without_end_are_compared_in_linear_time(text: str) -> None:
 def test_breaking_up_marks_does_not_tell_apart_what_is_written_in_two_ways() -> None:
     assert fold("re\u0301sume\u0301 " * 100) == fold("r\u00e9sum\u00e9 " * 100)
     assert fold("a" + "\u0316\u0301" * 15) == fold("a" + "\u0301\u0316" * 15)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b'\\"' * 1_000_000 + b",[{" * 600_000,
+        b'"' * 4_000_001,
+        b"[" + b",".join([b"[" * 60 + b"]" * 60] * 30_000) + b"]",
+        b"{" + b",".join(b'"%x":0' % number for number in range(400_000)) + b"}",
+    ],
+    ids=["open text", "quotation marks", "brackets", "names"],
+)
+def test_counting_values_takes_no_longer_than_reading_them(body: bytes) -> None:
+    started = time.perf_counter()
+    with pytest.raises(TheirError) as refused:
+        parse(body, MAX_VALUES)
+    assert refused.value.code in ("body_not_json", "too_many_values")
+    assert time.perf_counter() - started < SECONDS
+
+
+def test_a_name_of_megabytes_is_compared_with_no_pattern() -> None:
+    patterns = tuple(TargetPattern(CallKind.TOOL, "bank", f"pay{n}*") for n in range(30))
+    target = Target(CallKind.TOOL, "bank", "\u00e9" * 2_000_000)
+    started = time.perf_counter()
+    assert {pattern.covers(target) for pattern in patterns} == {CANNOT_TELL}
+    assert time.perf_counter() - started < SECONDS

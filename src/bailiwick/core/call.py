@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
-from bailiwick.core.canonical import Digest, JsonObject, canonical
+from bailiwick.core.canonical import Digest, Json, JsonObject, canonical
+
+NOTHING: JsonObject = MappingProxyType({})
 
 
 class CallKind(StrEnum):
@@ -48,10 +51,13 @@ class Call(msgspec.Struct, frozen=True):
         id: ULID, 26 characters, made by the gateway when the call arrives.
         target: what is asked for.
         arguments: tool or prompt arguments; `{}` for a resource; the params of a CLIENT request.
-        canonical: canonical JSON of kind, upstream, name and arguments: what is committed to.
+        canonical: canonical JSON of kind, upstream, name, arguments and, if there is any,
+            `beside`: what is committed to.
         digest: SHA-256 of `canonical`. Two calls with the same digest ask for exactly the same
             thing. It is unsalted, so it is kept with the encrypted payloads and never put in a
             ledger leaf.
+        beside: what else the request carries to the server, such as answers to what the server
+            asked. No rule is about it, and a stamp binds it all the same.
     """
 
     id: str
@@ -59,16 +65,21 @@ class Call(msgspec.Struct, frozen=True):
     arguments: JsonObject
     canonical: bytes
     digest: Digest
+    beside: JsonObject = NOTHING
 
     @classmethod
-    def of(cls, call_id: str, target: Target, arguments: JsonObject) -> Call:
+    def of(
+        cls, call_id: str, target: Target, arguments: JsonObject, beside: JsonObject = NOTHING
+    ) -> Call:
         """Fix a call. Raises TheirError `no_canonical_form` when its arguments have none."""
-        text = canonical(
-            {
-                "arguments": arguments,
-                "kind": target.kind._value_,  # `.value` costs a Python call
-                "name": target.name,
-                "upstream": target.upstream,
-            }
-        )
-        return cls(call_id, target, arguments, text, Digest(hashlib.sha256(text).hexdigest()))
+        asked: dict[str, Json] = {
+            "arguments": arguments,
+            "kind": target.kind._value_,  # `.value` costs a Python call
+            "name": target.name,
+            "upstream": target.upstream,
+        }
+        if beside:
+            asked["beside"] = beside
+        text = canonical(asked)
+        digest = Digest(hashlib.sha256(text).hexdigest())
+        return cls(call_id, target, arguments, text, digest, beside)

@@ -22,7 +22,9 @@ RENDERER = "bailiwick-rendering/1"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters by category that nevertheless show nothing (Hangul fillers, Braille blank), and variation
 # selectors, which ride along unseen.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u180b\u180c\u180d\u034f")
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def render(
         f"{asking.agent} wants to use {call.target.kind.value} {show_text(str(call.target))}",
         "",
         *_arguments(call.arguments, 1),
+        *(["", "and beside its arguments", *_arguments(call.beside, 1)] if call.beside else []),
         "",
         f"For: {asking.principal}, under mandate {asking.mandate}"
         + (f" ({show_text(asking.purpose)})" if asking.purpose else ""),
@@ -79,7 +82,7 @@ def _arguments(value: Json, depth: int) -> list[str]:
     if isinstance(value, dict) and value:
         lines: list[str] = []
         for key, item in value.items():
-            name = show_text(key)
+            name = _name(key)
             if isinstance(item, dict | list) and item:
                 lines += [f"{pad}{name}:", *_arguments(item, depth + 1)]
             else:
@@ -94,6 +97,13 @@ def _arguments(value: Json, depth: int) -> list[str]:
                 lines.append(f"{pad}{number}. {_scalar(item)}")
         return lines
     return [f"{pad}(no arguments)" if value == {} else f"{pad}{_scalar(value)}"]
+
+
+def _name(key: str) -> str:
+    # `amount: 5, memo` must not be taken for an argument and its value, nor blanks at the start
+    # of a name for its place beneath another: what is no plain word stands in quotation marks.
+    plain = key.replace("-", "_").replace(".", "_").replace("$", "_").isidentifier()
+    return show_text(key if plain else json.dumps(key, ensure_ascii=False))
 
 
 def _scalar(value: Json) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.call import Target
+from bailiwick.core.call import NOTHING, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.verdict import Deny
 from bailiwick.ports import Caller, UpstreamReply
@@ -33,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
         blocked: a refusal the edge already knows of (a changed definition, a missing server):
             recorded and answered like any other denial, and nothing is dispatched.
         edge: which door: `mcp/2026-07-28`, `mcp/2025-06-18`, …
+        beside: what else goes to the server with it (see `Call.beside`).
     """
 
     caller: Caller
@@ -42,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
     edge: str
     traceparent: str = ""
     blocked: Deny | None = None
+    beside: JsonObject = NOTHING
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, StoreError
 from bailiwick.core.mandate import Mandate
@@ -237,7 +239,7 @@ class HeldCalls:
         chain = self._authority.chain(asked.caller.mandate)
         if not chain or not isinstance(answer, Answered) or not answer.stamped:
             return
-        digest = Call.of(answer.call, asked.target, asked.arguments).digest
+        digest = Call.of(answer.call, asked.target, asked.arguments, asked.beside).digest
         until = self._clock.monotonic() + self._waiting.told_seconds
         self._undelivered.keep((digest, chain[-1].ref, asked.caller.agent), answer, until)
 
@@ -318,7 +320,7 @@ def _resumed(context: CallContext, hold: HoldRow) -> CallContext:
     """The context under the id of the call that opened the hold: a retry is the same call."""
     if context.call.id == hold.call:
         return context
-    call = Call.of(hold.call, context.call.target, context.call.arguments)
+    call = msgspec.structs.replace(context.call, id=hold.call)
     return CallContext(
         call=call,
         run=hold.run,

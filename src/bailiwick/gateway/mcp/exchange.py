@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bailiwick.core.call import CallKind, Target
+from bailiwick.core.call import NOTHING, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
@@ -40,7 +40,7 @@ from bailiwick.ports import (
     UpstreamReply,
     UpstreamRequest,
 )
-from bailiwick.protocols.mcp.headers import Headers
+from bailiwick.protocols.mcp.headers import Headers, trace_parent
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
     Request,
@@ -56,6 +56,7 @@ from bailiwick.protocols.strict_json import encode
 _log = logging.getLogger(__name__)
 
 _TICK_STEP = 0.001
+_NOT_BESIDE = frozenset({"name", "uri", "arguments", "_meta", "requestState"})
 NEVER_PASSED = frozenset(
     {
         # Ids are those of this hop: a server could take back another one's question.
@@ -161,17 +162,26 @@ class Exchange(ABC):
 
     async def govern(self, target: Target, arguments: JsonObject, blocked: Deny | None) -> Answer:
         """Send the aimed request through the gate."""
-        headers = self.headers
         self.asked = Asked(
             self.caller,
             target,
             arguments,
             self.run_key,
             f"mcp/{self.facts.version}",
-            "" if headers.traceparent is None else headers.traceparent.decode("latin-1"),
+            trace_parent(self.headers),
             blocked,
+            self._beside(),
         )
         return await self.core.gate.govern(self.asked, self.dispatch, self.on_tick)
+
+    def _beside(self) -> JsonObject:
+        """What the aimed request carries beside what the mandate judges: a stamp binds it too.
+
+        Not `_meta`, which is about this one message, nor what the server itself has sealed.
+        """
+        params = self.outgoing.params
+        names = params.keys() - _NOT_BESIDE
+        return {name: params[name] for name in sorted(names)} if names else NOTHING
 
     @abstractmethod
     async def dispatch(self) -> UpstreamReply:

@@ -38,6 +38,7 @@ _PARAM = b"mcp-param-"
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.0+)?")
 
 
@@ -100,6 +101,17 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
             "headers_too_large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes"
         )
     return Headers(found, params, twice)
+
+
+def trace_parent(headers: Headers) -> str:
+    """The W3C trace context, or "": it is written into the public ledger, so nothing else may be.
+
+    Source: W3C Trace Context, section 3.2 "Traceparent Header".
+    """
+    value = headers.traceparent
+    if value is None or _TRACE_PARENT.fullmatch(value) is None:
+        return ""
+    return value.decode("ascii")
 
 
 def decode_value(value: bytes | str) -> str | None:

@@ -14,7 +14,7 @@ from typing import cast
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
-from bailiwick.protocols.strict_json import encode, parse
+from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
 
 MAX_ID_CHARS = 256
 
@@ -84,7 +84,7 @@ def parse_message(body: bytes) -> Message:
             `message_malformed` for anything that is not one message. `rpc_code` tells which
             JSON-RPC code they answer with.
     """
-    value = parse(body)
+    value = parse(body, MAX_VALUES)
     if type(value) is not dict:
         if type(value) is list:
             raise TheirError("batch_refused", "batches are not served: send one message per POST")
