@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, with sockets and signals of our own."""
+"""The HTTP server: uvicorn accepts and ends; sockets, signals and protocol are our own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from bailiwick.app.http_protocol import HttpProtocol, ServerState
+from bailiwick.app.http_round import Round
 from bailiwick.app.settings import Address
 from bailiwick.core.errors import ConfigError
 
@@ -51,19 +53,22 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: ASGIApp, on_started: Callable[[], None], on_stopping: Callable[[], None]
     ) -> None:
+        round_ = Round()
+
+        def connect(*, server_state: ServerState, **_: object) -> HttpProtocol:
+            return HttpProtocol(app, server_state, round_)
+
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=connect,  # type: ignore[arg-type]  # uvicorn only ever calls it
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
                 access_log=False,
                 log_config=None,
                 log_level="error",
-                server_header=False,
                 proxy_headers=False,  # nobody may say who they are by a header
-                timeout_keep_alive=75,
                 timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
                 backlog=_BACKLOG,
             )

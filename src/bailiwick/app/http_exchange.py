@@ -1,0 +1,251 @@
+"""One request and its response, as an ASGI application sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from bailiwick.app.http_response import CHUNKED, CLOSE, encode_fields
+
+Scope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+App = Callable[
+    [Scope, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]],
+    Awaitable[None],
+]
+
+HIGH_WATER_BYTES = 64 * 1024
+"""Body bytes that may wait for the application before reading pauses."""
+
+_JOINED_BYTES = 64 * 1024
+_NO_BODY = (204, 304)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_WAITING, _STARTED, _COMPLETE = range(3)
+# Where a response's body ends (RFC 9112 section 6.3): before it starts, after the declared length,
+# with the last chunk, with the connection.
+_NOWHERE, _DECLARED, _CHUNKED, _WITH_CONNECTION = range(4)
+
+_log = logging.getLogger(__name__)
+
+
+class Connection(Protocol):
+    """What an exchange needs of the connection it came in on.
+
+    Attributes:
+        write_paused: the peer reads more slowly than is written: `drain` before writing more.
+    """
+
+    write_paused: bool
+
+    def head(self, status: int) -> bytes:
+        """Status line and date."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Write, after what was written before."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough for more to be written."""
+        ...
+
+    def body_taken(self) -> None:
+        """The application wants more of the body than there is: go on reading."""
+        ...
+
+    def answered(self, exchange: Exchange) -> None:
+        """The response is complete."""
+        ...
+
+    def ended(self, exchange: Exchange) -> None:
+        """The application has returned, or failed."""
+        ...
+
+
+class Exchange:
+    """One request and its response.
+
+    Attributes:
+        more_body: the request's body is not all here yet.
+        gone: nobody will read the response: the connection is lost, or the request was broken.
+        closes: the connection ends with this response.
+        task: the application at work.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_end",
+        "_expects_continue",
+        "_handed",
+        "_head",
+        "_left",
+        "_news",
+        "_parts",
+        "_size",
+        "_stage",
+        "closes",
+        "gone",
+        "more_body",
+        "scope",
+        "task",
+    )
+
+    task: asyncio.Task[None]
+
+    def __init__(
+        self, connection: Connection, scope: Scope, *, closes: bool, expects_continue: bool
+    ) -> None:
+        self.scope = scope
+        self.closes = closes
+        self.gone = False
+        self.more_body = True
+        self._connection = connection
+        self._expects_continue = expects_continue
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._handed = False
+        self._news: asyncio.Event | None = None
+        self._stage = _WAITING
+        self._head = b""
+        self._end = _NOWHERE
+        self._left = 0
+
+    @property
+    def started(self) -> bool:
+        """The response has begun."""
+        return self._stage is not _WAITING
+
+    @property
+    def complete(self) -> bool:
+        """The response is complete."""
+        return self._stage is _COMPLETE
+
+    async def run(self, app: App) -> None:
+        """Let the application answer; what it lets fall is told to nobody outside."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except Exception as error:  # noqa: BLE001  # the last line of defence of one request
+            if not self.gone:
+                _log.error("a request failed: %s", type(error).__name__, exc_info=error)
+        finally:
+            self._connection.ended(self)
+
+    # --- what the connection tells -------------------------------------------------------------
+
+    def take_body(self, data: bytes) -> bool:
+        """A piece of the body; whether there is enough of it for now."""
+        self._expects_continue = False
+        self._parts.append(data)
+        self._size += len(data)
+        if self._news is not None:
+            self._news.set()
+        return self._size > HIGH_WATER_BYTES
+
+    def body_complete(self) -> None:
+        """The request is all here."""
+        self.more_body = False
+        if self._news is not None:
+            self._news.set()
+
+    def leave(self) -> None:
+        """Nobody will read the response."""
+        self.gone = True
+        self._parts.clear()
+        if self._news is not None:
+            self._news.set()
+
+    # --- what the application calls ------------------------------------------------------------
+
+    async def receive(self) -> AsgiMessage:
+        """The next piece of the body, or word that the client is gone or answered."""
+        while not self.gone and self._stage is not _COMPLETE:
+            if self._parts or (not self.more_body and not self._handed):
+                # Joining one piece copies nothing.
+                body = b"".join(self._parts)
+                self._parts.clear()
+                self._size = 0
+                self._handed = not self.more_body
+                return {"type": "http.request", "body": body, "more_body": self.more_body}
+            if self._expects_continue and self._stage is _WAITING:
+                self._connection.write(_CONTINUE)
+                self._expects_continue = False
+            if self._news is None:
+                self._news = asyncio.Event()
+            self._news.clear()
+            self._connection.body_taken()
+            await self._news.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: AsgiMessage) -> None:
+        """Write the response's head or a piece of its body, as fast as the peer reads.
+
+        Raises:
+            ValueError: fields that would not be one response's (see `encode_fields`).
+            RuntimeError: out of order, or a body of another length than declared.
+        """
+        if self._connection.write_paused and not self.gone:
+            await self._connection.drain()
+        if self.gone:
+            return
+        kind = message["type"]
+        if self._stage is _STARTED and kind == "http.response.body":
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif self._stage is _WAITING and kind == "http.response.start":
+            self._send_start(message["status"], message.get("headers", ()))
+        else:
+            raise RuntimeError(f"`{kind}` is out of order")
+
+    def _send_start(self, status: int, headers: Any) -> None:
+        fields = encode_fields(headers)
+        head = [self._connection.head(status), fields.lines]
+        if status in _NO_BODY or self.scope["method"] == "HEAD":
+            self._end = _NOWHERE
+        elif fields.length is not None:
+            self._end = _DECLARED
+            self._left = fields.length
+        elif self.scope["http_version"] == "1.0":
+            self._end = _WITH_CONNECTION
+            self.closes = True
+        else:
+            self._end = _CHUNKED
+            head.append(CHUNKED)
+        if fields.close:
+            self.closes = True
+        if self.closes:
+            head.append(CLOSE)
+        head.append(b"\r\n")
+        self._stage = _STARTED
+        self._expects_continue = False
+        if self._left:
+            # The body follows: one write for both.
+            self._head = b"".join(head)
+        else:
+            self._connection.write(b"".join(head))
+
+    def _send_body(self, body: bytes, more: bool) -> None:
+        if self._end is _DECLARED:
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("the body has another length than was declared")
+            if self._head:
+                head, self._head = self._head, b""
+                if len(body) > _JOINED_BYTES:
+                    self._connection.write(head)
+                else:
+                    body = head + body
+        elif self._end is _CHUNKED:
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            if not more:
+                body += b"0\r\n\r\n"
+        elif self._end is _NOWHERE:
+            body = b""
+        if body:
+            self._connection.write(body)
+        if not more:
+            self._stage = _COMPLETE
+            if self._news is not None:
+                self._news.set()
+            self._connection.answered(self)
