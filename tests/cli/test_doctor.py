@@ -13,6 +13,7 @@ import pytest
 from bailiwick.cli import doctor
 from bailiwick.cli.doctor import FAIL, OK, WARN
 from bailiwick.cli.exits import Exit
+from bailiwick.core.canonical import JsonObject
 from tests.cli.fakes import Command, FakeGateway
 
 
@@ -101,6 +102,26 @@ def test_a_server_that_is_down_and_a_ledger_that_lies_are_failures(
     assert any(line.startswith("fail  server bank") and "exited 2" in line for line in lines)
     assert any(line.startswith("fail  ledger") for line in lines)
     assert "no<U+001B>[2Jkey" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("server", "level", "says", "do"),
+    [
+        ({"state": "up", "detail": ""}, "ok", "up", ""),
+        ({"state": "unknown", "detail": "not asked yet"}, "ok", "not asked yet", ""),
+        ({"state": "starting", "detail": ""}, "warn", "starting", "look again in a moment"),
+        (
+            {"state": "down", "detail": "exited 2", "stderr_tail": ["first", "no key"]},
+            *("fail", "down: exited 2"),
+            "see its declaration and its own log; its last words: no key",
+        ),
+    ],
+)
+def test_only_a_server_that_is_down_is_a_failure(
+    server: JsonObject, level: str, says: str, do: str
+) -> None:
+    found = doctor.check_server({"name": "bank", **server})
+    assert (found.check, found.level, found.says, found.do) == ("server bank", level, says, do)
 
 
 def test_a_gateway_whose_clock_is_elsewhere_is_a_failure(

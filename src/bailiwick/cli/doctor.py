@@ -19,11 +19,14 @@ from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.gateway import DEFAULT_LISTEN
 from bailiwick.cli.reach import Reach, reaching, running
+from bailiwick.core.canonical import JsonObject
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 LITTLE_DISK_BYTES = 1 << 30
 NO_DISK_BYTES = 100 << 20
 CLOCK_SKEW_SECONDS = 30
+_GOOD_SERVERS = frozenset({"up", "idle", "unknown"})
+"""`unknown` is a server at a URL that nothing was asked of yet; it is reached when it is."""
 BUILT_IN = 1_767_225_600
 """2026-01-01: a clock that says earlier is wrong, and so are all its time stamps."""
 
@@ -179,17 +182,22 @@ def check_gateway(reach: Reach, url: str) -> Iterator[Finding]:
     if not servers:
         yield Finding("servers", WARN, "none declared", "declare some: bailiwick apply -f FILE")
     for server in servers:
-        state, name = show.word(server, "state"), show.word(server, "name")
-        good = state in ("up", "ready", "running", "idle")
-        tail = server.get("stderr_tail")
-        last = f": {tail[-1]}" if isinstance(tail, list) and tail else ""
-        yield Finding(
-            f"server {name}",
-            OK if good else FAIL,
-            f"{state} {show.word(server, 'detail')}".strip(),
-            "" if good else f"see its last words{last}",
-        )
+        yield check_server(server)
     yield check_ledger(url, show.word(about, "key"))
+
+
+def check_server(server: JsonObject) -> Finding:
+    """A server is up, or nothing was asked of it yet."""
+    state, detail = show.word(server, "state"), show.word(server, "detail")
+    check = f"server {show.word(server, 'name')}"
+    if state in _GOOD_SERVERS:
+        return Finding(check, OK, detail if state == "unknown" and detail else state)
+    tail = server.get("stderr_tail")
+    words = f"; its last words: {tail[-1]}" if isinstance(tail, list) and tail else ""
+    says = f"{state}: {detail}" if detail else state
+    if state == "starting":
+        return Finding(check, WARN, says, "look again in a moment" + words)
+    return Finding(check, FAIL, says, "see its declaration and its own log" + words)
 
 
 def check_ledger(url: str, vkey: str) -> Finding:
