@@ -98,7 +98,7 @@ def up(
             sys.stdout.flush()
         show.note(f"bailiwick answers at {url}; its data is in {settings.data}")
         if is_new and not settings.files:
-            show.note("nothing is declared yet: start with -f FILE, such as examples/office.yaml")
+            show.note("nothing is declared yet: `bailiwick init DIR` writes a first file for -f")
         if not settings.listen.loopback and not public_url.startswith("https://"):
             show.note(
                 f"WARNING: {listen} can be reached over the network, and tokens are readable on the"
