@@ -85,15 +85,20 @@ class GatewayControl:
         # In force first, recorded second: a crash in between loses the record of the act, and
         # the person, who got no answer, repeats it; the other order would let calls through.
         self._r.authority.set_state(mandate, MandateState.REVOKED)
-        now = self._r.clock.wall_ms()
-        await self._act(
-            LeafType.REVOKE,
-            mandate,
-            person,
-            {"mandate": found.ref},
-            {"mandate": found.ref, "reason": reason, "person": person.name},
-            ObjectState("mandate", mandate, MandateState.REVOKED.value, now, person.name),
-        )
+        async with self._r.declarations.paused():
+            # A new version may have been on its way, and have come into force since: it is what
+            # the person meant as well, and what the record is to name.
+            found = self._mandate(mandate)
+            self._r.authority.set_state(mandate, MandateState.REVOKED)
+            now = self._r.clock.wall_ms()
+            await self._act(
+                LeafType.REVOKE,
+                mandate,
+                person,
+                {"mandate": found.ref},
+                {"mandate": found.ref, "reason": reason, "person": person.name},
+                ObjectState("mandate", mandate, MandateState.REVOKED.value, now, person.name),
+            )
         in_flight = [
             await self._r.records.call(call) for call in self._r.pipeline.in_flight(mandate)
         ]

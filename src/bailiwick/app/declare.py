@@ -75,6 +75,10 @@ class Declarations:
         self._environ = environ
         self._one_at_a_time = asyncio.Lock()
 
+    def paused(self) -> asyncio.Lock:
+        """Held, it keeps declarations from changing: `async with declarations.paused():`."""
+        return self._one_at_a_time
+
     async def restore(self) -> None:
         """Put in force what the store holds."""
         rows = await self._records.objects()
