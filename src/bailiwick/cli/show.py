@@ -51,10 +51,12 @@ def visible(text: str, keep_lines: bool = False) -> str:
         if not piece.note:
             shown.append(piece.text if keep_lines else piece.text.replace("\n", "<U+000A>"))
             continue
-        code = f"<U+{ord(piece.text):04X}>"
+        # One piece is a run of one character: as often as it stands there it is shown.
+        letter, times = piece.text[0], len(piece.text)
+        code = f"<U+{ord(letter):04X}>"
         # A look-alike is a letter one can see; it stays readable beside its code.
-        readable = piece.text.isalpha() and piece.text.isprintable()
-        shown.append(piece.text + code if readable else code)
+        readable = letter.isalpha() and letter.isprintable()
+        shown.append((letter + code if readable else code) * times)
     return "".join(shown)
 
 

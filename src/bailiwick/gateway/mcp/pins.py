@@ -6,6 +6,7 @@ durable before it counts. If it cannot be recorded, it is not usable (promise 6)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,13 +19,21 @@ Record = Callable[[Sequence[Pinned]], Awaitable[None]]
 Key = tuple[str, str, str]
 """Upstream, kind (`tool`, `resource`, `template`, `prompt`, `instructions`), name."""
 
-MAX_PINS = 200_000
+MAX_PINS_PER_SERVER = 20_000
+"""Definitions one server may have shown: names it makes up without end must not fill the store, nor
+keep other servers from showing theirs."""
+
+HELD_AGAIN_MS = 60_000
+"""A held definition that changes again is recorded once in this time: it is unusable anyway."""
 
 
 @dataclass(slots=True)
 class _Standing:
+    """`seen`: the digest of what was last shown; what is held may be one recorded before it."""
+
     accepted: str = ""
     held: Pinned | None = None
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class PinBook:
         self._record = record
         self._clock = clock
         self._standings: dict[Key, _Standing] = {}
+        self._known: Counter[str] = Counter()
         for pin in known:
             self._apply(pin)
 
@@ -73,18 +83,25 @@ class PinBook:
             StoreError: nothing was recorded, and none of the new ones is usable.
         """
         pins: dict[Key, Pinned] = {}
+        fresh: Counter[str] = Counter()
         for seen in sightings:
             standing = self._standings.get(seen.key)
             if standing is None:
+                if seen.key not in pins:
+                    fresh[seen.upstream] += 1
                 pins[seen.key] = self._pin(seen, PinState.ACCEPTED)
-            elif standing.accepted != seen.digest and (
-                standing.held is None or standing.held.digest != seen.digest
-            ):
+                continue
+            standing.seen = seen.digest
+            if standing.accepted != seen.digest and self._is_news(standing.held, seen):
                 pins[seen.key] = self._pin(seen, PinState.HELD)
         if not pins:
             return
-        if len(self._standings) + len(pins) > MAX_PINS:
-            raise StoreError("too_many_pins", f"more than {MAX_PINS} definitions were seen")
+        for upstream, count in fresh.items():
+            if self._known[upstream] + count > MAX_PINS_PER_SERVER:
+                raise StoreError(
+                    "too_many_pins",
+                    f"server `{upstream}` has shown more than {MAX_PINS_PER_SERVER} definitions",
+                )
         await self._record(list(pins.values()))
         for pin in pins.values():
             self._apply(pin)
@@ -102,9 +119,10 @@ class PinBook:
             StoreError: it could not be recorded; it stays held.
         """
         standing = self._standings.get(key)
-        if standing is None or standing.held is None or standing.held.digest != digest:
+        held = None if standing is None else standing.held
+        if standing is None or held is None or held.digest != digest or standing.seen != digest:
             raise TheirError("pin_unknown", f"`{'/'.join(key)}` has no such held definition")
-        waiting = standing.held
+        waiting = held
         accepted = Pinned(
             waiting.upstream,
             waiting.kind,
@@ -119,6 +137,12 @@ class PinBook:
         self._apply(accepted)
         return accepted
 
+    def _is_news(self, held: Pinned | None, seen: Sighting) -> bool:
+        if held is None:
+            return True
+        age_ms = self._clock.wall_ms() - held.at_ms
+        return held.digest != seen.digest and not 0 <= age_ms < HELD_AGAIN_MS
+
     def _pin(self, seen: Sighting, state: PinState) -> Pinned:
         return Pinned(
             seen.upstream,
@@ -131,9 +155,13 @@ class PinBook:
         )
 
     def _apply(self, pin: Pinned) -> None:
-        standing = self._standings.setdefault((pin.upstream, pin.kind, pin.name), _Standing())
+        key = (pin.upstream, pin.kind, pin.name)
+        if key not in self._standings:
+            self._known[pin.upstream] += 1
+        standing = self._standings.setdefault(key, _Standing())
         if pin.state is PinState.HELD:
             standing.held = pin
+            standing.seen = pin.digest
         else:
             standing.accepted = pin.digest
             if standing.held is not None and standing.held.digest == pin.digest:
