@@ -6,11 +6,21 @@ from typing import Any
 
 import pytest
 
+from bailiwick.core.call import CallKind
 from bailiwick.core.errors import StoreError, TheirError
-from bailiwick.gateway.mcp import pins
+from bailiwick.gateway.gate import Answer, Asked, Dispatch, OnTick, Refused
+from bailiwick.gateway.mcp import exchange, pins
 from bailiwick.gateway.mcp.pins import PinBook, Sighting
-from bailiwick.ports import Pinned
-from bailiwick.testing.mcp import FakeClock, FakeUpstream, make_house, modern, tool
+from bailiwick.ports import Pinned, RequestPeer, UpstreamReply, UpstreamRequest
+from bailiwick.testing.mcp import (
+    Client,
+    FakeClock,
+    FakeUpstream,
+    legacy,
+    make_house,
+    modern,
+    tool,
+)
 
 
 def sighting(name: str, digest: str, upstream: str = "evil") -> Sighting:
@@ -71,3 +81,25 @@ async def test_no_server_answers_under_the_name_of_another() -> None:
         await house.wire().post(modern("tools/call", name=spelled, arguments={}))
     assert evil.of("tools/call") == []
     assert len(bank.of("tools/call")) == 2
+
+
+async def refuse(asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
+    return Refused("call", "denied_by_rule", "no")
+
+
+async def test_a_server_that_asks_without_end_is_not_judged_and_recorded_without_end() -> None:
+    server = FakeUpstream("evil", tools=[tool("read")], version="2025-11-25")
+
+    async def call(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        for _ in range(exchange.MAX_QUESTIONS + 50):
+            reply = await peer.ask("roots/list", {})
+        assert reply.error is not None
+        return UpstreamReply(result=b'{"content":[]}')
+
+    server.handlers["tools/call"] = call
+    house = make_house(server)
+    house.gate.on["evil/roots"] = refuse
+    client = await Client.connect(house.wire(), capabilities={"roots": {}})
+    await client.post(legacy("tools/call", id=5, name="evil/read", arguments={}))
+    asked = [asked for asked in house.gate.seen if asked.target.kind is CallKind.CLIENT]
+    assert len(asked) == exchange.MAX_QUESTIONS

@@ -55,6 +55,9 @@ from bailiwick.protocols.strict_json import encode
 
 _log = logging.getLogger(__name__)
 
+MAX_QUESTIONS = 256
+"""Most a server may ask during one request: each question is judged and recorded."""
+
 _TICK_STEP = 0.001
 _NOT_BESIDE = frozenset({"name", "uri", "arguments", "_meta", "requestState"})
 NEVER_PASSED = frozenset(
@@ -80,6 +83,7 @@ class Exchange(ABC):
 
     __slots__ = (
         "_last_tick",
+        "_questions",
         "_showing",
         "asked",
         "caller",
@@ -115,6 +119,7 @@ class Exchange(ABC):
         self.log_level: str | None = None
         self.run_key = ""
         self.names_of_model = False
+        self._questions = 0
         self._last_tick = 0.0
         self._showing: asyncio.Task[None] | None = None
 
@@ -287,6 +292,9 @@ class Exchange(ABC):
         capability = CLIENT_CAPABILITY.get(method)
         if capability is None or capability not in self.outgoing.client.capabilities:
             return error_reply(Code.METHOD_NOT_FOUND, f"the client does not serve `{method[:80]}`")
+        if self._questions >= MAX_QUESTIONS:
+            return error_reply(Code.INTERNAL_ERROR, "the server asks again and again")
+        self._questions += 1
         arguments = {name: value for name, value in params.items() if name != "_meta"}
         asked = Asked(
             self.caller,

@@ -184,10 +184,18 @@ class LegacyDoor:
             if task is not None and isinstance(identity, str | int):
                 session.cancelled.add(identity)
                 task.cancel()
-        elif note.method == "notifications/roots/list_changed":
+        elif note.method == "notifications/roots/list_changed" and not session.telling:
+            # One at a time: a client can send more than any server takes, and each says the same.
+            session.telling = True
             self._core.spawn(self._tell_servers(session, note.method, note.params))
 
     async def _tell_servers(self, session: Session, method: str, params: JsonObject) -> None:
+        try:
+            await self._tell_each(session, method, params)
+        finally:
+            session.telling = False
+
+    async def _tell_each(self, session: Session, method: str, params: JsonObject) -> None:
         names = [session.where] if session.where else list(self._core.catalog.names())
         for name in names:
             shelf = self._core.catalog.shelf(name)

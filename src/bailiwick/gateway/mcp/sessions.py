@@ -41,6 +41,7 @@ class Session:
         tasks: what runs for it, by the client's request id.
         asks: requests of servers that wait for this client's answer, by the id we gave them.
         uris: resources subscribed to, as (server, uri).
+        telling: whether servers are being told right now that the client's roots changed.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Session:
     uris: set[tuple[str, str]] = field(default_factory=set)
     log_level: str = ""
     over: bool = False
+    telling: bool = False
     on_end: list[Callable[[], None]] = field(default_factory=list)
     counter: int = 0
     run_key: str = field(init=False)
