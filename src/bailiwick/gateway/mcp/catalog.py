@@ -346,6 +346,11 @@ class Catalog:
             "once a person has looked at the new definition and accepted it",
         )
 
+    def still_usable(self, shelf: Shelf, listing: Listing, name: str) -> bool:
+        """Whether what `check` let through has not been seen changed since."""
+        entry = shelf.entries.get((listing.pin, name))
+        return entry is None or self._pins.usable((shelf.name, listing.pin, name), entry.digest)
+
     def _unlisted(self, shelf: Shelf, listing: Listing, name: str) -> Deny | None:
         if not listing.must_be_listed:
             return None

@@ -17,6 +17,7 @@ import msgspec
 
 from bailiwick.core.call import NOTHING, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import UpstreamDown
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
     Answer,
@@ -28,7 +29,7 @@ from bailiwick.gateway.gate import (
     StillWaiting,
     Tick,
 )
-from bailiwick.gateway.mcp.catalog import LISTINGS, Listing, Shelf
+from bailiwick.gateway.mcp.catalog import LISTINGS, PROMPTS, RESOURCES, TOOLS, Listing, Shelf
 from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
 from bailiwick.gateway.mcp.sinks import Sink
 from bailiwick.gateway.mcp.wire import Outcome
@@ -59,6 +60,7 @@ MAX_QUESTIONS = 256
 """Most a server may ask during one request: each question is judged and recorded."""
 
 _TICK_STEP = 0.001
+_LISTED = {CallKind.TOOL: TOOLS, CallKind.PROMPT: PROMPTS, CallKind.RESOURCE: RESOURCES}
 _NOT_BESIDE = frozenset({"name", "uri", "arguments", "_meta", "requestState"})
 NEVER_PASSED = frozenset(
     {
@@ -177,7 +179,17 @@ class Exchange(ABC):
             blocked,
             self._beside(),
         )
-        return await self.core.gate.govern(self.asked, self.dispatch, self.on_tick)
+        return await self.core.gate.govern(self.asked, self._dispatch_checked, self.on_tick)
+
+    async def _dispatch_checked(self) -> UpstreamReply:
+        """Dispatch; after a wait, only if the definition is still the one that was accepted."""
+        waited, target = self._showing is not None, self.asked.target
+        listing = _LISTED.get(target.kind) if waited else None
+        if listing and not self.core.catalog.still_usable(self.shelf, listing, target.name):
+            raise UpstreamDown(
+                "definition_changed", f"the definition of `{target}` changed while this waited"
+            )
+        return await self.dispatch()
 
     def _beside(self) -> JsonObject:
         """What the aimed request carries beside what the mandate judges: a stamp binds it too.
