@@ -242,7 +242,9 @@ class MemoryControl:
         path, call = self.paths.get(call_id), self.records.call_rows.get(call_id)
         if path is None or call is None:
             return None
-        return replace(path, call=call, hold=self.records.hold_rows.get(call.hold))
+        # A row keeps no digest where nothing waits; an opened path has it from the payload.
+        shown = replace(call, digest=path.call.digest)
+        return replace(path, call=shown, hold=self.records.hold_rows.get(call.hold))
 
     async def proof(self, call_id: str) -> Sequence[bytes]:
         """The call's proofs."""
