@@ -26,14 +26,18 @@ class Ulids:
         now = self._clock.wall_ms()
         if now > self._ms:
             self._ms = now
-            self._head = _letters(now, 10)
+            self._head = "".join([_PAIRS[(now >> shift) & 1023] for shift in range(40, -1, -10)])
             # The top bit stays free, so that counting on within the millisecond cannot overflow.
             self._tail = int.from_bytes(self._random(10), "big") >> 1
         else:  # the same millisecond, or the clock jumped back
             self._tail += 1 + int.from_bytes(self._random(4), "big")
-        return self._head + _letters(self._tail, 16)
+        return self._head + _sixteen_letters(self._tail)
 
 
-def _letters(value: int, length: int) -> str:
-    pairs = _PAIRS
-    return "".join([pairs[(value >> shift) & 1023] for shift in range(5 * length - 10, -1, -10)])
+def _sixteen_letters(value: int) -> str:
+    # Written out, it takes a third of the time; each call has an id.
+    p = _PAIRS
+    return (
+        f"{p[value >> 70]}{p[value >> 60 & 1023]}{p[value >> 50 & 1023]}{p[value >> 40 & 1023]}"
+        f"{p[value >> 30 & 1023]}{p[value >> 20 & 1023]}{p[value >> 10 & 1023]}{p[value & 1023]}"
+    )

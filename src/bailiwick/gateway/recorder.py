@@ -73,7 +73,7 @@ class Recorder:
             "decision": decision,
             "code": code,
             "edge": context.edge,
-            "kind": call.target.kind.value,
+            "kind": call.target.kind._value_,  # `.value` costs a Python call
             "mandate": context.mandate.ref,
             "mandate_digest": context.mandate.digest,
             "owner": self._vault.pseudonym(context.owner),
@@ -109,7 +109,7 @@ class Recorder:
         reply: UpstreamReply | None = None,
     ) -> Entry:
         """The entry written when a call ended, or when nothing is known of its end."""
-        fields: dict[str, LeafValue] = {"state": state.value, "run": context.run}
+        fields: dict[str, LeafValue] = {"state": state._value_, "run": context.run}
         if code:
             fields["code"] = code
         payload: dict[str, object] = {}

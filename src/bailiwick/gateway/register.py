@@ -107,7 +107,7 @@ def _opened(
         agent=context.agent,
         mandate=context.mandate.ref,
         principal=context.subject,
-        kind=call.target.kind.value,
+        kind=call.target.kind._value_,  # `.value` costs a Python call
         upstream=call.target.upstream,
         name=call.target.name,
         digest=call.digest if hold else "",  # what a retry is matched on; unsalted, so no more

@@ -81,7 +81,7 @@ def encode_leaf(type: LeafType, id: str, at_ms: int, fields: Mapping[str, LeafVa
         LedgerError: `leaf_not_canonical` for a value, key or text that has no place in a leaf,
             `leaf_too_long` beyond 65,535 bytes.
     """
-    whole = {**fields, "v": LEAF_VERSION, "type": type.value, "id": id, "at": at_ms}
+    whole = {**fields, "v": LEAF_VERSION, "type": type._value_, "id": id, "at": at_ms}
     if len(whole) != len(fields) + len(RESERVED_FIELDS):
         taken = sorted(RESERVED_FIELDS & fields.keys())
         raise LedgerError("leaf_not_canonical", f"`{taken[0]}` is not a free field of a leaf")
