@@ -51,6 +51,25 @@ async def test_names_without_end_fill_the_share_of_one_server_only(
     assert len(recorded) == 11
 
 
+async def test_definitions_of_any_size_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "MAX_BYTES_PER_SERVER", 1000)
+    held, recorded, clock = book()
+    await held.see([Sighting("evil", "tool", "pay", "0", "x" * 600)])
+    clock.forward(pins.HELD_AGAIN_MS / 1000)
+    with pytest.raises(StoreError) as refused:
+        await held.see([Sighting("evil", "tool", "pay", "1", "x" * 600)])
+    assert refused.value.code == "too_many_pins"
+    assert not held.usable(("evil", "tool", "pay"), "1")
+    assert len(recorded) == 1
+
+
+async def test_a_definition_of_megabytes_is_left_out_and_the_others_are_not() -> None:
+    server = FakeUpstream("evil", tools=[tool("big", title="x" * 300_000), tool("pay")])
+    reply = await make_house(server).wire().post(modern("tools/list"))
+    assert [found["name"] for found in reply.result["tools"]] == ["evil/pay"]
+    assert "malformed" in json.dumps(reply.result["_meta"])
+
+
 async def test_a_definition_that_changes_at_every_look_is_not_recorded_at_every_look() -> None:
     held, recorded, clock = book()
     await held.see([sighting("pay", "accepted")])
@@ -123,3 +142,17 @@ async def test_a_definition_that_changes_while_a_call_waits_is_not_used() -> Non
     reply = await house.wire().post(modern("tools/call", name="evil/pay", arguments={}))
     assert "definition_changed" in json.dumps(reply.result)
     assert server.of("tools/call") == []
+
+
+async def test_a_server_that_lists_slowly_without_end_does_not_hide_the_others() -> None:
+    evil, bank = (FakeUpstream(name, tools=[tool("pay")]) for name in ("evil", "bank"))
+    house = make_house(evil, bank)
+
+    async def page(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        house.clock.forward(9)
+        return UpstreamReply(result=b'{"tools":[],"nextCursor":"%f"}' % house.clock.monotonic())
+
+    evil.handlers["tools/list"] = page
+    reply = await house.wire().post(modern("tools/list"))
+    assert [found["name"] for found in reply.result["tools"]] == ["bank/pay"]
+    assert "takes too long" in json.dumps(reply.result["_meta"])

@@ -31,6 +31,7 @@ LIST_SECONDS = 10.0
 LOAD_SECONDS = 30.0
 MAX_CURSOR_CHARS = 4096
 MAX_PAGES = 1000
+MAX_DEFINITION_BYTES = 256 * 1024
 _YIELD_EVERY = 200
 
 _log = logging.getLogger(__name__)
@@ -277,6 +278,8 @@ class Catalog:
         known = shelf.entries.get((listing.pin, name))
         if known is not None and known.quick == quick:
             return known
+        if len(raw) > MAX_DEFINITION_BYTES:
+            raise TheirError("definition_malformed", "it is larger than any model would read")
         definition: Definition = read_definition(raw, listing.named_by)
         if definition.name != name:
             raise TheirError("definition_malformed", "its name reads in two ways")

@@ -19,7 +19,16 @@ from bailiwick.core.call import Target
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import StoreError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.mcp.calls import errored
-from bailiwick.gateway.mcp.catalog import LISTINGS, Item, Listing, ListRefused, Page, Shelf, renamed
+from bailiwick.gateway.mcp.catalog import (
+    LIST_SECONDS,
+    LISTINGS,
+    Item,
+    Listing,
+    ListRefused,
+    Page,
+    Shelf,
+    renamed,
+)
 from bailiwick.gateway.mcp.exchange import Exchange, join_members, raw_members
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.protocols.mcp.jsonrpc import Code
@@ -144,6 +153,8 @@ class _Walk:
         if self._single:
             self._members = dict(page.members)
         pages = 0
+        monotonic = self._exchange.core.clock.monotonic
+        until = monotonic() + LIST_SECONDS
         while shelf is not None:
             pages += 1
             for index, item in enumerate(page.items):
@@ -164,6 +175,8 @@ class _Walk:
             if len(self._items) >= limit or pages >= MAX_PAGES_AT_ONCE:
                 return _Cursor(server, after, 0)
             try:
+                if monotonic() >= until:
+                    raise _Missing("its list takes too long")
                 page = await self._page(shelf, after)
             except _Missing as missing:
                 self._missing.append({"server": server, "because": missing.because})

@@ -7,7 +7,7 @@ durable before it counts. If it cannot be recorded, it is not usable (promise 6)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.core.errors import StoreError, TheirError
@@ -22,6 +22,9 @@ Key = tuple[str, str, str]
 MAX_PINS_PER_SERVER = 20_000
 """Definitions one server may have shown: names it makes up without end must not fill the store, nor
 keep other servers from showing theirs."""
+
+MAX_BYTES_PER_SERVER = 64 * 1024 * 1024
+"""Of all definitions one server has shown, those that changed included: each is kept."""
 
 HELD_AGAIN_MS = 60_000
 """A held definition that changes again is recorded once in this time: it is unusable anyway."""
@@ -66,6 +69,7 @@ class PinBook:
         self._clock = clock
         self._standings: dict[Key, _Standing] = {}
         self._known: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
         for pin in known:
             self._apply(pin)
 
@@ -96,12 +100,7 @@ class PinBook:
                 pins[seen.key] = self._pin(seen, PinState.HELD)
         if not pins:
             return
-        for upstream, count in fresh.items():
-            if self._known[upstream] + count > MAX_PINS_PER_SERVER:
-                raise StoreError(
-                    "too_many_pins",
-                    f"server `{upstream}` has shown more than {MAX_PINS_PER_SERVER} definitions",
-                )
+        self._check_share(pins, fresh)
         await self._record(list(pins.values()))
         for pin in pins.values():
             self._apply(pin)
@@ -137,6 +136,20 @@ class PinBook:
         self._apply(accepted)
         return accepted
 
+    def _check_share(self, pins: Mapping[Key, Pinned], fresh: Counter[str]) -> None:
+        sizes = Counter[str]()
+        for pin in pins.values():
+            sizes[pin.upstream] += len(pin.definition)
+        for upstream, size in sizes.items():
+            if (
+                self._known[upstream] + fresh[upstream] > MAX_PINS_PER_SERVER
+                or self._bytes[upstream] + size > MAX_BYTES_PER_SERVER
+            ):
+                raise StoreError(
+                    "too_many_pins",
+                    f"server `{upstream}` has shown more definitions than are kept of one server",
+                )
+
     def _is_news(self, held: Pinned | None, seen: Sighting) -> bool:
         if held is None:
             return True
@@ -158,6 +171,7 @@ class PinBook:
         key = (pin.upstream, pin.kind, pin.name)
         if key not in self._standings:
             self._known[pin.upstream] += 1
+        self._bytes[pin.upstream] += len(pin.definition)
         standing = self._standings.setdefault(key, _Standing())
         if pin.state is PinState.HELD:
             standing.held = pin
