@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -141,15 +141,14 @@ class Switchboard:
         self._test_port = test_port
         self._edges = [edge] if test_edge is None else [edge, test_edge]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request. The socket it came in on, not a header, says which door it is."""
         path: str = scope["path"]
         if self._test_edge is not None and scope["server"][1] == self._test_port:
-            await self._test_edge(scope, receive, send)
-        elif path.startswith(("/mcp", "/.well-known/oauth-protected-resource")):
-            await self._edge(scope, receive, send)
-        else:
-            await self._console(scope, receive, send)
+            return self._test_edge(scope, receive, send)
+        if path.startswith(("/mcp", "/.well-known/oauth-protected-resource")):
+            return self._edge(scope, receive, send)
+        return self._console(scope, receive, send)
 
     def start_closing(self) -> None:
         """End the streams; what is under way may still be answered."""

@@ -11,7 +11,7 @@ import asyncio
 import select
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
@@ -36,6 +36,8 @@ class HttpClient:
 
     Belongs to the event loop that first uses it.
     """
+
+    _time: Callable[[], float]
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class HttpClient:
 
     def _is_stale(self, connection: Connection) -> bool:
         """Whether an idle connection has been closed, or written to, behind our back."""
-        idle = asyncio.get_running_loop().time() - connection.free_since
+        idle = self._time() - connection.free_since
         if idle < _LOOK_AFTER_SECONDS:
             return False
         poll = select.poll()
@@ -162,6 +164,7 @@ class HttpClient:
 
     async def _open(self) -> Connection:
         loop = asyncio.get_running_loop()
+        self._time = loop.time  # finding the loop asks the kernel for the process, each time
         self._opening += 1
         try:
             async with asyncio.timeout(self.limits.connect_seconds):
@@ -203,7 +206,7 @@ class HttpClient:
             connection.abort()
             return
         if not self._wake(connection):
-            connection.free_since = asyncio.get_running_loop().time()
+            connection.free_since = self._time()
             self._free.append(connection)
 
     def _on_lost(self, connection: Connection) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from typing import Any
@@ -187,18 +187,18 @@ class McpEdge:
             else:
                 del flying[caller.key]
 
-    async def _let_in(self, method: str, visit: Visit) -> None:
+    def _let_in(self, method: str, visit: Visit) -> Awaitable[None]:
+        # Every coroutine between a call and what it waits for is passed through at each waking.
         version = visit.headers.version
         if method == "POST":
-            await self._post(visit)
-        elif version is not None and version not in LEGACY_BYTES:
-            await reply(visit.send, 405, b"", (b"allow", b"POST"))
-        elif method == "GET":
-            await self._legacy.get(visit)
-        elif method == "DELETE":
-            await self._legacy.delete(visit)
-        else:
-            await reply(visit.send, 405, b"", (b"allow", b"GET, POST, DELETE"))
+            return self._post(visit)
+        if version is not None and version not in LEGACY_BYTES:
+            return reply(visit.send, 405, b"", (b"allow", b"POST"))
+        if method == "GET":
+            return self._legacy.get(visit)
+        if method == "DELETE":
+            return self._legacy.delete(visit)
+        return reply(visit.send, 405, b"", (b"allow", b"GET, POST, DELETE"))
 
     async def _post(self, visit: Visit) -> None:
         headers = visit.headers

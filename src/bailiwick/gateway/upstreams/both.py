@@ -8,7 +8,9 @@ tool that asks would fail. So where the server speaks both, nothing is translate
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError
@@ -51,8 +53,17 @@ class BothEras:
         """See `Era.has_sessions`."""
         return self._legacy.has_sessions
 
-    async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+    def request(
+        self, request: UpstreamRequest, peer: RequestPeer
+    ) -> Coroutine[Any, Any, UpstreamReply]:
         """See `ports.Upstream.request`."""
+        if request.client.version >= MODERN_VERSION:  # nothing to find out, so no detour
+            return self._modern.request(request, peer)
+        return self._request_of_legacy(request, peer)
+
+    async def _request_of_legacy(
+        self, request: UpstreamRequest, peer: RequestPeer
+    ) -> UpstreamReply:
         era = await self._era_of(request.client)
         return await era.request(request, peer)
 
