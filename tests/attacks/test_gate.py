@@ -81,6 +81,16 @@ async def test_what_a_server_has_is_not_told_to_an_agent_that_may_not_use_it(hou
     assert answer.code == "not_in_mandate"
 
 
+@pytest.mark.parametrize("kind", [CallKind.TOOL, CallKind.PROMPT, CallKind.RESOURCE])
+async def test_an_agent_cannot_publish_what_it_has_read_as_the_name_of_a_call(
+    house: House, kind: CallKind
+) -> None:
+    await house.ask(Target(kind, "bank", "CH93-0076-2011"), {}, Dispatched())
+    leaves = await house.records.entries(0, await house.records.entry_count())
+    assert any(b'"decision":"deny"' in entry.leaf for entry in leaves)
+    assert not any(b"CH93" in entry.leaf for entry in leaves)
+
+
 # --- holds --------------------------------------------------------------------------------------
 
 

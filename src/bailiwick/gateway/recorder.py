@@ -17,7 +17,7 @@ from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.verdict import Verdict
+from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
@@ -83,7 +83,9 @@ class Recorder:
             "token": context.token,
             "upstream": call.target.upstream,
         }
-        if call.target.kind is not CallKind.RESOURCE:  # a URI may hold personal data
+        if call.target.kind is not CallKind.RESOURCE and not isinstance(verdict, Deny):
+            # Not of a resource: a URI may hold personal data. Not of what is denied: an agent can
+            # make up any name, and a leaf can be read by anybody and is never erased.
             # Whole, it is part of what `arguments` commits to; a leaf has room for so much only.
             fields["name"] = call.target.name[:MAX_LEAF_NAME_CHARS]
         if context.traceparent:
