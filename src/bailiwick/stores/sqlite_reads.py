@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ from bailiwick.ports import (
     ObjectRow,
     Pinned,
     RunRow,
+    StampRow,
     StoredEntry,
     SubjectKey,
 )
@@ -32,6 +33,14 @@ from bailiwick.stores.text_seal import TextSeal
 _T = TypeVar("_T")
 
 _MAX_LIMIT = 1000
+
+# INVARIANT: what msgspec knows of a class is made here, by one thread. It is made at first use
+# otherwise, and two reading threads that do so at once end the whole process (msgspec 0.22: the
+# second one follows a field that the first has not filled in yet).
+_ROWS: Mapping[type, msgspec.json.Decoder[object]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (CallRow, HoldRow, ObjectRow, Pinned, RunRow, StampRow, StoredEntry, SubjectKey)
+}
 
 
 class SqliteRecords:
@@ -238,6 +247,8 @@ def _where(terms: list[tuple[str, str]]) -> tuple[str, list[str]]:
 
 def _as(kind: type[_T], row: sqlite3.Row | dict[str, object], **more: object) -> _T:
     """A row as one of the ports' values; its columns carry the fields' names."""
+    if kind not in _ROWS:
+        raise AssertionError(f"{kind.__name__} is not among the rows that are known beforehand")
     return msgspec.convert({**dict(row), **more}, kind)
 
 
