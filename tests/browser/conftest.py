@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from bailiwick.app.server import Server
 from bailiwick.testing.sample_day import SampleDay, sample_day
 from tests.console.conftest import House, build
 
@@ -63,18 +63,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         house = build(sample_day(), tmp_path, url)
-        config = uvicorn.Config(
-            house.app, log_level="error", timeout_graceful_shutdown=1, lifespan="off"
-        )
-        server = uvicorn.Server(config)
         loops: list[asyncio.AbstractEventLoop] = []
         up = threading.Event()
+        server = Server(house.app, up.set, lambda: None)
 
         async def run() -> None:
             loops.append(asyncio.get_running_loop())
-            serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-            asyncio.get_running_loop().call_soon(up.set)
-            await serving
+            await server.run_on([listening])
 
         thread = threading.Thread(target=asyncio.run, args=(run(),))
         thread.start()
@@ -85,7 +80,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         assert not thread.is_alive()
 
 
-def _end(house: House, server: uvicorn.Server) -> None:
+def _end(house: House, server: Server) -> None:
     for reader in house.day.control.readers:
         reader.put_nowait(None)
     server.should_exit = True

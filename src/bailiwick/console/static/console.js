@@ -147,7 +147,7 @@ addEventListener("click", async (event) => {
   if (!button) return;
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
   button.textContent = "Copied";
-  setTimeout(() => { button.textContent = "Copy"; }, 2 * SECOND);
+  setTimeout(() => { button.textContent = "Copy"; }, 8 * SECOND);
 });
 
 addEventListener("submit", (event) => {
