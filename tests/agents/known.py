@@ -15,7 +15,8 @@ class Known:
         spelled: how its model sees `bank/transfer`; `NAMESPACE.NAME` where there are namespaces.
         run_key: what the gateway tells its runs apart by.
         always, sometimes: JSON-RPC methods, and HTTP methods of requests without a body.
-        outside: what it asks for that is not on this machine, all settings against that given.
+        outside: first labels of the hosts it asks for that are not this machine, all settings
+            against that given.
     """
 
     revision: str
@@ -51,6 +52,6 @@ KNOWN: Mapping[str, Known] = {
         # It cancels each call that has just been answered.
         sometimes={"GET", "notifications/cancelled"},
         # A package for plugins; it goes on without.
-        outside={"registry.npmjs.org:443"},
+        outside={"registry"},
     ),
 }
