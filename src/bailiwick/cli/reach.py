@@ -200,7 +200,7 @@ def reaching(command: Callable[..., int | None]) -> Callable[..., int | None]:
         return command(reach=reach, **given)
 
     signature = inspect.Signature([*kept, *added])
-    wrapped.__signature__ = signature  # type: ignore[attr-defined]
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
     wrapped.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
     del wrapped.__wrapped__
     return wrapped

@@ -57,12 +57,12 @@ def _is_plain(value: Json) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER  # type: ignore[operator]
+        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER  # type: ignore[operator]  # an int by `kind`
     if kind is dict:
         for key, item in value.items():  # type: ignore[union-attr]  # noqa: SIM110 - half the time
             if not (key.isascii() and _is_plain(item)):
                 return False
         return True
     if kind is list or kind is tuple:
-        return all(_is_plain(item) for item in value)  # type: ignore[union-attr]
+        return all(_is_plain(item) for item in value)  # type: ignore[union-attr]  # a list
     return False

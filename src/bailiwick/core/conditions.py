@@ -243,7 +243,7 @@ def permits(condition: Condition, arguments: JsonObject) -> bool:
     """Whether an allow rule may rely on it: it holds for everything its path leads to."""
     path = condition.path
     if len(path) == 1:  # most are, and a path always starts with a key
-        value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]
+        value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]  # a name
         if value is not MISSING:
             return condition.of(value) is HOLDS or (condition.optional and value is None)
     return all(_permitted(condition, found) for found in reach(path, arguments))
@@ -253,7 +253,7 @@ def triggers(condition: Condition, arguments: JsonObject) -> bool:
     """Whether a deny or stamp rule must reckon with it: it does not plainly fail."""
     path = condition.path
     if len(path) == 1:  # most are, and a path always starts with a key
-        value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]
+        value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]  # a name
         if value is not MISSING and value is not None:
             return condition.of(value) is not FAILS
     return any(_triggered(condition, found) for found in reach(path, arguments))

@@ -197,9 +197,9 @@ def _decode(raw: Mapping[str, object]) -> Books:
         raise BankRefusal("the bank's books are damaged")
     return Books(
         key_sha256=raw["key_sha256"],
-        accounts=[Account(**row) for row in rows["accounts"]],  # type: ignore[attr-defined]
-        invoices=[Invoice(**row) for row in rows["invoices"]],  # type: ignore[attr-defined]
-        transactions=[Transaction(**row) for row in rows["transactions"]],  # type: ignore[attr-defined]
+        accounts=[Account(**row) for row in rows["accounts"]],  # type: ignore[attr-defined]  # our own file
+        invoices=[Invoice(**row) for row in rows["invoices"]],  # type: ignore[attr-defined]  # our own file
+        transactions=[Transaction(**row) for row in rows["transactions"]],  # type: ignore[attr-defined]  # our own file
     )
 
 

@@ -496,7 +496,7 @@ def routing_headers(message: Any) -> dict[str, str]:
         "mcp-protocol-version": str(meta["io.modelcontextprotocol/protocolVersion"]),
         "mcp-method": str(message["method"]),
     }
-    name = params.get("name", params.get("uri", params.get("taskId")))  # type: ignore[union-attr]
+    name = params.get("name", params.get("uri", params.get("taskId")))  # type: ignore[union-attr]  # a dict
     if isinstance(name, str):
         headers["mcp-name"] = name
     return headers

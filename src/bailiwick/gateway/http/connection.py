@@ -167,14 +167,14 @@ class Connection(asyncio.Protocol):
 
     # --- asyncio.Protocol ----------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol's
         # uvloop's transports are no subclass of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         connected = transport.get_extra_info("socket")
         for option, value in _KEEP_ALIVE:
             connected.setsockopt(*option, value)
 
-    def data_received(self, data: bytes) -> None:  # noqa: D102
+    def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol's
         if not self.used or self._complete:
             # Bytes that answer nothing: whatever follows could be taken for another's answer.
             self._close()
@@ -200,10 +200,10 @@ class Connection(asyncio.Protocol):
         elif self._complete:
             self._finish_exchange()
 
-    def eof_received(self) -> bool:  # noqa: D102
+    def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol's
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol's
         self._transport = None
         if self._complete:
             pass

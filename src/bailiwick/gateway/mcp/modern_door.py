@@ -64,7 +64,7 @@ class ModernDoor:
             await self._post_other(visit, message)
             return
         envelope = climb(visit.headers, message)
-        if type(envelope) is Rejection:
+        if isinstance(envelope, Rejection):
             await _reject(visit, message.id_json, envelope)
             return
         where = visit.where
@@ -72,16 +72,16 @@ class ModernDoor:
             facts = self._core.facts_of(
                 visit.caller,
                 MODERN,
-                envelope.capabilities,  # type: ignore[union-attr]
-                envelope.info,  # type: ignore[union-attr]
+                envelope.capabilities,
+                envelope.info,
             )
         except TheirError as error:
             rejection = Rejection(Code.INVALID_PARAMS, error.message)
             await _reject(visit, message.id_json, rejection)
             return
         exchange = ModernExchange(self._core, visit.caller, where, facts)
-        exchange.progress_token = envelope.progress_token  # type: ignore[union-attr]
-        exchange.log_level = envelope.log_level  # type: ignore[union-attr]
+        exchange.progress_token = envelope.progress_token
+        exchange.log_level = envelope.log_level
         exchange.run_key = run_key(visit.caller, visit.headers, message.params)
         name = facts.info.get("name")
         exchange.names_of_model = (

@@ -149,7 +149,7 @@ def _decode_params(raw: bytes) -> JsonObject:
     if not raw:
         return {}
     try:
-        return _params_decoder.decode(raw)  # type: ignore[return-value]
+        return _params_decoder.decode(raw)  # type: ignore[return-value]  # its own type
     except (msgspec.DecodeError, RecursionError) as error:
         raise _garbled("`params` is not an object") from error
 

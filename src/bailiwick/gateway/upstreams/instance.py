@@ -199,7 +199,7 @@ class Instance:
         self.detail = why
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 10), _LAST_PAUSE_SECONDS)
         self._failures += 1
-        self._not_before = self._loop.time() + pause * random.uniform(0.5, 1.0)  # noqa: S311
+        self._not_before = self._loop.time() + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
     async def _stop_child(self) -> None:
         if self._child is not None and self._running is not None:
