@@ -16,7 +16,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Equals, Matches, triggers
 from bailiwick.core.errors import TheirError
 from bailiwick.core.glob import Glob
-from bailiwick.core.mandate import TargetPattern
+from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.values import CANNOT_TELL, fold
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
 

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import Digest, JsonObject
-from bailiwick.core.mandate import AllowRule, Mandate, MandateState, StampRule, TargetPattern
+from bailiwick.core.limits import Counters
+from bailiwick.core.mandate import AllowRule, Mandate, MandateState, StampRule
+from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.gate import Answer, Asked, OnTick, Tick
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
@@ -97,6 +100,10 @@ class FailingJournal:
         self.fail_after: int | None = None
         self.error: Exception | None = None
 
+    @property
+    def counters(self) -> Counters:
+        return self.journal.counters
+
     async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
         if self.fail_after is not None and self.error is not None:
             if self.fail_after <= 0:
@@ -154,6 +161,7 @@ class House:
             recorder=self.recorder,
             authority=self.authority,
             holds=self.holds,
+            memories=Memories(),
             runs=Runs(self.journal, self.records, self.recorder, new_id),
             clock=self.clock,
             events=self.events,

@@ -9,6 +9,7 @@ import pytest
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest
+from bailiwick.core.flow import NO_LABELS
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow
 from bailiwick.gateway.recorder import CallContext, Recorder
@@ -56,7 +57,9 @@ def written() -> list[Entry]:
     entries = []
     for kind in (CallKind.TOOL, CallKind.RESOURCE):
         call = Call.of("1", Target(kind, "bank", "pay"), {"amount": 12_000})
-        context = CallContext(call, "2", "clerk", "bo", MANDATE, "mcp", "00-trace-01", "3")
+        context = CallContext(
+            call, "2", "clerk", "bo", MANDATE, "mcp", "00-trace-01", "3", NO_LABELS
+        )
         entries += [
             RECORDER.intent(context, Allow(("files@3/allow/1",), "fine"), "allowed", 4, hold="5"),
             RECORDER.outcome(context, CallState.DONE, "", 4, UpstreamReply(result=b"{}")),

@@ -31,6 +31,7 @@ from bailiwick.gateway.ids import Ulids
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.edge import EdgeSettings, McpEdge
 from bailiwick.gateway.mcp.pins import PinBook, Record
+from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
@@ -210,6 +211,7 @@ async def _build(
         recorder=recorder,
         authority=authority,
         holds=holds,
+        memories=Memories(),
         runs=Runs(journal, records, recorder, new_id),
         clock=clock,
         events=events,

@@ -1,27 +1,66 @@
-"""What `judge` is told besides the call and its mandates.
+"""What `judge` is told besides the call and its mandates, and the empty value of each.
 
-Each has an empty value today: organisation policies, counters of limits, labels of what a run has
-read, and the step of a process come with later work, and take these places in `judge`'s signature.
+`Labels` (what the run has read) is in `flow.py`, `Counters` (what is used of limits) in
+`limits.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from bailiwick.core.call import Call
+from bailiwick.core.flow import NO_LABELS, Labels
+from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.verdict import Deny
+
+if TYPE_CHECKING:
+    from bailiwick.core.mandate import Mandate
+
+__all__ = [
+    "NO_COUNTERS",
+    "NO_LABELS",
+    "NO_POLICIES",
+    "NO_STEP",
+    "Counters",
+    "Labels",
+    "Policies",
+    "Step",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
+class Policies(Protocol):
     """Organisation policies that stand above every mandate."""
 
+    @property
+    def version(self) -> str:
+        """Digest of the whole set; "" when there are none. Stamps and records bind it."""
+        ...
+
+    def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
+        """Why the organisation refuses this call, or None. Pure; an error inside is a refusal."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
-class Counters:
-    """How much of each limit is reserved and spent."""
+class NoPolicies:
+    """No organisation policy at all."""
+
+    version: str = ""
+
+    def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
+        """Nothing is refused."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """Where the values a run has seen came from."""
+class NoCounters:
+    """Nothing is used yet."""
+
+    def used(self, charge: Charge) -> int:
+        """Nothing."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +68,6 @@ class Step:
     """Where the run stands in its process."""
 
 
-NO_POLICIES = Policies()
-NO_COUNTERS = Counters()
-NO_LABELS = Labels()
+NO_POLICIES = NoPolicies()
+NO_COUNTERS = NoCounters()
 NO_STEP = Step()

@@ -41,6 +41,10 @@ class Conflict(StoreError):
     """A conditional change did not find what it expected; nothing was written."""
 
 
+class LimitReached(Conflict):
+    """A reservation does not fit a limit; nothing was written."""
+
+
 class UpstreamDown(OurError):
     """An upstream could not be reached; nothing was sent to it."""
 

@@ -4,15 +4,19 @@ No two arguments may have names that some readers take for one (`amount`, `Amoun
 an upstream would use is anybody's guess. Then, for each mandate of the chain, from the root to the
 leaf:
 
-1. it must be active and within its time;
+1. it must be active, within its time, and used in its circumstances;
 2. no deny rule may apply: deny wins over everything;
 3. an allow rule must let the call through: every condition holds, and no argument goes unnamed
    (default deny);
-4. every stamp rule that applies adds what it asks for. No allow rule can take that away.
+4. every stamp rule that applies adds what it asks for. No allow rule can take that away;
+5. flow: what the run has read may refuse the call or add a stamp, and so may a value that is not
+   vouched for.
 
-The first refusal of the chain is the verdict. Otherwise all that was asked for in 4 is merged into
-one requirement that meets every one of them (`merge`), and the call is held; with nothing asked
-for, it is allowed.
+6. Organisation policies may refuse it: they stand above every mandate, and forbid wins.
+7. Every limit of every mandate of the chain must have room for what the call takes.
+
+The first refusal is the verdict. Otherwise all that was asked for is merged into one requirement
+that meets every one of them (`merge`), and the call is held; with nothing asked for, it is allowed.
 
 INVARIANT: pure and total. No clock, store, environment or randomness; whatever goes wrong inside
 is a Deny `judge_failed`.
@@ -24,9 +28,14 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, Target
+from bailiwick.core.circumstances import all_hold, none_fails
 from bailiwick.core.conditions import permits, triggers
-from bailiwick.core.context import Counters, Labels, Policies, Step
+from bailiwick.core.context import Policies, Step
+from bailiwick.core.flow import Facts, Labels
+from bailiwick.core.flowing import against_flow
+from bailiwick.core.limits import Counters, charges, exceeded
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
+from bailiwick.core.values import HOLDS
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (
     named,
@@ -54,7 +63,10 @@ def judge(
     Args:
         call: parsed once, strictly; its arguments are what dispatch would send.
         chain: root first, leaf (the one the agent acts under) last. Empty denies.
-        policies, counters, labels, step: nothing yet; pass the empty ones of `context.py`.
+        policies: of the organisation.
+        counters: what is used of limits, as far as is known; the reservation decides.
+        labels: what the run has read and was told.
+        step: nothing yet; pass `NO_STEP`.
         now: Unix milliseconds.
 
     Returns:
@@ -62,7 +74,7 @@ def judge(
         Codes of Deny: docs/reference/verdicts.md.
     """
     try:
-        return _judge(call, chain, now)
+        return _judge(call, chain, policies, counters, labels, now)
     except Exception as error:  # noqa: BLE001 - promise 6: whatever goes wrong here is a Deny
         return Deny("judge_failed", (), f"judging failed ({type(error).__name__}), so it is denied")
 
@@ -97,35 +109,59 @@ def merge(rules: Sequence[StampRule]) -> Requirement | None:
     )
 
 
-def _judge(call: Call, chain: Sequence[Mandate], now: int) -> Verdict:
+def _judge(
+    call: Call,
+    chain: Sequence[Mandate],
+    policies: Policies,
+    counters: Counters,
+    labels: Labels,
+    now: int,
+) -> Verdict:
     if not chain:
         return Deny("no_mandate", (), f"{named(call.target)} was asked for under no mandate")
     twins = look_alikes(call.arguments)
     if twins is not None:
         return Deny("argument_ambiguous", (), why_ambiguous(call, twins))
+    facts = labels.facts
     used: list[str] = []
     asking: list[StampRule] = []
     for mandate in chain:
         inactive = _inactive(mandate, now)  # 1
+        if inactive is None:
+            inactive = _elsewhere(mandate, facts, now)
         if inactive is not None:
             return inactive
         plan = mandate.plan(call.target)
         for deny in plan.deny:  # 2
-            if _applies(deny, call):
+            if _applies(deny, call, facts, now):
                 return _denied(mandate, deny, call)
         for allow in plan.allow:  # 3
-            if _lets_through(allow, call):
+            if _lets_through(allow, call, facts, now):
                 used.append(allow.id)
                 break
         else:
-            return _not_permitted(mandate, plan.allow, call)
-        asking += [stamp for stamp in plan.stamp if _applies(stamp, call)]  # 4
+            return _not_permitted(mandate, plan.allow, call, facts, now)
+        asking += [stamp for stamp in plan.stamp if _applies(stamp, call, facts, now)]  # 4
+        flowing = against_flow(mandate, allow, call, labels)  # 5
+        if isinstance(flowing, Deny):
+            return flowing
+        asking += flowing
+    refused = policies.decide(call, chain, labels, now)  # 6
+    if refused is not None:
+        return refused
+    taken = charges(call, chain, facts.run, now)  # 7
+    if taken:
+        over = taken if isinstance(taken, Deny) else exceeded(taken, counters)
+        if over is not None:
+            return over
     if not asking:
         return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`")
     return _hold(call, asking, used)
 
 
-def _applies(rule: DenyRule | StampRule, call: Call) -> bool:
+def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> bool:
+    if rule.circumstances and not none_fails(rule.circumstances, facts, now):
+        return False
     arguments = call.arguments
     for condition in rule.conditions:  # noqa: SIM110 - a generator costs a third more, per rule
         if not triggers(condition, arguments):
@@ -133,7 +169,9 @@ def _applies(rule: DenyRule | StampRule, call: Call) -> bool:
     return True
 
 
-def _lets_through(rule: AllowRule, call: Call) -> bool:
+def _lets_through(rule: AllowRule, call: Call, facts: Facts, now: int) -> bool:
+    if rule.circumstances and not all_hold(rule.circumstances, facts, now):
+        return False
     arguments = call.arguments
     for condition in rule.conditions:
         if not permits(condition, arguments):
@@ -156,6 +194,14 @@ def _inactive(mandate: Mandate, now: int) -> Deny | None:
     return None
 
 
+def _elsewhere(mandate: Mandate, facts: Facts, now: int) -> Deny | None:
+    if not mandate.circumstances or all_hold(mandate.circumstances, facts, now):
+        return None
+    missing = next(each for each in mandate.circumstances if each.of(facts, now) is not HOLDS)
+    because = f"the mandate `{mandate.ref}` is only good {missing.phrase}"
+    return Deny("not_in_these_circumstances", (), because)
+
+
 def _denied(mandate: Mandate, rule: DenyRule, call: Call) -> Deny:
     return Deny(
         "denied_by_rule",
@@ -165,7 +211,9 @@ def _denied(mandate: Mandate, rule: DenyRule, call: Call) -> Deny:
     )
 
 
-def _not_permitted(mandate: Mandate, near: tuple[AllowRule, ...], call: Call) -> Deny:
+def _not_permitted(
+    mandate: Mandate, near: tuple[AllowRule, ...], call: Call, facts: Facts, now: int
+) -> Deny:
     """Say which rule came nearest: one whose conditions hold but for an unnamed argument first."""
     allowed = what_is_allowed(mandate, call.target)
     if not near:
@@ -173,6 +221,10 @@ def _not_permitted(mandate: Mandate, near: tuple[AllowRule, ...], call: Call) ->
         return Deny("not_in_mandate", (), because, allowed)
     for rule in near:
         if all(permits(condition, call.arguments) for condition in rule.conditions):
+            outside = [each for each in rule.circumstances if each.of(facts, now) is not HOLDS]
+            if outside:
+                because = f"{named(call.target)} is allowed only {outside[0].phrase}"
+                return Deny("not_in_these_circumstances", (rule.id,), because, allowed)
             name = unnamed(rule.names, call.arguments)
             because = why_not_permitted(rule, call, unnamed_argument=name)
             return Deny("unknown_argument", (rule.id,), because, allowed)

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 
-from bailiwick.core.argument_path import NameTree, name_tree
-from bailiwick.core.call import CallKind, Target
+from bailiwick.core.argument_path import ArgumentPath, NameTree, name_tree
+from bailiwick.core.call import Target
 from bailiwick.core.canonical import Digest
+from bailiwick.core.circumstances import Circumstance
 from bailiwick.core.conditions import Anything, Condition
-from bailiwick.core.glob import Glob
-from bailiwick.core.paths import is_tricky_uri
-from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, fold
+from bailiwick.core.flow import NO_FLOW, Flow
+from bailiwick.core.limits import Limit
+from bailiwick.core.target_pattern import TargetPattern, covers
+from bailiwick.core.values import FAILS, HOLDS
 
 MAX_PLANS = 4096
 MAX_REMEMBERED_NAME = 512
 """Targets a mandate remembers its rules for, and the longest name among them: an agent can make up
 resource URIs without end, of any length."""
-
-MAX_COMPARED_NAME = 8192
-"""Longest name, in characters, that is looked at for being nearly what a pattern means: no server
-has a longer one (`MAX_NAME_CHARS`, `MAX_PATH`), and an agent can make it up megabytes long."""
 
 
 class MandateState(StrEnum):
@@ -38,42 +35,6 @@ class MandateState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TargetPattern:
-    """Globs over `upstream` and `name`; case matters, `*` matches any run of characters."""
-
-    kind: CallKind
-    upstream: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.upstream}/{self.name}"
-
-    def covers(self, target: Target) -> Truth:
-        """Whether `target` is meant: an allow rule needs HOLDS, the others anything but FAILS.
-
-        CANNOT_TELL when it fits but for case and alike, and for a resource whose URI may name
-        something else than its text says (`file:///work/../etc/passwd` fits `file:///work/*`).
-        """
-        if target.kind is not self.kind:
-            return FAILS
-        upstream, name = _glob(self.upstream), _glob(self.name)
-        if upstream.matches(target.upstream):
-            if self.kind is CallKind.RESOURCE and is_tricky_uri(target.name):
-                exact = name.literal and name.matches(target.name)
-                return HOLDS if exact else CANNOT_TELL
-            if name.matches(target.name):
-                return HOLDS
-        elif not upstream.nearly_matches(fold(target.upstream)):
-            return FAILS
-        if len(target.name) > MAX_COMPARED_NAME:
-            return CANNOT_TELL
-        return CANNOT_TELL if name.nearly_matches(fold(target.name)) else FAILS
-
-
-_glob = lru_cache(maxsize=4096)(Glob)
-
-
-@dataclass(frozen=True, slots=True)
 class AllowRule:
     """Lets matching targets through when every condition holds.
 
@@ -83,6 +44,9 @@ class AllowRule:
             `other_arguments` is true.
         line: where the rule stands in its file, for messages; 0 if unknown. Not part of what the
             rule means, so not compared.
+        circumstances: must all hold, whatever the arguments.
+        vouched: arguments whose values must be vouched for; one that is not makes the call wait.
+            Each is also named by a condition.
         names: the arguments that conditions name, derived.
     """
 
@@ -90,6 +54,8 @@ class AllowRule:
     targets: tuple[TargetPattern, ...]
     conditions: tuple[Condition, ...]
     other_arguments: bool = False
+    circumstances: tuple[Circumstance, ...] = ()
+    vouched: tuple[ArgumentPath, ...] = ()
     line: int = field(default=0, compare=False)
     names: NameTree = field(init=False, repr=False, compare=False)
 
@@ -108,6 +74,7 @@ class DenyRule:
     targets: tuple[TargetPattern, ...]
     conditions: tuple[Condition, ...]
     because: str = ""
+    circumstances: tuple[Circumstance, ...] = ()
     line: int = field(default=0, compare=False)
 
 
@@ -130,6 +97,7 @@ class StampRule:
     count: int = 1
     expires_after_seconds: int | None = None
     because: str = ""
+    circumstances: tuple[Circumstance, ...] = ()
     line: int = field(default=0, compare=False)
 
 
@@ -152,6 +120,10 @@ class Mandate:
     Attributes:
         digest: over the declared document in canonical form; names this exact version.
         not_before, not_after: Unix milliseconds, inclusive and exclusive; None is unbounded.
+        circumstances: must all hold for any call under it.
+        limits: how much it allows over time.
+        flow: what its tools' results are worth, and what its tools may be given.
+        parent: name of the mandate this one was made from by delegation; "" for a root.
     """
 
     name: str
@@ -166,6 +138,10 @@ class Mandate:
     stamp: tuple[StampRule, ...] = ()
     not_before: int | None = None
     not_after: int | None = None
+    circumstances: tuple[Circumstance, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    flow: Flow = NO_FLOW
+    parent: str = ""
     _plans: dict[Target, Plan] = field(
         init=False, repr=False, compare=False, hash=False, default_factory=dict
     )
@@ -180,24 +156,14 @@ class Mandate:
         plan = self._plans.get(target)
         if plan is None:
             plan = Plan(
-                allow=tuple(rule for rule in self.allow if covers(rule, target) is HOLDS),
-                deny=tuple(rule for rule in self.deny if covers(rule, target) is not FAILS),
-                stamp=tuple(rule for rule in self.stamp if covers(rule, target) is not FAILS),
+                allow=tuple(rule for rule in self.allow if covers(rule.targets, target) is HOLDS),
+                deny=tuple(rule for rule in self.deny if covers(rule.targets, target) is not FAILS),
+                stamp=tuple(
+                    rule for rule in self.stamp if covers(rule.targets, target) is not FAILS
+                ),
             )
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             if len(target.name) <= MAX_REMEMBERED_NAME:
                 self._plans[target] = plan
         return plan
-
-
-def covers(rule: Rule, target: Target) -> Truth:
-    """Whether one of the rule's patterns means `target`."""
-    result = FAILS
-    for pattern in rule.targets:
-        truth = pattern.covers(target)
-        if truth is HOLDS:
-            return HOLDS
-        if truth is CANNOT_TELL:
-            result = CANNOT_TELL
-    return result

@@ -18,7 +18,8 @@ from bailiwick.core.conditions import (
     reason,
     sentence,
 )
-from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule, covers
+from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
+from bailiwick.core.target_pattern import covers
 from bailiwick.core.values import HOLDS, MAX_SHOWN, show
 from bailiwick.core.verdict import Requirement
 
@@ -108,7 +109,7 @@ def _because(rule: DenyRule | StampRule, call: Call) -> str:
         return f"{rule.because} ({facts})" if facts else rule.because
     if facts:
         return facts
-    if covers(rule, call.target) is HOLDS:
+    if covers(rule.targets, call.target) is HOLDS:
         return "the mandate says so for every such call"
     return f"{named(call.target)} may be read as something the rule means"
 

@@ -29,8 +29,8 @@ from bailiwick.core.mandate import (
     Mandate,
     MandateState,
     StampRule,
-    TargetPattern,
 )
+from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.values import Number, number_of
 from bailiwick.declared.objects import (
     DEFAULT_MAX_RESPONSE_BYTES,

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from bailiwick.core.context import NO_POLICIES, Policies
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.ports import Person
 
@@ -40,6 +41,7 @@ class Snapshot:
     mandates: Mapping[str, Mandate] = field(default_factory=dict)
     agents: Mapping[str, AgentFacts] = field(default_factory=dict)
     people: Mapping[str, PersonFacts] = field(default_factory=dict)
+    policies: Policies = NO_POLICIES
 
 
 class Authority:

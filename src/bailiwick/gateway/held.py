@@ -15,6 +15,7 @@ import msgspec
 
 from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, StoreError
+from bailiwick.core.flow import Labels
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.rendering import Asking, render
 from bailiwick.core.verdict import Deny, Hold, Verdict
@@ -79,7 +80,7 @@ class _Pursuit:
 class Running(Protocol):
     """The part of the pipeline that a held call comes back to."""
 
-    def judge(self, call: Call, chain: tuple[Mandate, ...]) -> Verdict:
+    def judge(self, call: Call, chain: tuple[Mandate, ...], labels: Labels) -> Verdict:
         """Judge now."""
         ...
 
@@ -281,7 +282,7 @@ class HeldCalls:
         """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
         chain = self._authority.chain(context.mandate.name)
         verdict: Verdict = (
-            self._gate.judge(context.call, chain)
+            self._gate.judge(context.call, chain, context.labels)
             if chain
             else Deny("mandate_unknown", (), f"mandate `{context.mandate.name}` is gone")
         )
@@ -330,6 +331,7 @@ def _resumed(context: CallContext, hold: HoldRow) -> CallContext:
         edge=context.edge,
         traceparent=context.traceparent,
         token=context.token,
+        labels=context.labels,
     )
 
 

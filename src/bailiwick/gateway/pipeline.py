@@ -16,8 +16,9 @@ import asyncio
 from collections.abc import Callable
 
 from bailiwick.core.call import Call, Target
-from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
+from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import BailiwickError, StoreError, UpstreamDown
+from bailiwick.core.flow import Labels
 from bailiwick.core.judge import judge, visible
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
@@ -26,6 +27,7 @@ from bailiwick.gateway.events import Events
 from bailiwick.gateway.gate import NOT_RECORDED, Answer, Answered, Asked, Dispatch, OnTick, Refused
 from bailiwick.gateway.held import HeldCalls, Waiting
 from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.runs import Runs
@@ -43,6 +45,7 @@ class Pipeline:
         authority: Authority,
         holds: Holds,
         runs: Runs,
+        memories: Memories,
         clock: Clock,
         events: Events,
         new_id: Callable[[], str],
@@ -52,6 +55,8 @@ class Pipeline:
         self._recorder = recorder
         self._authority = authority
         self._runs = runs
+        self._memories = memories
+        self._counters = journal.counters
         self._clock = clock
         self._new_id = new_id
         self._register = Register(journal, recorder, clock, events)
@@ -94,11 +99,6 @@ class Pipeline:
             call = Call.of(call_id, asked.target, asked.arguments, asked.beside)  # 1
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
-        verdict = self.judge(call, chain)  # 2
-        if asked.blocked is not None and not isinstance(verdict, Deny):
-            # What the mandate refuses anyway is refused for that: whether a server has such a
-            # thing is nothing to tell an agent that may not use it.
-            verdict = asked.blocked
         mandate = chain[-1]
         owner = self._authority.owner(caller.agent)
         try:
@@ -109,6 +109,12 @@ class Pipeline:
                 run = await self._runs.open(caller, asked.run_key, self._clock.wall_ms())
         except StoreError:
             return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
+        labels = self._memories.known(run, mandate)
+        verdict = self.judge(call, chain, labels)  # 2
+        if asked.blocked is not None and not isinstance(verdict, Deny):
+            # What the mandate refuses anyway is refused for that: whether a server has such a
+            # thing is nothing to tell an agent that may not use it.
+            verdict = asked.blocked
         context = CallContext(
             call=call,
             run=run,
@@ -118,6 +124,7 @@ class Pipeline:
             edge=asked.edge,
             traceparent=asked.traceparent,
             token=caller.token,
+            labels=labels,
         )
         match verdict:
             case Allow():
@@ -127,10 +134,11 @@ class Pipeline:
             case Hold():
                 return await self._held.pursue(context, verdict, dispatch, on_tick)
 
-    def judge(self, call: Call, chain: tuple[Mandate, ...]) -> Verdict:
+    def judge(self, call: Call, chain: tuple[Mandate, ...], labels: Labels) -> Verdict:
         """Judge a call now."""
+        policies = self._authority.snapshot.policies
         now = self._clock.wall_ms()
-        return judge(call, chain, NO_POLICIES, NO_COUNTERS, NO_LABELS, NO_STEP, now)
+        return judge(call, chain, policies, self._counters, labels, NO_STEP, now)
 
     # --- allowed and denied ----------------------------------------------------------------------
 

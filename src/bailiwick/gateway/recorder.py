@@ -16,6 +16,7 @@ import msgspec
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
+from bailiwick.core.flow import Labels
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.ledger.commitment import SALT_BYTES, commit
@@ -36,6 +37,9 @@ class CallContext(msgspec.Struct, frozen=True):
     """What stays the same over the life of one call.
 
     `subject` is the person whose key seals its payloads: the principal, for whom the agent acts.
+
+    Attributes:
+        labels: what its run has read; looked at anew whenever the call is judged.
     """
 
     call: Call
@@ -46,6 +50,7 @@ class CallContext(msgspec.Struct, frozen=True):
     edge: str
     traceparent: str
     token: str
+    labels: Labels
 
     @property
     def subject(self) -> str:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from bailiwick.core.limits import Charge, Counters
+
 
 class Entry(msgspec.Struct, frozen=True):
     """One ledger entry, with the payload that is kept beside it.
@@ -33,6 +35,40 @@ class CallState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """Set `charges` aside for a call. The whole commit is void (`LimitReached`) unless all fit.
+
+    Idempotent by call: a second reservation of the same call with the same charges does nothing;
+    with others it is a `Conflict`.
+    """
+
+    call: str
+    at_ms: int
+    charges: tuple[Charge, ...]
+
+
+class Settlement(StrEnum):
+    """How a reservation ends. UNKNOWN counts on, until it is POSTED or VOIDED."""
+
+    POSTED = "posted"
+    VOIDED = "voided"
+    UNKNOWN = "unknown"
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """End the reservation of a call; nothing happens if it has none, or has ended alike.
+
+    Attributes:
+        actual: for POSTED, what was really taken of some accounts, as (account, key, steps);
+            of all others, what was reserved. More than was reserved is posted all the same.
+    """
+
+    call: str
+    at_ms: int
+    how: Settlement
+    actual: tuple[tuple[str, str, int], ...] = ()
 
 
 class CallOpened(msgspec.Struct, frozen=True):
@@ -220,7 +256,9 @@ class SubjectKey:
 
 
 Change = (
-    CallOpened
+    Reserved
+    | Settled
+    | CallOpened
     | CallMoved
     | RunOpened
     | HoldOpened
@@ -241,6 +279,11 @@ class Journal(Protocol):
     a resource) is never at rest in clear: who has the store's files alone cannot read or guess it.
     """
 
+    @property
+    def counters(self) -> Counters:
+        """What is used of limits, as of the last commit here. Synchronous and cheap."""
+        ...
+
     async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
         """Append `entries` and apply `changes`, all or nothing, durably.
 
@@ -250,6 +293,7 @@ class Journal(Protocol):
 
         Raises:
             Conflict: a conditional change did not find what it expected; nothing was written.
+            LimitReached: a kind of Conflict: a reservation did not fit.
             StoreError: nothing may be relied upon; the commit may or may not have happened.
                 After a restart it is there wholly or not at all.
         """

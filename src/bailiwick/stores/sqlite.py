@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from bailiwick.core.context import NO_COUNTERS, Counters
 from bailiwick.core.errors import BailiwickError, Conflict, StoreError
 from bailiwick.ports import (
     CallMoved,
@@ -120,6 +121,7 @@ class SqliteJournal:
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = ThreadPoolExecutor(1, "bailiwick-commit")
+        self.counters: Counters = NO_COUNTERS
         self.on_append: Callable[[int, Sequence[bytes]], None] = _nothing
         self._open()
 

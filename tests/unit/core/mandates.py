@@ -14,8 +14,8 @@ from bailiwick.core.mandate import (
     Mandate,
     MandateState,
     StampRule,
-    TargetPattern,
 )
+from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.verdict import Verdict
 
 NOW = 1_790_000_000_000

@@ -30,8 +30,8 @@ from bailiwick.core.mandate import (
     Mandate,
     MandateState,
     StampRule,
-    TargetPattern,
 )
+from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from tests.unit.core.mandates import (
     NOW,

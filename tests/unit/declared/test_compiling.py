@@ -12,7 +12,8 @@ from bailiwick.core.call import CallKind
 from bailiwick.core.conditions import Anything, AtLeast, AtMost, Matches, OneOf
 from bailiwick.core.errors import ConfigError, StoreError
 from bailiwick.core.glob import Glob
-from bailiwick.core.mandate import MandateState, TargetPattern
+from bailiwick.core.mandate import MandateState
+from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.declared import (
     Agent,
     Command,

@@ -1,0 +1,161 @@
+"""Flow: what a run has read, and where a value came from.
+
+A run's memory (`RunMemory`, kept by the gateway) learns from the instruction and from every result.
+`judge` asks it two things: what has this run seen (`Labels.untrusted`, `Labels.confidential`), and
+is this value vouched for (`Labels.vouching`). Deterministic; no model decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from bailiwick.core.canonical import Json
+from bailiwick.core.target_pattern import TargetPattern
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where something was first seen.
+
+    Attributes:
+        kind: `instruction`, `mandate`, `result` or `stamp`.
+        call: id of the call whose result it was, "" for the other kinds.
+        name: of a result its target (`mail/read`); of a stamp the person; of an instruction who
+            supplied it (`person` or `agent`).
+        path: where in the result, as an argument path; "" for the whole.
+    """
+
+    kind: str
+    call: str = ""
+    name: str = ""
+    path: str = ""
+
+
+class Vouching(msgspec.Struct, frozen=True):
+    """What is known of a value.
+
+    Attributes:
+        vouched: it comes from the person or from a trusted source.
+        source: what vouches for it; if nothing does, where it was first seen, or None.
+    """
+
+    vouched: bool
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the gateway knows of a run and its caller besides what it has read.
+
+    Attributes:
+        run: its id.
+        purpose: of the run, as its starter said.
+        run_labels: set by whoever started the run.
+        end_user: for whom the agent says it acts; "" if unknown.
+        zones: names of the declared network zones the caller's address lies in.
+        started_by: `person` if a person started the run, else `agent`.
+    """
+
+    run: str = ""
+    purpose: str = ""
+    run_labels: frozenset[str] = frozenset()
+    end_user: str = ""
+    zones: frozenset[str] = frozenset()
+    started_by: str = "agent"
+
+
+NO_FACTS = Facts()
+
+
+class Labels(Protocol):
+    """What a run has seen, as `judge` asks it."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the run and its caller."""
+        ...
+
+    @property
+    def untrusted(self) -> Source | None:
+        """The first untrusted thing the run has read; None if there is none."""
+        ...
+
+    @property
+    def confidential(self) -> Mapping[str, Source]:
+        """Confidentiality labels of what the run has read, with where each first came from."""
+        ...
+
+    def vouching(self, value: Json) -> Vouching:
+        """Whether `value` is vouched for, and by what."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FreshRun:
+    """The labels of a run that has read nothing and was told nothing."""
+
+    facts: Facts = NO_FACTS
+    untrusted: Source | None = None
+    confidential: Mapping[str, Source] = field(default_factory=dict)
+
+    def vouching(self, value: Json) -> Vouching:
+        """Nothing vouches for anything."""
+        return Vouching(vouched=False)
+
+
+NO_LABELS = FreshRun()
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLabels:
+    """What the results of some targets are worth.
+
+    Attributes:
+        trusted: values in them are vouched for. Results that no rule is about are untrusted.
+        confidential: labels that the run carries once it has read one.
+    """
+
+    targets: tuple[TargetPattern, ...]
+    trusted: bool = False
+    confidential: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """What some targets may be given by a run.
+
+    Attributes:
+        id: `MANDATE@VERSION/flow/NAME`.
+        untrusted: whether a run that has read something untrusted may call them.
+        confidential: labels a run that calls them may carry; None for any.
+        otherwise: `hold` or `refuse`.
+        role: who may stamp, for `hold`; None for any person.
+    """
+
+    id: str
+    targets: tuple[TargetPattern, ...]
+    untrusted: bool = True
+    confidential: frozenset[str] | None = None
+    otherwise: str = "refuse"
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The flow rules of a mandate.
+
+    Attributes:
+        vouch_role: who may stamp a call for a value that is not vouched for; None for any person.
+        person_instructs: only an instruction from a person vouches, not one of the agent's.
+    """
+
+    results: tuple[ResultLabels, ...] = ()
+    accepts: tuple[Accepts, ...] = ()
+    vouch_role: str | None = None
+    person_instructs: bool = False
+
+
+NO_FLOW = Flow()
