@@ -54,16 +54,20 @@ class Facts:
         run: its id.
         purpose: of the run, as its starter said.
         run_labels: set by whoever started the run.
-        end_user: for whom the agent says it acts; "" if unknown.
-        zones: names of the declared network zones the caller's address lies in.
-        started_by: `person` if a person started the run, else `agent`.
+        end_user: for whom the agent acts; "" if unknown.
+        end_user_by: who said so: `person`, `agent`, or "" if nobody did.
+        zones: names of the declared network zones the caller's address lies in; None if the
+            address is not known.
+        started_by: `person` if a person started the run, else `agent`. `purpose` and
+            `run_labels` are the starter's words.
     """
 
     run: str = ""
     purpose: str = ""
     run_labels: frozenset[str] = frozenset()
     end_user: str = ""
-    zones: frozenset[str] = frozenset()
+    end_user_by: str = ""
+    zones: frozenset[str] | None = None
     started_by: str = "agent"
 
 

@@ -21,6 +21,25 @@ Dispatch = Callable[[], Awaitable[UpstreamReply]]
 """Sends exactly the judged call. Awaited at most once, after its intent is durable."""
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What the agent's side says of its run, and for whom it acts. Never taken for a person's word.
+
+    Attributes:
+        instruction, purpose, labels: of the run; they count when its first call opens it.
+        end_user: for whom it acts.
+        joins: id of a run that was started for this agent and mandate.
+    """
+
+    instruction: str = ""
+    purpose: str = ""
+    labels: tuple[str, ...] = ()
+    end_user: str = ""
+    joins: str = ""
+
+
+NOTHING_SAID = Said()
+
+
 class Asked(msgspec.Struct, frozen=True):
     """One thing an agent asks for, as an edge hands it in.
 
@@ -34,6 +53,8 @@ class Asked(msgspec.Struct, frozen=True):
             recorded and answered like any other denial, and nothing is dispatched.
         edge: which door: `mcp/2026-07-28`, `mcp/2025-06-18`, …
         beside: what else goes to the server with it (see `Call.beside`).
+        said: what the agent's side says of its run.
+        address: the caller's network address in its one spelling, "" if it is not known.
     """
 
     caller: Caller
@@ -44,6 +65,8 @@ class Asked(msgspec.Struct, frozen=True):
     traceparent: str = ""
     blocked: Deny | None = None
     beside: JsonObject = NOTHING
+    said: Said = NOTHING_SAID
+    address: str = ""
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
+from bailiwick.gateway.run_facts import facts_of
 from bailiwick.gateway.runs import Runs
 from bailiwick.ports import Caller, CallState, Clock, Journal, UpstreamReply
 
@@ -104,12 +105,12 @@ class Pipeline:
         try:
             if not self._recorder.ready(mandate.principal):
                 await self._recorder.prepare([mandate.principal], self._clock.wall_ms())
-            run = self._runs.known(caller, asked.run_key)
-            if run is None:
-                run = await self._runs.open(caller, asked.run_key, self._clock.wall_ms())
+            told = self._runs.known(caller, asked.run_key)
+            if told is None:
+                told = await self._runs.open(caller, asked.run_key, self._clock.wall_ms())
         except StoreError:
             return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
-        labels = self._memories.known(run, mandate)
+        labels = self._memories.known(told, mandate, facts_of(told, asked, None))
         verdict = self.judge(call, chain, labels)  # 2
         if asked.blocked is not None and not isinstance(verdict, Deny):
             # What the mandate refuses anyway is refused for that: whether a server has such a
@@ -117,7 +118,7 @@ class Pipeline:
             verdict = asked.blocked
         context = CallContext(
             call=call,
-            run=run,
+            run=told.run,
             agent=caller.agent,
             owner=owner,
             mandate=mandate,

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import Caller, Journal, Records, RunOpened
 
@@ -32,15 +33,20 @@ class Runs:
         self._records = records
         self._recorder = recorder
         self._new_id = new_id
-        self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], RunFacts] = OrderedDict()
+        self._by_id: dict[str, RunFacts] = {}
         self._opening = asyncio.Lock()
 
-    def known(self, caller: Caller, key: str) -> str | None:
-        """The run's id, if this process has seen the run."""
+    def known(self, caller: Caller, key: str) -> RunFacts | None:
+        """The run, if this process has seen it."""
         return self._known.get((caller.agent, caller.mandate, key[:MAX_KEY_CHARS]))
 
-    async def open(self, caller: Caller, key: str, now_ms: int) -> str:
-        """The run's id; the run is durable when this returns. Raises StoreError."""
+    def facts(self, run: str) -> RunFacts | None:
+        """A run by its id, if this process has seen it."""
+        return self._by_id.get(run)
+
+    async def open(self, caller: Caller, key: str, now_ms: int) -> RunFacts:
+        """The run; it is durable when this returns. Raises StoreError."""
         key = key[:MAX_KEY_CHARS]
         name = (caller.agent, caller.mandate, key)
         async with self._opening:
@@ -49,10 +55,12 @@ class Runs:
                 return known
             row = await self._records.run_by_key(*name)
             run = row.id if row is not None else await self._record(caller, key, now_ms)
-            self._known[name] = run
+            told = self._known[name] = RunFacts(run, caller.agent, caller.mandate)
+            self._by_id[run] = told
             while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-            return run
+                _, gone = self._known.popitem(last=False)
+                del self._by_id[gone.run]
+            return told
 
     async def _record(self, caller: Caller, key: str, now_ms: int) -> str:
         run = self._new_id()
