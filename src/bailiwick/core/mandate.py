@@ -62,7 +62,8 @@ class AllowRule:
     def __post_init__(self) -> None:
         """Derive `names` once."""
         whole = [rule.path for rule in self.conditions if isinstance(rule, Anything)]
-        tree = name_tree((rule.path for rule in self.conditions), whole)
+        named = (path for rule in self.conditions for path in rule.paths)
+        tree = name_tree(named, whole)
         object.__setattr__(self, "names", tree)
 
 

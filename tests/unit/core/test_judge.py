@@ -32,6 +32,7 @@ from bailiwick.core.mandate import (
     StampRule,
 )
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.values import Truth
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from tests.unit.core.mandates import (
     NOW,
@@ -371,24 +372,26 @@ def test_no_mandate_at_all_is_a_denial() -> None:
 # --- doubt means no ------------------------------------------------------------------------------
 
 
-class Broken:
+class Broken(Condition):
     """A condition whose every use fails."""
 
     path = ("amount",)
 
-    @property
-    def optional(self) -> bool:
+    def of(self, value: Json) -> Truth:
         raise RuntimeError("secret detail")
 
-    def of(self, value: Json) -> Json:
+    def of_missing(self) -> Truth:
         raise RuntimeError("secret detail")
+
+    optional = False
+    phrase = "broken"
 
 
 @pytest.mark.parametrize("arguments", [{}, {"amount": 1}])
 def test_whatever_goes_wrong_in_judging_is_a_denial_without_detail(
     arguments: dict[str, Json],
 ) -> None:
-    broken = cast(Condition, Broken())
+    broken = Broken()
     for rules in (
         mandate(allow(TRANSFER, broken)),
         mandate(allow(TRANSFER, other=True), deny(TRANSFER, broken)),

@@ -1,0 +1,75 @@
+"""Conditions on exact numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailiwick.core.argument_path import ArgumentPath
+from bailiwick.core.canonical import Json
+from bailiwick.core.conditions.base import Condition
+from bailiwick.core.values import (
+    CANNOT_TELL,
+    FAILS,
+    HOLDS,
+    Number,
+    Truth,
+    kind_of,
+    number_of,
+    show,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost(Condition):
+    """The value is a number, exact or in plain decimal text, not above `bound`."""
+
+    path: ArgumentPath
+    bound: Number
+    optional: bool = False
+
+    def of(self, value: Json) -> Truth:
+        """Whether it holds for this value."""
+        number = value if type(value) is int else number_of(value)
+        if number is None:
+            return CANNOT_TELL
+        return HOLDS if number <= self.bound else FAILS
+
+    def stands(self, value: Json) -> str:
+        """How this value stands."""
+        return _number_stands(value)
+
+    @property
+    def phrase(self) -> str:
+        """What must be so, to follow the argument's name."""
+        return f"at most {self.bound}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast(Condition):
+    """The value is a number, exact or in plain decimal text, not below `bound`."""
+
+    path: ArgumentPath
+    bound: Number
+    optional: bool = False
+
+    def of(self, value: Json) -> Truth:
+        """Whether it holds for this value."""
+        number = value if type(value) is int else number_of(value)
+        if number is None:
+            return CANNOT_TELL
+        return HOLDS if number >= self.bound else FAILS
+
+    def stands(self, value: Json) -> str:
+        """How this value stands."""
+        return _number_stands(value)
+
+    @property
+    def phrase(self) -> str:
+        """What must be so, to follow the argument's name."""
+        return f"at least {self.bound}"
+
+
+def _number_stands(value: Json) -> str:
+    if number_of(value) is None:
+        return f"is {kind_of(value)} {show(value)} and not a plain number"
+    return f"is {show(value)}"
