@@ -33,7 +33,7 @@ from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.context import Policies, Step
 from bailiwick.core.flow import Facts, Labels
 from bailiwick.core.flowing import against_flow
-from bailiwick.core.limits import Counters, charges, exceeded
+from bailiwick.core.limits import Charge, Counters, charges, exceeded
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.values import HOLDS
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
@@ -150,13 +150,15 @@ def _judge(
     if refused is not None:
         return refused
     taken = charges(call, chain, facts.run, now)  # 7
+    if isinstance(taken, Deny):
+        return taken
     if taken:
-        over = taken if isinstance(taken, Deny) else exceeded(taken, counters)
+        over = exceeded(taken, counters)
         if over is not None:
             return over
     if not asking:
-        return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`")
-    return _hold(call, asking, used)
+        return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`", taken)
+    return _hold(call, asking, used, taken)
 
 
 def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> bool:
@@ -232,14 +234,16 @@ def _not_permitted(
     return Deny("argument_refused", tuple(rule.id for rule in near), because, allowed)
 
 
-def _hold(call: Call, asking: Sequence[StampRule], used: Sequence[str]) -> Verdict:
+def _hold(
+    call: Call, asking: Sequence[StampRule], used: Sequence[str], taken: tuple[Charge, ...]
+) -> Verdict:
     rules = tuple(rule.id for rule in asking)
     requirement = merge(asking)
     if requirement is None:
         roles = ", ".join(sorted({f"`{rule.role}`" for rule in asking if rule.role}))
         because = f"{named(call.target)} would need stamps by different roles ({roles}) at once"
         return Deny("stamps_conflict", rules, because)
-    return Hold(requirement, (*rules, *used), why_held(asking, requirement, call))
+    return Hold(requirement, (*rules, *used), why_held(asking, requirement, call), taken)
 
 
 def _could_pass(mandate: Mandate, target: Target, now: int) -> bool:

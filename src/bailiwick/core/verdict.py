@@ -7,9 +7,12 @@ sentence reaches the agent: it never holds a secret or another person's data.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 import msgspec
+
+if TYPE_CHECKING:
+    from bailiwick.core.limits import Charge
 
 
 class _NoTruth(msgspec.Struct, frozen=True):
@@ -37,18 +40,20 @@ class Requirement:
 
 
 class Allow(_NoTruth, frozen=True):
-    """The call may run now."""
+    """The call may run now, once `charges` are reserved."""
 
     rules: tuple[str, ...]
     because: str
+    charges: tuple[Charge, ...] = ()
 
 
 class Hold(_NoTruth, frozen=True):
-    """The call may run once a person has stamped it."""
+    """The call may run once a person has stamped it, and `charges` are reserved then."""
 
     requirement: Requirement
     rules: tuple[str, ...]
     because: str
+    charges: tuple[Charge, ...] = ()
 
 
 class Deny(_NoTruth, frozen=True):
