@@ -6,23 +6,11 @@ A declaration that comes from a store compiles to the same value as when it came
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 
-from bailiwick.core.argument_path import ArgumentPath, parse_argument_path
+from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions import (
-    Anything,
-    AtLeast,
-    AtMost,
-    Condition,
-    Equals,
-    Matches,
-    OneOf,
-    Present,
-    Under,
-)
+from bailiwick.core.conditions import Condition
 from bailiwick.core.errors import ConfigError
-from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import (
     AllowRule,
     DenyRule,
@@ -31,7 +19,7 @@ from bailiwick.core.mandate import (
     StampRule,
 )
 from bailiwick.core.target_pattern import TargetPattern
-from bailiwick.core.values import Number, number_of
+from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.objects import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_TIMEOUT_SECONDS,
@@ -191,38 +179,8 @@ def _conditions(rule: JsonObject) -> tuple[Condition, ...]:
     return tuple(
         condition
         for name, asked in sorted(_object(rule.get("when")).items())
-        for condition in _on(parse_argument_path(name), _object(asked))
+        for condition in conditions_on(parse_argument_path(name), _object(asked))
     )
-
-
-def _on(path: ArgumentPath, asked: JsonObject) -> Iterator[Condition]:
-    optional = asked.get("optional") is True
-    if "any" in asked:
-        yield Anything(path)
-    if "present" in asked:
-        yield Present(path, asked["present"] is True, optional)
-    if "one_of" in asked:
-        values = asked["one_of"]
-        assert isinstance(values, list | tuple)
-        yield OneOf(path, tuple(values), optional)
-    if "equals" in asked:
-        yield Equals(path, asked["equals"], optional)
-    if "at_least" in asked:
-        yield AtLeast(path, _bound(asked["at_least"]), optional)
-    if "at_most" in asked:
-        yield AtMost(path, _bound(asked["at_most"]), optional)
-    if "matches" in asked:
-        yield Matches(path, tuple(Glob(text) for text in texts(asked, "matches")), optional)
-    if "under" in asked:
-        yield Under(path, texts(asked, "under"), optional)
-
-
-def _bound(value: Json) -> Number:
-    number = number_of(value)
-    assert number is not None
-    # An integer compares several times faster, and most bounds are whole.
-    whole = isinstance(number, Decimal) and number == number.to_integral_value()
-    return int(number) if whole else number
 
 
 def _object(value: Json) -> JsonObject:

@@ -5,27 +5,22 @@ Published as docs/reference/schema/bailiwick.schema.json; a test keeps the two e
 
 from __future__ import annotations
 
-from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.canonical import Json
-from bailiwick.core.glob import Glob
+from bailiwick.declared.conditions import WHEN
 from bailiwick.declared.readings import (
     DURATION,
     MOMENT,
     read_any_target,
     read_client_target,
     read_duration,
-    read_folder,
     read_moment,
     read_web_address,
 )
 from bailiwick.declared.shapes import (
-    AnyValue,
     Choice,
     Field,
-    Flag,
     ListOf,
     MapOf,
-    Quantity,
     Record,
     Schema,
     Shape,
@@ -127,35 +122,6 @@ AGENT = Record(
     },
 )
 
-_GLOB = Text(reads=Glob)
-_FOLDER = Text(reads=read_folder, max_length=4_096)
-
-CONDITION = Record(
-    "a condition",
-    {
-        "one_of": Field(ListOf(AnyValue()), "The value is one of these."),
-        "equals": Field(AnyValue(), "The value is this one."),
-        "at_most": Field(Quantity(), "The value is a number not above this one."),
-        "at_least": Field(Quantity(), "The value is a number not below this one."),
-        "matches": Field(
-            ListOf(_GLOB, or_one=True), "The value is text like this; `*` is any run of characters."
-        ),
-        "under": Field(
-            ListOf(_FOLDER, or_one=True), "The value is a path in this folder, by its text."
-        ),
-        "present": Field(Flag(), "The argument is given, or with `false` is not given."),
-        "any": Field(
-            Flag(only_true=True), "Names the argument and all beneath it; any value will do."
-        ),
-        "optional": Field(Flag(), "It is fine if the argument is not given."),
-    },
-    some_of=("one_of", "equals", "at_most", "at_least", "matches", "under", "present", "any"),
-)
-
-_WHEN = Field(
-    MapOf(Text(reads=parse_argument_path, max_length=256), CONDITION, least=1),
-    "Conditions by argument: `amount`, `payee.iban`, `items[].amount`. All must hold.",
-)
 _TARGETS = ListOf(Text(r"[^/]+/[^\u0000]+", "is not `SERVER/NAME`", read_any_target), or_one=True)
 _CLIENT_TARGETS = ListOf(
     Text(r"[^/]+/[^\u0000]+", "is not `SERVER/NAME`", read_client_target), or_one=True
@@ -181,7 +147,7 @@ ALLOW = Record(
     {
         **_TARGET_FIELDS,
         "id": _RULE_NAME,
-        "when": _WHEN,
+        "when": WHEN,
         "other_arguments": Field(
             Choice(("refuse", "allow")),
             "What to do with arguments that `when` does not name. Refused unless said otherwise.",
@@ -192,7 +158,7 @@ ALLOW = Record(
 
 DENY = Record(
     "a deny rule",
-    {**_TARGET_FIELDS, "id": _RULE_NAME, "when": _WHEN, "because": _BECAUSE},
+    {**_TARGET_FIELDS, "id": _RULE_NAME, "when": WHEN, "because": _BECAUSE},
     some_of=tuple(_TARGET_FIELDS),
 )
 
@@ -201,7 +167,7 @@ STAMP = Record(
     {
         **_TARGET_FIELDS,
         "id": _RULE_NAME,
-        "when": _WHEN,
+        "when": WHEN,
         "because": _BECAUSE,
         "role": Field(NAME, "The role a person needs to stamp. Without it, any person may."),
         "not": Field(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from bailiwick.declared import load_text
+from bailiwick.declared.conditions import CONDITION
 from bailiwick.declared.readings import TARGET_KINDS
 from bailiwick.declared.schema import (
     AGENT,
     ALLOW,
-    CONDITION,
     DENY,
     MANDATE,
     PERSON,
