@@ -28,14 +28,13 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, Target
-from bailiwick.core.circumstances import all_hold, none_fails
+from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.context import Policies, Step
 from bailiwick.core.flow import Facts, Labels
 from bailiwick.core.flowing import against_flow
 from bailiwick.core.limits import Charge, Counters, charges, exceeded
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
-from bailiwick.core.values import HOLDS
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (
     named,
@@ -199,8 +198,7 @@ def _inactive(mandate: Mandate, now: int) -> Deny | None:
 def _elsewhere(mandate: Mandate, facts: Facts, now: int) -> Deny | None:
     if not mandate.circumstances or all_hold(mandate.circumstances, facts, now):
         return None
-    missing = next(each for each in mandate.circumstances if each.of(facts, now) is not HOLDS)
-    because = f"the mandate `{mandate.ref}` is only good {missing.phrase}"
+    because = f"the mandate `{mandate.ref}` is good {only(mandate.circumstances, facts, now)}"
     return Deny("not_in_these_circumstances", (), because)
 
 
@@ -223,9 +221,9 @@ def _not_permitted(
         return Deny("not_in_mandate", (), because, allowed)
     for rule in near:
         if all(permits(condition, call.arguments) for condition in rule.conditions):
-            outside = [each for each in rule.circumstances if each.of(facts, now) is not HOLDS]
+            outside = only(rule.circumstances, facts, now)
             if outside:
-                because = f"{named(call.target)} is allowed only {outside[0].phrase}"
+                because = f"{named(call.target)} is allowed {outside}"
                 return Deny("not_in_these_circumstances", (rule.id,), because, allowed)
             name = unnamed(rule.names, call.arguments)
             because = why_not_permitted(rule, call, unnamed_argument=name)
@@ -250,4 +248,4 @@ def _could_pass(mandate: Mandate, target: Target, now: int) -> bool:
     if _inactive(mandate, now) is not None:
         return False
     plan = mandate.plan(target)
-    return bool(plan.allow) and all(rule.conditions for rule in plan.deny)
+    return bool(plan.allow) and all(rule.conditions or rule.circumstances for rule in plan.deny)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from bailiwick.core.argument_path import NameTree
 from bailiwick.core.call import Call, Target
+from bailiwick.core.circumstances import phrases
 from bailiwick.core.conditions import (
     Anything,
     Condition,
@@ -48,10 +49,10 @@ def why_ambiguous(call: Call, twins: tuple[str, str]) -> str:
 def what_is_allowed(mandate: Mandate, target: Target) -> str:
     """What would have been allowed, as a sentence a model can act on; "" if nothing like it."""
     plan = mandate.plan(target)
-    if any(not rule.conditions for rule in plan.deny):
+    if any(not rule.conditions and not rule.circumstances for rule in plan.deny):
         return ""
     if plan.allow:
-        unless = "".join(f"; not if {_join(rule.conditions)}" for rule in plan.deny[:3])
+        unless = "".join(f"; not {_unless(rule)}" for rule in plan.deny[:3])
         alternatives = _or(_with(named(target), rule) for rule in plan.allow)
         return shorten(f"What is allowed: {alternatives}{unless}")
     patterns = [
@@ -105,6 +106,8 @@ def shorten(text: str, limit: int = MAX_SENTENCE) -> str:
 
 def _because(rule: DenyRule | StampRule, call: Call) -> str:
     facts = "; ".join(reason(condition, call.arguments) for condition in rule.conditions[:3])
+    if rule.circumstances:
+        facts = "; ".join(filter(None, (facts, phrases(rule.circumstances))))
     if rule.because:
         return f"{rule.because} ({facts})" if facts else rule.because
     if facts:
@@ -115,6 +118,11 @@ def _because(rule: DenyRule | StampRule, call: Call) -> str:
 
 
 def _with(subject: str, rule: AllowRule) -> str:
+    when = f", {phrases(rule.circumstances)}" if rule.circumstances else ""
+    return _arguments(subject, rule) + when
+
+
+def _arguments(subject: str, rule: AllowRule) -> str:
     plain = [condition for condition in rule.conditions if not isinstance(condition, Anything)]
     free = [condition for condition in rule.conditions if isinstance(condition, Anything)]
     parts = [sentence(condition).replace(" is ", " ", 1) for condition in plain]
@@ -125,6 +133,11 @@ def _with(subject: str, rule: AllowRule) -> str:
     if not parts:
         return f"{subject} without arguments"
     return f"{subject} with {' and '.join(parts)}, and no other arguments"
+
+
+def _unless(rule: DenyRule) -> str:
+    parts = [f"if {_join(rule.conditions)}"] if rule.conditions else []
+    return " and ".join((*parts, *(each.phrase for each in rule.circumstances)))
 
 
 def _join(conditions: Iterable[Condition]) -> str:
