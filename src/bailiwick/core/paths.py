@@ -11,7 +11,11 @@ link, `/work/link/..` is not `/work`. A path that readers may disagree about has
 4. starting with `//` (a network path), with `~`, or relative with a colon in its first step
    (`C:`, `file:`);
 5. a `..` step, or a step that starts or ends with a space or ends with a dot (some systems drop
-   those).
+   those), or that names a device on Windows, whatever its ending (`NUL`, `com1.txt`).
+
+That a path is *not* below a folder takes more: on some systems the folder goes by other names too,
+in other case (`SECRET`), with the name of a stream (`secret::$INDEX_ALLOCATION`) or shortened
+(`SECRET~1`). See `PathText.may_be_under`.
 """
 
 from __future__ import annotations
@@ -20,12 +24,18 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from bailiwick.core.values import fold
+
 MAX_PATH = 4096
 """Longest path looked at, in characters (PATH_MAX on Linux)."""
 
 _TELLING = "/\\.%:~"
 _SLASH_LOOKALIKES = frozenset("⁄∕⧸⧹╱╲⟋⟍﹨＼／")
-_ORDINARY = re.compile(r"(?:/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)+")
+# The superscripts are digits to Windows.
+_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])"
+_DEVICE_STEP = re.compile(rf"{_DEVICE} *(?:[.:].*)?")
+_ORDINARY = re.compile(rf"(?:/(?!{_DEVICE}(?:[./]|$))[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)+")
+_SHORTENED = re.compile(r"~[0-9]")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -42,9 +52,13 @@ class PathText:
             return False
         return self.steps[: len(root.steps)] == root.steps
 
-    def folded(self) -> PathText:
-        """The same without case, for file systems that ignore it."""
-        return PathText(self.absolute, tuple(step.casefold() for step in self.steps))
+    def may_be_under(self, root: PathText) -> bool:
+        """Whether some file system may take it for `root` or something below."""
+        if self.absolute != root.absolute:
+            return True
+        if len(self.steps) < len(root.steps):
+            return False
+        return all(map(_may_be, self.steps, root.steps))
 
 
 def read_path(text: str) -> PathText | str:
@@ -73,13 +87,26 @@ def read_path(text: str) -> PathText | str:
     for step in steps:  # 5
         if step == "..":
             return "holds a `..` step"
-        if step[-1] in " ." or step[0] == " ":
+        if step[-1] == "." or step.strip() != step:
             return "holds a step with a space or dot at its edge"
+        if _DEVICE_STEP.fullmatch(step):
+            return "holds a step that is a device on Windows"
     return PathText(absolute, tuple(steps))
 
 
-def trick_in(text: str) -> str:
-    """What makes `text` read differently to different readers, or "" (1 and 2 above)."""
+def _may_be(step: str, wanted: str) -> bool:
+    if step == wanted or _SHORTENED.search(step):
+        return True
+    return fold(step.partition(":")[0]) == fold(wanted.partition(":")[0])
+
+
+def trick_in(text: str, syntax: str = _TELLING) -> str:
+    """What makes `text` read differently to different readers, or "" (1 and 2 above).
+
+    Args:
+        text: of a bounded length.
+        syntax: the characters that nothing may be mapped to by readers who normalize.
+    """
     if text.isascii():
         return "" if text.isprintable() else "holds a control character"
     if any(unicodedata.category(letter) in _UNPLAIN for letter in text):
@@ -89,7 +116,7 @@ def trick_in(text: str) -> str:
     if not _SLASH_LOOKALIKES.isdisjoint(text):
         return "holds a character that looks like a slash"
     mapped = unicodedata.normalize("NFKC", text)
-    if any(mapped.count(letter) != text.count(letter) for letter in _TELLING):
+    if any(mapped.count(letter) != text.count(letter) for letter in syntax):
         return "holds a character that some readers turn into `/`, `.` or alike"
     return ""
 

@@ -65,12 +65,58 @@ ATTACKS = {
     "combining form": "/work/a\u0308",
     "too long": "/work/" + "a" * 5_000,
     "lone surrogate": "/work/\ud800",
+    "device": "/work/NUL",
+    "device in small letters": "/work/con/x",
+    "device with an ending": "/work/com1.txt",
+    "device with a superscript": "/work/COM\u00b9",
+    "device with a stream": "/work/aux:x",
+    "device with a space": "/work/LPT1 .txt",
+    "console": "/work/CONOUT$",
+    "device path": "\\\\.\\work\\a",
+    "verbatim path": "\\\\?\\C:\\work\\a",
+    "verbatim path with slashes": "//?/C:/work/a",
+    "share": "\\\\host\\work",
+    "drive without a slash": "C:work",
+    "file URL on a host": "file://host/work/a",
+    "no-break space at the edge": "/work/..\u00a0/etc",
+    "ideographic space at the edge": "/work/..\u3000/etc",
+    "encoded twice over": "/work/%25252e/etc",
+    "fraction slash, that looks like one": "/work/..\u2044..\u2044etc",
+    "UTF-7 dots": "/work/+AC4ALg-/%2e",
+    "line separator": "/work/a\u2028/etc",
+    "NEL": "/work/a\u0085/etc",
 }
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 def test_a_path_that_can_be_read_in_two_ways_cannot_be_told(attack: str) -> None:
     assert WORK.of(attack) is CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["/work/console", "/work/auxiliary", "/work/nul_", "/work/com", "/work/com10", "/work/a.con",
+     "/work/2026-11-22T10:00:00.log", "/work/x~1", "/work/a\u00a0b"],
+)  # fmt: skip
+def test_what_only_resembles_a_trick_is_a_path(inside: str) -> None:
+    assert WORK.of(inside) is HOLDS
+
+
+SECRET = Under(("path",), ("/work/Secret",))
+
+
+@pytest.mark.parametrize(
+    "alias",
+    ["/work/secret/a", "/work/SECRET", "/work/Secret:x", "/work/secret::$INDEX_ALLOCATION/a",
+     "/work/SECRET~1/a", "/WORK~1/Secret/a", "/work/\uff33ecret/a", "Secret/a"],
+)  # fmt: skip
+def test_a_folder_by_another_name_cannot_be_told(alias: str) -> None:
+    assert SECRET.of(alias) is CANNOT_TELL
+
+
+def test_a_folder_beside_it_is_plainly_another() -> None:
+    assert SECRET.of("/work/public/secret") is FAILS
+    assert SECRET.of("/work") is FAILS
 
 
 def test_the_same_folder_in_other_letters_cannot_be_told_for_some_systems_ignore_case() -> None:

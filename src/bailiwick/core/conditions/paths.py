@@ -52,9 +52,7 @@ class Under(Condition):
 def _contains(root: PathText, path: PathText) -> Truth:
     if path.is_under(root):
         return HOLDS
-    if path.absolute != root.absolute or path.folded().is_under(root.folded()):
-        return CANNOT_TELL
-    return FAILS
+    return CANNOT_TELL if path.may_be_under(root) else FAILS
 
 
 def _read_root(root: str) -> PathText:
