@@ -28,12 +28,13 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, Target
+from bailiwick.core.charging import charges, exceeded
 from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.context import Policies, Step
 from bailiwick.core.flow import Facts, Labels
 from bailiwick.core.flowing import against_flow
-from bailiwick.core.limits import Charge, Counters, charges, exceeded
+from bailiwick.core.limits import Charge, Counters
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (

@@ -1,8 +1,8 @@
 """Limits: how much of something a mandate allows, and what one call takes of it.
 
-A limit turns a call into *charges*: amounts against named accounts. `judge` compares them with what
-is used already (`Counters`); the store compares them once more, under its lock, when it reserves
-them, and that comparison is the one that holds (promise 4).
+A limit turns a call into *charges*: amounts against named accounts (`charging.py`). `judge`
+compares them with what is used already (`Counters`); the store compares them once more, under its
+lock, when it reserves them, and that comparison is the one that holds (promise 4).
 
 All amounts are whole numbers of the limit's smallest step: calls and distinct values count by one,
 sums by the millionth (`SUM_SCALE`), so that money is never a float.
@@ -10,24 +10,28 @@ sums by the millionth (`SUM_SCALE`), so that money is never a float.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from bailiwick.core.argument_path import ArgumentPath
-from bailiwick.core.call import Call
+from bailiwick.core.argument_path import EACH, ArgumentPath, format_argument_path
+from bailiwick.core.canonical import canonical
 from bailiwick.core.conditions import Condition
 from bailiwick.core.target_pattern import TargetPattern
-from bailiwick.core.verdict import Deny
 
 SUM_SCALE = 1_000_000
 """Steps in one whole unit of a sum: an amount has at most six decimals."""
 
 MAX_AMOUNT = 9_000_000_000_000 * SUM_SCALE
 """Largest amount and ceiling, in steps: it fits a signed 64-bit integer."""
+
+
+ZONED = frozenset({"hour", "day", "week", "month"})
+"""Kinds of windows that begin by the clock of a time zone."""
 
 
 class Measure(StrEnum):
@@ -58,6 +62,9 @@ class Charge(msgspec.Struct, frozen=True):
         unit: `CHF`, `calls`, …: for messages, and part of the account.
         scale: steps in one unit, for messages.
         actual: where a result says what was really spent, or () if the estimate is what counts.
+        over, until: the window in words, and when it ends: "on 2026-11-22 (Europe/Zurich)",
+            "2026-11-23 00:00". Only for messages.
+        failed_frees: a call whose tool reports an error takes nothing.
     """
 
     rule: str
@@ -71,6 +78,9 @@ class Charge(msgspec.Struct, frozen=True):
     unit: str = ""
     scale: int = 1
     actual: ArgumentPath = ()
+    over: str = ""
+    until: str = ""
+    failed_frees: bool = False
 
 
 @runtime_checkable
@@ -112,10 +122,22 @@ class Limit:
         targets: patterns of what is counted.
         conditions: a call counts unless a condition plainly fails (doubt counts).
         of: the argument that is summed or whose distinct values count; () for the others.
-        currency: argument that names the currency, a text for a fixed one, or "" for none.
-        ceilings: highest value by unit, in steps. A unit that is not named here is refused.
+        currency: argument that names the currency, or "" for none or a fixed one.
+        ceilings: highest value by unit, in steps. A currency that is not named here is refused.
+            Without a currency from an argument there is exactly one unit: `calls`, `values`, the
+            fixed currency, or "".
         per: arguments by whose values the limit counts apart.
         actual: see `Charge.actual`.
+        failed_frees: see `Charge.failed_frees`.
+        unknown_after_seconds: when a call of which nothing is known is settled by itself; None for
+            never.
+        unknown_as: how it then is: `posted` or `voided`.
+        rows: the list through which `of`, `per` and `currency` go, derived; () if none does.
+        account_stem, account_tail: of the names of its accounts, derived.
+        per_words: `per` for messages, derived.
+
+    Raises:
+        ValueError: `of`, `per` and `currency` go into different lists.
     """
 
     id: str
@@ -126,34 +148,50 @@ class Limit:
     window: Window
     ceilings: Mapping[str, int]
     of: ArgumentPath = ()
-    currency: ArgumentPath | str = ""
+    currency: ArgumentPath = ()
     per: tuple[ArgumentPath, ...] = ()
     actual: ArgumentPath = ()
+    failed_frees: bool = False
+    unknown_after_seconds: int | None = None
+    unknown_as: str = "posted"
     line: int = field(default=0, compare=False)
+    rows: ArgumentPath = field(init=False, repr=False, compare=False)
+    account_stem: str = field(init=False, repr=False, compare=False)
+    account_tail: str = field(init=False, repr=False, compare=False)
+    per_words: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive what every call needs once."""
+        lists = {rows_of(path) for path in (self.of, self.currency, *self.per)} - {()}
+        if len(lists) > 1:
+            raise ValueError("amounts, keys and currencies must come from one and the same list")
+        object.__setattr__(self, "rows", next(iter(lists), ()))
+        mandate = self.id.partition("@")[0]
+        window, zone = self.window, self.window.zone if self.window.kind in ZONED else ""
+        length = f"-{window.seconds}" if window.seconds else ""
+        stem = f"{mandate}:{self.name}:{self.measure.value}:{window.kind}{length}:{zone}:"
+        object.__setattr__(self, "account_stem", stem)
+        object.__setattr__(self, "account_tail", f":{self._shape()}")
+        names = ", ".join(f"`{format_argument_path(path)}`" for path in self.per)
+        object.__setattr__(self, "per_words", f" for this {names}" if names else "")
+
+    def _shape(self) -> str:
+        """What makes amounts comparable, beside what the account's name tells: eight hex digits.
+
+        INVARIANT: no ceiling, target or condition is in it, so that a new version of a mandate goes
+        on counting from where the last one was.
+        """
+        paths = [
+            format_argument_path(self.of),
+            format_argument_path(self.currency),
+            *(format_argument_path(path) for path in self.per),
+        ]
+        return hashlib.sha256(canonical(paths)).hexdigest()[:8]
 
 
-class Limited(Protocol):
-    """The part of a mandate that limits look at."""
-
-    @property
-    def name(self) -> str:
-        """Its name, without version."""
-        ...
-
-    @property
-    def limits(self) -> tuple[Limit, ...]:
-        """Its limits."""
-        ...
-
-
-def charges(call: Call, chain: Sequence[Limited], run: str, now: int) -> tuple[Charge, ...] | Deny:
-    """What `call` takes of every limit of every mandate of the chain; or why it cannot be told.
-
-    Pure. Several amounts in one call (a list) are one charge with their sum.
-    """
+def rows_of(path: ArgumentPath) -> ArgumentPath:
+    """The beginning of `path` up to the last list it goes into; () if it goes into none."""
+    for length in range(len(path), 0, -1):
+        if path[length - 1] is EACH:
+            return path[:length]
     return ()
-
-
-def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
-    """The first charge that does not fit, as a refusal saying what is left; None if all fit."""
-    return None

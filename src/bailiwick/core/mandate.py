@@ -13,6 +13,7 @@ from bailiwick.core.call import Target
 from bailiwick.core.canonical import Digest
 from bailiwick.core.circumstances import Circumstance
 from bailiwick.core.conditions import Anything, Condition
+from bailiwick.core.delegation import Delegation
 from bailiwick.core.flow import NO_FLOW, Flow
 from bailiwick.core.limits import Limit
 from bailiwick.core.target_pattern import TargetPattern, covers
@@ -112,6 +113,7 @@ class Plan:
     allow: tuple[AllowRule, ...]
     deny: tuple[DenyRule, ...]
     stamp: tuple[StampRule, ...]
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Mandate:
         limits: how much it allows over time.
         flow: what its tools' results are worth, and what its tools may be given.
         parent: name of the mandate this one was made from by delegation; "" for a root.
+        delegation: leave to pass on part of it; None for none.
     """
 
     name: str
@@ -143,6 +146,7 @@ class Mandate:
     limits: tuple[Limit, ...] = ()
     flow: Flow = NO_FLOW
     parent: str = ""
+    delegation: Delegation | None = None
     _plans: dict[Target, Plan] = field(
         init=False, repr=False, compare=False, hash=False, default_factory=dict
     )
@@ -161,6 +165,9 @@ class Mandate:
                 deny=tuple(rule for rule in self.deny if covers(rule.targets, target) is not FAILS),
                 stamp=tuple(
                     rule for rule in self.stamp if covers(rule.targets, target) is not FAILS
+                ),
+                limits=tuple(
+                    limit for limit in self.limits if covers(limit.targets, target) is not FAILS
                 ),
             )
             if len(self._plans) >= MAX_PLANS:

@@ -1,0 +1,490 @@
+"""The books of limits: double entry, append-only, derivable.
+
+Every account of a limit, for each key and each distinct value in it, has four places: FREE,
+PENDING, POSTED and UNKNOWN. A `Transfer` moves steps from one to another, so the places of one
+account always add up to zero, and FREE shows as a negative what the other three hold. Nothing but
+transfers changes a balance: replaying all of them gives the same books.
+
+```
+reserve   FREE → PENDING
+post      PENDING → POSTED   and the rest PENDING → FREE, or what is beyond it FREE → POSTED
+void      PENDING → FREE
+unknown   PENDING → UNKNOWN   and later UNKNOWN → POSTED or FREE
+late      FREE → POSTED       a voided call turns out to have happened: recorded, not dropped
+```
+
+Pure. A store keeps the transfers and brings the books what they do not remember (`Loader`); without
+one, as in a simulation, they remember everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from bailiwick.core.charging import exceeded
+from bailiwick.core.errors import Conflict, LimitReached, OurError
+from bailiwick.core.limits import Charge
+
+MAX_ACCOUNTS = 50_000
+MAX_CALLS = 50_000
+"""How many accounts and unsettled calls are remembered before all that a loader can bring back is
+forgotten."""
+
+MAX_OLD = 512
+"""How many entries of a sliding account are kept after they have left its window."""
+
+
+class Place(StrEnum):
+    """Where steps are. All that is not FREE counts against a ceiling."""
+
+    FREE = "free"
+    PENDING = "pending"
+    POSTED = "posted"
+    UNKNOWN = "unknown"
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """One line of the journal.
+
+    Attributes:
+        account, key, member: see `Charge`.
+        at_ms: when it was written.
+        reserved_ms: when what it belongs to was reserved, which is what a sliding window looks at.
+            Never before an earlier one of the same sliding account, whatever the clock does.
+        amount: in steps, 0 or more.
+        ceiling, since_ms, pending_only: of the charge, for audits.
+    """
+
+    call: str
+    account: str
+    key: str
+    member: str
+    at_ms: int
+    reserved_ms: int
+    source: Place
+    target: Place
+    amount: int
+    ceiling: int = 0
+    since_ms: int = 0
+    pending_only: bool = False
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What one account holds for one member, in steps; FREE is the negative of their sum."""
+
+    member: str
+    pending: int
+    posted: int
+    unknown: int
+
+
+class Loader(Protocol):
+    """What a store brings back. Includes every transfer that the books have given out before."""
+
+    def account(self, account: str, key: str) -> Sequence[Balance]:
+        """Its balances, one for each member; none for a new account."""
+        ...
+
+    def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
+        """Of a sliding account, every transfer with `reserved_ms` > `since_ms`, as written."""
+        ...
+
+    def call(self, call: str) -> Sequence[Transfer]:
+        """Every transfer of a call, as written."""
+        ...
+
+
+class Books:
+    """What is reserved, spent and unknown, of every account. Implements `Counters`.
+
+    For one thread at a time. Nothing has changed after an exception.
+    """
+
+    def __init__(self, loader: Loader | None = None) -> None:
+        self._loader = loader
+        self._accounts: dict[tuple[str, str], _Account] = {}
+        self._calls: dict[str, _Lines] = {}
+
+    def used(self, charge: Charge) -> int:
+        """See `Counters.used`. Loads the account if it is not remembered."""
+        return self._account(charge.account, charge.key, charge.since_ms).used(charge)
+
+    def reserve(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Sequence[Transfer]:
+        """Set all `charges` aside for `call`, or none.
+
+        Returns:
+            What to append to the journal; nothing if the same was reserved before, whatever has
+            become of it.
+
+        Raises:
+            LimitReached: `limit_exceeded`: one does not fit, in the words of `exceeded`.
+            Conflict: `reserved_otherwise`: the call has reserved something else.
+        """
+        self._stay_small()
+        amounts = {(each.account, each.key, each.member): each.amount for each in charges}
+        if len(amounts) != len(charges):
+            raise Conflict("reserved_otherwise", f"call `{call}` charges one account twice")
+        known = self._lines(call)
+        if known:
+            if {which: line.amount for which, line in known.items()} != amounts:
+                raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
+            return ()
+        over = exceeded(charges, self)
+        if over is not None:
+            raise LimitReached(over.code, over.because)
+        transfers = [self._reserving(call, at_ms, charge) for charge in charges]
+        if transfers:
+            self._apply(self._calls.setdefault(call, {}), transfers)
+        return transfers
+
+    def settle(
+        self,
+        call: str,
+        at_ms: int,
+        to: Place,
+        actual: Sequence[tuple[str, str, int]] = (),
+        only: Collection[tuple[str, str]] = (),
+    ) -> Sequence[Transfer]:
+        """End what `call` has reserved, or the part of it in the accounts `only`.
+
+        Args:
+            call: a call without a reservation is nothing to settle.
+            at_ms: now.
+            to: POSTED, FREE (void it) or UNKNOWN.
+            actual: for POSTED, what was really taken, as (account, key, steps); of accounts that
+                are not named, what was reserved.
+            only: (account, key) of what to settle; () for all of it.
+
+        Returns:
+            What to append to the journal; nothing for what has ended alike. A transfer FREE →
+            POSTED among them says that more was taken than was reserved.
+
+        Raises:
+            Conflict: `settled_otherwise`: what was posted cannot be taken back, and what was voided
+                can only turn out to have happened.
+        """
+        self._stay_small()
+        taken = {(account, key): steps for account, key, steps in actual}
+        transfers: list[Transfer] = []
+        lines = self._lines(call)
+        if not lines:
+            return ()
+        for line in lines.values():
+            if only and (line.account, line.key) not in only:
+                continue
+            if line.place is to:
+                continue
+            if line.place is Place.POSTED or (line.place is Place.FREE and to is Place.UNKNOWN):
+                text = f"call `{call}` is {line.place.value} already and cannot become {to.value}"
+                raise Conflict("settled_otherwise", text)
+            steps = line.amount
+            if to is Place.POSTED and not line.member:
+                steps = taken.get((line.account, line.key), steps)
+            transfers += line.ended(call, at_ms, to, steps)
+        self._apply(lines, transfers)
+        if self._loader is None or not all(line.is_final for line in lines.values()):
+            self._calls[call] = lines
+        else:
+            self._calls.pop(call, None)
+        return transfers
+
+    def replay(self, transfers: Iterable[Transfer]) -> None:
+        """Take over transfers that were written before, in their order."""
+        for transfer in transfers:
+            self._apply(self._calls.setdefault(transfer.call, {}), (transfer,))
+
+    def balances(self) -> Iterator[tuple[str, str, Balance]]:
+        """Every remembered balance, as (account, key, balance)."""
+        for (name, key), account in self._accounts.items():
+            for member, held in account.held.items():
+                yield name, key, Balance(member, *held)
+
+    def forget(self) -> None:
+        """Remember nothing any more: another process wrote, or a commit failed."""
+        assert self._loader is not None, "nothing would bring it back"
+        self._accounts.clear()
+        self._calls.clear()
+
+    def _stay_small(self) -> None:
+        too_many = len(self._accounts) > MAX_ACCOUNTS or len(self._calls) > MAX_CALLS
+        if self._loader is not None and too_many:
+            self.forget()
+
+    def _account(self, name: str, key: str, since_ms: int) -> _Account:
+        """The account, remembered back to `since_ms` if it is a sliding one."""
+        account = self._accounts.get((name, key))
+        if account is None or since_ms < account.horizon_ms:
+            account = self._loaded(name, key, since_ms)
+        return account
+
+    def _loaded(self, name: str, key: str, since_ms: int) -> _Account:
+        account = _Account(sliding=since_ms > 0)
+        if self._loader is not None:
+            for balance in self._loader.account(name, key):
+                account.put(balance)
+            if since_ms:
+                account.horizon_ms = since_ms
+                for transfer in self._loader.since(name, key, since_ms):
+                    account.window.take(transfer)
+        self._accounts[name, key] = account
+        return account
+
+    def _lines(self, call: str) -> _Lines:
+        lines = self._calls.get(call)
+        if lines is None:
+            lines = {}
+            for transfer in self._loader.call(call) if self._loader is not None else ():
+                _take_line(lines, transfer)
+        return lines
+
+    def _reserving(self, call: str, at_ms: int, charge: Charge) -> Transfer:
+        reserved_ms = at_ms
+        if charge.since_ms:
+            account = self._account(charge.account, charge.key, charge.since_ms)
+            reserved_ms = max(at_ms, account.window.latest_ms)
+        return Transfer(
+            call,
+            charge.account,
+            charge.key,
+            charge.member,
+            at_ms,
+            reserved_ms,
+            Place.FREE,
+            Place.PENDING,
+            charge.amount,
+            charge.ceiling,
+            charge.since_ms,
+            charge.pending_only,
+        )
+
+    def _apply(self, lines: _Lines, transfers: Sequence[Transfer]) -> None:
+        for transfer in transfers:
+            # Not `_account`: what is behind the horizon of a sliding account is of no consequence.
+            account = self._accounts.get((transfer.account, transfer.key))
+            if account is None:
+                account = self._loaded(transfer.account, transfer.key, transfer.since_ms)
+            account.take(transfer)
+            if account.sliding and self._loader is not None:
+                account.horizon_ms = max(account.horizon_ms, account.window.drop_old())
+            _take_line(lines, transfer)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One charge of one call, and where it stands."""
+
+    account: str
+    key: str
+    member: str
+    amount: int
+    reserved_ms: int
+    ceiling: int
+    since_ms: int
+    pending_only: bool
+    place: Place
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but a late outcome can move it."""
+        return self.place is Place.POSTED or self.place is Place.FREE
+
+    def ended(self, call: str, at_ms: int, to: Place, steps: int) -> Iterator[Transfer]:
+        """The transfers that end it; for POSTED with `steps` really taken."""
+        if to is not Place.POSTED:
+            yield self._transfer(call, at_ms, self.place, to, self.amount)
+            return
+        within = 0 if self.place is Place.FREE else min(steps, self.amount)
+        if self.place is not Place.FREE:
+            yield self._transfer(call, at_ms, self.place, Place.POSTED, within)
+            if within < self.amount:
+                yield self._transfer(call, at_ms, self.place, Place.FREE, self.amount - within)
+        if steps > within:
+            yield self._transfer(call, at_ms, Place.FREE, Place.POSTED, steps - within)
+
+    def _transfer(
+        self, call: str, at_ms: int, source: Place, target: Place, amount: int
+    ) -> Transfer:
+        return Transfer(
+            call,
+            self.account,
+            self.key,
+            self.member,
+            at_ms,
+            self.reserved_ms,
+            source,
+            target,
+            amount,
+            self.ceiling,
+            self.since_ms,
+            self.pending_only,
+        )
+
+
+_Lines = dict[tuple[str, str, str], _Line]
+
+
+def _take_line(lines: _Lines, transfer: Transfer) -> None:
+    which = (transfer.account, transfer.key, transfer.member)
+    line = lines.get(which)
+    if line is None:
+        lines[which] = _Line(
+            transfer.account,
+            transfer.key,
+            transfer.member,
+            transfer.amount,
+            transfer.reserved_ms,
+            transfer.ceiling,
+            transfer.since_ms,
+            transfer.pending_only,
+            transfer.target,
+        )
+    elif line.place is not Place.POSTED:  # what was posted stays so, while its rest is freed
+        line.place = transfer.target
+
+
+_HELD = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
+
+
+class _Account:
+    """One account under one key: what each member holds, and the window if it is a sliding one.
+
+    Attributes:
+        held: by member, what is pending, posted and unknown; members once seen stay.
+        taken: members that hold anything.
+        horizon_ms: the window knows what was reserved after this, and may lack what came before.
+    """
+
+    __slots__ = ("held", "horizon_ms", "sliding", "taken", "window")
+
+    def __init__(self, *, sliding: bool) -> None:
+        self.held: dict[str, list[int]] = {}
+        self.taken: set[str] = set()
+        self.horizon_ms = 0
+        self.sliding = sliding
+        self.window = _Window()
+
+    def used(self, charge: Charge) -> int:
+        """See `Counters.used`."""
+        if self.sliding:
+            return self.window.used(charge)
+        if charge.member:
+            return len(self.taken) - (charge.member in self.taken)
+        held = self.held.get("")
+        if held is None:
+            return 0
+        return held[0] + held[2] + (0 if charge.pending_only else held[1])
+
+    def put(self, balance: Balance) -> None:
+        """Take over a balance."""
+        self.held[balance.member] = [balance.pending, balance.posted, balance.unknown]
+        if balance.pending or balance.posted or balance.unknown:
+            self.taken.add(balance.member)
+
+    def take(self, transfer: Transfer) -> None:
+        """Move what the transfer moves. INVARIANT: nothing but FREE is ever below zero."""
+        held = self.held.setdefault(transfer.member, [0, 0, 0])
+        if transfer.source is not Place.FREE:
+            left = held[_HELD[transfer.source]] - transfer.amount
+            if left < 0:
+                text = f"account `{transfer.account}` does not hold what `{transfer.call}` moves"
+                raise OurError("books_damaged", text)
+            held[_HELD[transfer.source]] = left
+        if transfer.target is not Place.FREE:
+            held[_HELD[transfer.target]] += transfer.amount
+        if any(held):
+            self.taken.add(transfer.member)
+        else:
+            self.taken.discard(transfer.member)
+        if self.sliding:
+            self.window.take(transfer)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What one call holds of a sliding account. `old`: it is out of the window looked at last."""
+
+    reserved_ms: int
+    call: str
+    member: str
+    amount: int = 0
+    old: bool = False
+
+
+class _Window:
+    """What a sliding account holds, by the time of its reservation.
+
+    `used` moves a mark between what is old and what counts; as time goes on that is a step now and
+    then, not a look at everything.
+    """
+
+    __slots__ = ("_by_call", "_entries", "_members", "_old", "_sum", "latest_ms")
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._by_call: dict[tuple[str, str], _Entry] = {}
+        self._old = 0
+        self._sum = 0
+        self._members: dict[str, int] = {}
+        self.latest_ms = 0
+
+    def used(self, charge: Charge) -> int:
+        """What was reserved after `charge.since_ms`: steps, or values other than its own."""
+        entries = self._entries
+        while self._old < len(entries) and entries[self._old].reserved_ms <= charge.since_ms:
+            self._count(entries[self._old], -1)
+            entries[self._old].old = True
+            self._old += 1
+        while self._old and entries[self._old - 1].reserved_ms > charge.since_ms:
+            self._old -= 1
+            entries[self._old].old = False
+            self._count(entries[self._old], 1)
+        if charge.member:
+            return len(self._members) - (charge.member in self._members)
+        return self._sum
+
+    def take(self, transfer: Transfer) -> None:
+        """Move what the transfer moves, unless it is too old to be remembered."""
+        which = (transfer.call, transfer.member)
+        entry = self._by_call.get(which)
+        if entry is None:
+            if transfer.source is not Place.FREE or transfer.target is not Place.PENDING:
+                return
+            entry = _Entry(transfer.reserved_ms, transfer.call, transfer.member)
+            self._by_call[which] = entry
+            self._entries.append(entry)
+            self.latest_ms = transfer.reserved_ms
+        if not entry.old:
+            self._count(entry, -1)
+        if transfer.source is not Place.FREE:
+            entry.amount -= transfer.amount
+        if transfer.target is not Place.FREE:
+            entry.amount += transfer.amount
+        if not entry.old:
+            self._count(entry, 1)
+
+    def drop_old(self) -> int:
+        """Forget what is old, if it is much; how far back the window goes after that, in ms."""
+        if self._old <= MAX_OLD:
+            return 0
+        dropped = self._entries[: self._old]
+        del self._entries[: self._old]
+        self._old = 0
+        for entry in dropped:
+            del self._by_call[entry.call, entry.member]
+        return dropped[-1].reserved_ms
+
+    def _count(self, entry: _Entry, sign: int) -> None:
+        if not entry.amount:
+            return
+        self._sum += sign * entry.amount
+        if entry.member:
+            count = self._members.get(entry.member, 0) + sign
+            if count:
+                self._members[entry.member] = count
+            else:
+                del self._members[entry.member]

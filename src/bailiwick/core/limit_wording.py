@@ -1,0 +1,105 @@
+"""Limits in words: what they allow, and why a call does not fit."""
+
+from __future__ import annotations
+
+from bailiwick.core.argument_path import format_argument_path
+from bailiwick.core.conditions import sentence
+from bailiwick.core.limits import SUM_SCALE, ZONED, Charge, Limit, Measure
+from bailiwick.core.values import show
+from bailiwick.core.verdict import Deny
+from bailiwick.core.windows import duration
+
+_PLURAL = {"calls": "call", "values": "value"}
+
+
+def name_of_limit(rule: str) -> str:
+    """The limit's own name, in backticks."""
+    return f"`{rule.rpartition('/')[2]}`"
+
+
+def amount_words(steps: int, scale: int, unit: str) -> str:
+    """An amount for people: "CHF 18,000.50", "3 calls", "250"."""
+    whole, rest = divmod(abs(steps), scale)
+    text = f"{whole:,}"
+    if rest:
+        text += "." + f"{rest:0{len(str(scale)) - 1}}".rstrip("0").ljust(2, "0")
+    text = f"-{text}" if steps < 0 else text
+    if unit in _PLURAL:
+        return f"{text} {unit if steps != 1 else _PLURAL[unit]}"
+    return f"{unit} {text}" if unit else text
+
+
+def too_much(charge: Charge, used: int, more: int) -> Deny:
+    """The refusal of `more` steps where `used` are taken already."""
+
+    def words(steps: int) -> str:
+        return amount_words(steps, charge.scale, charge.unit)
+
+    left = max(0, charge.ceiling - used)
+    until = f" until {charge.until}" if charge.until else ""
+    if charge.pending_only:
+        because = f"{words(used)} of {words(charge.ceiling)} at once are under way"
+        because += charge.over.removeprefix("in all")
+        return Deny(
+            "limit_exceeded",
+            (charge.rule,),
+            f"limit {name_of_limit(charge.rule)}: {because}",
+            "What is allowed: to try again when one of them has ended",
+        )
+    taken = f"{words(used)} of {words(charge.ceiling)} used {charge.over}".rstrip()
+    because = f"{taken}; this would take {words(more)}; {words(left)} left{until and ',' + until}"
+    if not left:
+        allowed = f"What is allowed: nothing more{until}"
+    elif charge.member:
+        allowed = "What is allowed: what has been used already"
+    else:
+        allowed = f"What is allowed: at most {words(left)} more{until}"
+    return Deny(
+        "limit_exceeded",
+        (charge.rule,),
+        f"limit {name_of_limit(charge.rule)}: {because}",
+        allowed,
+    )
+
+
+def too_much_in_one_call(limit: Limit, unit: str, steps: int) -> Deny:
+    """The refusal of a call that is too much by itself."""
+    scale = SUM_SCALE if limit.measure is Measure.SUM else 1
+    most = amount_words(limit.ceilings[unit], scale, unit)
+    asked = amount_words(steps, scale, unit)
+    because = f"limit {name_of_limit(limit.id)}: {asked} in one call{limit.per_words}"
+    return Deny("limit_exceeded", (limit.id,), because, f"What is allowed: at most {most} in one")
+
+
+def describe(limit: Limit) -> str:
+    """A limit as one phrase: "up to CHF 20,000 a day (Europe/Zurich), per `payee.iban`"."""
+    scale = SUM_SCALE if limit.measure is Measure.SUM else 1
+    most = " or ".join(
+        amount_words(ceiling, scale, unit) for unit, ceiling in limit.ceilings.items()
+    )
+    if limit.measure is Measure.DISTINCT:
+        count = next(iter(limit.ceilings.values()))
+        of = show(format_argument_path(limit.of))
+        most = f"{count:,} different {of}" if count != 1 else f"one {of}"
+    text = f"up to {most} {_each(limit)}"
+    if limit.measure is Measure.SUM and not (limit.currency or any(limit.ceilings)):
+        text += f" of {show(format_argument_path(limit.of))}"
+    if limit.per:
+        names = " and ".join(show(format_argument_path(path)) for path in limit.per)
+        text += f", per {names}"
+    targets = ", ".join(show(str(pattern)) for pattern in limit.targets)
+    text += f", with {targets}"
+    if limit.conditions:
+        text += f", unless not {' and '.join(sentence(each) for each in limit.conditions)}"
+    return text
+
+
+def _each(limit: Limit) -> str:
+    kind = limit.window.kind
+    if limit.measure is Measure.CONCURRENT:
+        return "at once"
+    if kind in ZONED:
+        return f"{'an' if kind == 'hour' else 'a'} {kind} ({limit.window.zone})"
+    if kind == "sliding":
+        return f"in any {duration(limit.window.seconds)}"
+    return {"call": "a call", "run": "a run"}.get(kind, "in all")

@@ -1,0 +1,421 @@
+"""The books of limits: nothing lost, nothing above a ceiling, everything derivable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bailiwick.core.books import MAX_OLD, Balance, Books, Place, Transfer
+from bailiwick.core.errors import Conflict, LimitReached, OurError
+from bailiwick.core.limits import Charge
+
+DAY = "pay:daily:sum:day:UTC:2026-11-22:CHF:00000000"
+ROLLING = "pay:rolling:count:sliding-60::::00000000"
+PAYEES = "pay:payees:distinct:day:UTC:2026-11-22:values:00000000"
+AT_ONCE = "pay:at-once:concurrent:lifetime:::calls:00000000"
+
+
+def daily(amount: int, ceiling: int = 100, key: str = "") -> Charge:
+    return Charge("pay@1/limit/daily", DAY, amount, ceiling, key, unit="CHF")
+
+
+def rolling(now: int, ceiling: int = 2) -> Charge:
+    return Charge("pay@1/limit/rolling", ROLLING, 1, ceiling, since_ms=max(1, now - 60_000))
+
+
+def payee(member: str, ceiling: int = 2) -> Charge:
+    return Charge("pay@1/limit/payees", PAYEES, 1, ceiling, member=member, unit="values")
+
+
+def at_once(ceiling: int = 1) -> Charge:
+    return Charge("pay@1/limit/at-once", AT_ONCE, 1, ceiling, pending_only=True)
+
+
+class Kept:
+    """A store of transfers, and the loader over it."""
+
+    def __init__(self) -> None:
+        self.transfers: list[Transfer] = []
+        self.asked = 0
+
+    def account(self, account: str, key: str) -> Sequence[Balance]:
+        self.asked += 1
+        books = Books()
+        books.replay(each for each in self.transfers if (each.account, each.key) == (account, key))
+        return [balance for _, _, balance in books.balances()]
+
+    def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
+        return [
+            each
+            for each in self.transfers
+            if (each.account, each.key) == (account, key) and each.reserved_ms > since_ms
+        ]
+
+    def call(self, call: str) -> Sequence[Transfer]:
+        return [each for each in self.transfers if each.call == call]
+
+
+def test_what_is_reserved_counts_until_it_is_voided() -> None:
+    books = Books()
+    (transfer,) = books.reserve("a", 1, [daily(60)])
+    assert (transfer.source, transfer.target, transfer.amount) == (Place.FREE, Place.PENDING, 60)
+    assert books.used(daily(0)) == 60
+    with pytest.raises(LimitReached, match="60 of CHF 100 used"):
+        books.reserve("b", 2, [daily(41)])
+    books.settle("a", 3, Place.FREE)
+    assert books.used(daily(0)) == 0
+    books.reserve("b", 4, [daily(100)])
+
+
+def test_a_reservation_is_all_or_nothing() -> None:
+    books = Books()
+    books.reserve("a", 1, [at_once()])
+    with pytest.raises(LimitReached) as refused:
+        books.reserve("b", 2, [daily(10), at_once()])
+    assert refused.value.code == "limit_exceeded"
+    assert books.used(daily(0)) == 0
+    assert books.settle("b", 3, Place.POSTED) == ()
+
+
+def test_the_same_reservation_again_does_nothing_and_another_is_a_conflict() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60)])
+    assert books.reserve("a", 2, [daily(60)]) == ()
+    with pytest.raises(Conflict, match="something else"):
+        books.reserve("a", 3, [daily(61)])
+    books.settle("a", 4, Place.POSTED)
+    assert books.reserve("a", 5, [daily(60)]) == ()
+    assert books.used(daily(0)) == 60
+
+
+def test_one_call_cannot_charge_one_account_twice() -> None:
+    with pytest.raises(Conflict, match="twice"):
+        Books().reserve("a", 1, [daily(1), daily(2)])
+
+
+def test_less_than_was_reserved_gives_the_rest_back() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60)])
+    moves = books.settle("a", 2, Place.POSTED, [(DAY, "", 45)])
+    assert [(each.source, each.target, each.amount) for each in moves] == [
+        (Place.PENDING, Place.POSTED, 45),
+        (Place.PENDING, Place.FREE, 15),
+    ]
+    assert books.used(daily(0)) == 45
+
+
+def test_more_than_was_reserved_is_posted_all_the_same_even_above_the_ceiling() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60)])
+    moves = books.settle("a", 2, Place.POSTED, [(DAY, "", 130)])
+    assert [(each.source, each.target, each.amount) for each in moves] == [
+        (Place.PENDING, Place.POSTED, 60),
+        (Place.FREE, Place.POSTED, 70),
+    ]
+    assert books.used(daily(0)) == 130
+
+
+def test_what_is_unknown_counts_until_somebody_says_what_came_of_it() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60), at_once()])
+    books.settle("a", 2, Place.UNKNOWN)
+    assert books.used(daily(0)) == 60
+    assert books.used(at_once()) == 1, "it is not known to have ended"
+    books.settle("a", 3, Place.POSTED)
+    assert books.used(daily(0)) == 60
+    assert books.used(at_once()) == 0
+
+
+def test_a_late_outcome_of_a_voided_call_is_recorded_and_not_dropped() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60)])
+    books.settle("a", 2, Place.FREE)
+    books.reserve("b", 3, [daily(100)])
+    (late,) = books.settle("a", 4, Place.POSTED)
+    assert (late.source, late.target, late.amount) == (Place.FREE, Place.POSTED, 60)
+    assert books.used(daily(0)) == 160
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (Place.POSTED, Place.FREE),
+        (Place.POSTED, Place.UNKNOWN),
+        (Place.FREE, Place.UNKNOWN),
+    ],
+)
+def test_what_has_ended_does_not_end_otherwise(first: Place, then: Place) -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60)])
+    books.settle("a", 2, first)
+    before = list(books.balances())
+    with pytest.raises(Conflict, match="already"):
+        books.settle("a", 3, then)
+    assert list(books.balances()) == before
+    assert not books.settle("a", 4, first)
+
+
+def test_a_part_can_be_settled_by_itself() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60), at_once()])
+    books.settle("a", 2, Place.UNKNOWN)
+    books.settle("a", 3, Place.FREE, only=[(AT_ONCE, "")])
+    assert books.used(at_once()) == 0
+    assert books.used(daily(0)) == 60
+    books.settle("a", 4, Place.POSTED, only=[(DAY, "")])
+    assert books.used(daily(0)) == 60
+
+
+def test_a_value_counts_once_however_often_it_comes() -> None:
+    books = Books()
+    books.reserve("a", 1, [payee('"x"')])
+    books.reserve("b", 2, [payee('"x"')])
+    books.reserve("c", 3, [payee('"y"')])
+    with pytest.raises(LimitReached):
+        books.reserve("d", 4, [payee('"z"')])
+    books.settle("a", 5, Place.FREE)
+    with pytest.raises(LimitReached):
+        books.reserve("d", 6, [payee('"z"')])
+    books.settle("b", 7, Place.FREE)
+    books.reserve("d", 8, [payee('"z"')])
+
+
+def test_several_new_values_in_one_call_count_together() -> None:
+    books = Books()
+    books.reserve("a", 1, [payee('"x"')])
+    with pytest.raises(LimitReached, match="this would take 2 values"):
+        books.reserve("b", 2, [payee('"y"'), payee('"z"')])
+    books.reserve("c", 3, [payee('"x"'), payee('"y"')])
+
+
+def test_keys_are_counted_apart() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(100, key='["x"]')])
+    books.reserve("b", 2, [daily(100, key='["y"]')])
+    with pytest.raises(LimitReached):
+        books.reserve("c", 3, [daily(1, key='["x"]')])
+
+
+def test_a_sliding_window_frees_what_has_left_it() -> None:
+    books = Books()
+    books.reserve("a", 1_000, [rolling(1_000)])
+    books.reserve("b", 31_000, [rolling(31_000)])
+    with pytest.raises(LimitReached):
+        books.reserve("c", 60_000, [rolling(60_000)])
+    books.reserve("c", 61_000, [rolling(61_000)])
+
+
+def test_a_clock_that_goes_back_frees_nothing_early() -> None:
+    books = Books()
+    books.reserve("a", 1_000_000, [rolling(1_000_000)])
+    (moved,) = books.reserve("b", 900_000, [rolling(900_000)])
+    assert moved.reserved_ms == 1_000_000, "not before what is there"
+    with pytest.raises(LimitReached):
+        books.reserve("c", 1_000_001, [rolling(1_000_001)])
+
+
+def test_what_a_window_forgot_comes_back_when_the_clock_goes_back() -> None:
+    kept = Kept()
+    books = Books(kept)
+    many = MAX_OLD + 10
+    for number in range(many):
+        kept.transfers += books.reserve(f"{number}", 1_000, [rolling(1_000, ceiling=many)])
+    late = rolling(200_000, ceiling=many)
+    assert books.used(late) == 0
+    kept.transfers += books.reserve("late", 200_000, [late])
+    assert books.used(rolling(60_999, ceiling=many)) == many + 1
+
+
+def test_books_bring_back_what_they_do_not_remember() -> None:
+    kept = Kept()
+    books = Books(kept)
+    kept.transfers += books.reserve("a", 1, [daily(60), payee('"x"')])
+    books.forget()
+    assert books.used(daily(0)) == 60
+    assert books.used(payee('"y"')) == 1
+    assert books.used(payee('"x"')) == 0
+    assert books.reserve("a", 2, [daily(60), payee('"x"')]) == ()
+    kept.transfers += books.settle("a", 3, Place.POSTED, [(DAY, "", 10)])
+    assert books.used(daily(0)) == 10
+    asked = kept.asked
+    books.used(daily(0))
+    assert kept.asked == asked, "an account is loaded once"
+
+
+def test_a_transfer_of_what_is_not_there_is_refused() -> None:
+    forged = Transfer("a", DAY, "", "", 1, 1, Place.POSTED, Place.FREE, 5)
+    with pytest.raises(OurError) as damaged:
+        Books().replay([forged])
+    assert damaged.value.code == "books_damaged"
+
+
+# --- against a naive model ------------------------------------------------------------------------
+
+ACCOUNTS = [f"pay:limit{n}:sum:lifetime::::0000000{n}" for n in range(3)]
+CEILINGS = [10, 25, 7]
+WINDOW_MS = 50
+
+
+class BooksMachine(RuleBasedStateMachine):
+    """Random work on books that forget at random, beside a model that adds everything up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = Kept()
+        self.books = Books(self.kept)
+        self.now = 1_000
+        self.calls = 0
+        # (call, account, key, member) → [reserved at, what counts, state]
+        self.model: dict[tuple[str, str, str, str], list[object]] = {}
+        self.charges: dict[str, tuple[Charge, ...]] = {}
+
+    @initialize()
+    def start(self) -> None:
+        self.latest: dict[tuple[str, str], int] = {}
+
+    def _held(self, charge: Charge) -> int:
+        """What counts against `charge`, the slow way."""
+        total, members = 0, set()
+        for (_, account, key, member), (reserved, amount, state) in self.model.items():
+            assert isinstance(amount, int)
+            assert isinstance(reserved, int)
+            if (account, key) != (charge.account, charge.key) or not amount:
+                continue
+            if charge.since_ms and reserved <= charge.since_ms:
+                continue
+            if charge.pending_only and state == Place.POSTED:
+                continue
+            total += amount
+            members.add(member)
+        return len(members - {charge.member}) if charge.member else total
+
+    @rule(
+        amounts=st.lists(st.integers(0, 12), min_size=3, max_size=3),
+        which=st.sets(st.integers(0, 5), min_size=1),
+        key=st.sampled_from(["", '["x"]']),
+        member=st.sampled_from(['"x"', '"y"', '"z"']),
+        again=st.booleans(),
+    )
+    def reserve(
+        self, amounts: list[int], which: set[int], key: str, member: str, again: bool
+    ) -> None:
+        charges = [
+            Charge(f"pay@1/limit/limit{n}", ACCOUNTS[n], amounts[n], CEILINGS[n], key)
+            for n in sorted(which & {0, 1, 2})
+        ]
+        if 3 in which:
+            charges.append(payee(member))
+        if 4 in which:
+            charges.append(at_once(3))
+        if 5 in which:
+            since = max(1, self.now - WINDOW_MS)
+            charges.append(Charge("pay@1/limit/rolling", ROLLING, 1, 3, since_ms=since))
+        self.calls += 1
+        call = f"call{self.calls}"
+        fits = all(self._held(each) + each.amount <= each.ceiling for each in charges)
+        try:
+            made = self.books.reserve(call, self.now, charges)
+        except LimitReached:
+            assert not fits
+            assert self.books.settle(call, self.now, Place.POSTED) == ()
+            return
+        assert fits
+        assert len(made) == len(charges)
+        self.kept.transfers += made
+        self.charges[call] = tuple(charges)
+        for each, transfer in zip(charges, made, strict=True):
+            self.model[call, each.account, each.key, each.member] = [
+                transfer.reserved_ms,
+                each.amount,
+                Place.PENDING,
+            ]
+        if again:
+            assert self.books.reserve(call, self.now, charges) == ()
+
+    @precondition(lambda self: self.charges)
+    @rule(
+        data=st.data(),
+        to=st.sampled_from([Place.POSTED, Place.FREE, Place.UNKNOWN]),
+        actual=st.one_of(st.none(), st.integers(0, 20)),
+    )
+    def settle(self, data: st.DataObject, to: Place, actual: int | None) -> None:
+        call = data.draw(st.sampled_from(sorted(self.charges)))
+        charges = self.charges[call]
+        lines = [self.model[call, each.account, each.key, each.member] for each in charges]
+        state = lines[0][2]
+        first = charges[0]
+        really = [] if actual is None else [(first.account, first.key, actual)]
+        try:
+            made = self.books.settle(call, self.now, to, really)
+        except Conflict:
+            assert (state, to) in {
+                (Place.POSTED, Place.FREE),
+                (Place.POSTED, Place.UNKNOWN),
+                (Place.FREE, Place.UNKNOWN),
+            }
+            return
+        self.kept.transfers += made
+        if state is to:
+            assert not made
+            return
+        for each, line in zip(charges, lines, strict=True):
+            line[2] = to
+            if to is Place.FREE:
+                line[1] = 0
+            elif to is Place.POSTED:
+                line[1] = each.amount
+                if actual is not None and each is first and not each.member:
+                    line[1] = actual
+
+    @rule(step=st.integers(-200, 200))
+    def clock(self, step: int) -> None:
+        self.now = max(1, self.now + step)
+
+    @rule()
+    def forget(self) -> None:
+        self.books.forget()
+
+    @invariant()
+    def used_is_what_the_model_adds_up(self) -> None:
+        since = max(1, self.now - WINDOW_MS)
+        probes = [
+            *(Charge("r", account, 0, 1, key) for account in ACCOUNTS for key in ("", '["x"]')),
+            payee('"x"'),
+            payee('"other"'),
+            at_once(),
+            Charge("r", ROLLING, 0, 3, since_ms=since),
+        ]
+        for probe in probes:
+            assert self.books.used(probe) == self._held(probe)
+
+    @invariant()
+    def a_rebuild_gives_the_same_books(self) -> None:
+        rebuilt = Books()
+        rebuilt.replay(self.kept.transfers)
+        totals: dict[tuple[str, str, str], dict[Place, int]] = {}
+        for each in self.kept.transfers:
+            places = totals.setdefault(
+                (each.account, each.key, each.member), dict.fromkeys(Place, 0)
+            )
+            places[each.source] -= each.amount
+            places[each.target] += each.amount
+        assert all(sum(places.values()) == 0 for places in totals.values())
+        for account, key, balance in rebuilt.balances():
+            places = totals[account, key, balance.member]
+            assert balance == Balance(
+                balance.member,
+                places[Place.PENDING],
+                places[Place.POSTED],
+                places[Place.UNKNOWN],
+            )
+        live = {(name, key, each.member): each for name, key, each in self.books.balances()}
+        for name, key, balance in rebuilt.balances():
+            assert live.get((name, key, balance.member), balance) == balance
+
+
+TestBooksMachine = BooksMachine.TestCase
+TestBooksMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
