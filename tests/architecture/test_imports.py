@@ -1,7 +1,7 @@
 """The house's shape: who may import whom, what pure rooms may not touch, and no cycles.
 
 ```
-cli → app → {gateway, identity, console, stores, declared} → {protocols, ports} → {core, ledger}
+cli → app → {gateway, identity, console, stores, declared, policy} → {protocols, ports} → {core, ledger}
 ```
 """
 
@@ -27,24 +27,26 @@ BELOW: dict[str, set[str]] = {
     "console": {"ports", "protocols", "core", "ledger"},
     "stores": {"ports", "protocols", "core", "ledger"},
     "declared": {"ports", "protocols", "core", "ledger"},
+    "policy": {"ports", "core"},
     "testing": {
         *("gateway", "identity", "console", "stores", "declared"),
         *("ports", "protocols", "core", "ledger"),
     },
     "examples": set(),
     "app": {
-        *("gateway", "identity", "console", "stores", "declared"),
+        *("gateway", "identity", "console", "stores", "declared", "policy"),
         *("ports", "protocols", "core", "ledger"),
     },
     "cli": {
         *("app", "examples", "gateway", "identity", "console", "stores", "declared"),
+        "policy",
         *("ports", "protocols", "core", "ledger"),
     },
 }
 """Room → the rooms it may import, besides itself."""
 
 THIRD_PARTY: dict[str, set[str]] = {
-    "core": {"cryptography", "rfc8785", "msgspec"},
+    "core": {"cryptography", "rfc8785", "msgspec", "ada_url", "re2"},
     "ledger": {"cryptography", "rfc8785", "msgspec"},
     "ports": {"msgspec"},
     "protocols": {"msgspec", "rfc8785", "cryptography"},
