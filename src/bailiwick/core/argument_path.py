@@ -108,7 +108,31 @@ def reach(path: ArgumentPath, arguments: JsonObject) -> list[Found]:
     Never empty: an empty list reads as MISSING, since many tools take "none given" for "all", and
     what would lie beneath a null is MISSING too.
     """
-    found: list[Found] = [arguments]
+    return _walk(path, arguments)
+
+
+def reach_beside(
+    path: ArgumentPath, other: ArgumentPath, arguments: JsonObject
+) -> list[tuple[Found, Found]]:
+    """`reach(path)`, and beside each thing it leads to what `other` leads to there.
+
+    Up to its last `[]`, `other` must be the same as `path`: it is read beside each item.
+    """
+    into = steps_into_lists(other)
+    return [
+        (found, _walk(other[into:], within)[0])
+        for within in _walk(path[:into], arguments)
+        for found in _walk(path[into:], within)
+    ]
+
+
+def steps_into_lists(path: ArgumentPath) -> int:
+    """How many steps it takes to the last `[]`, itself included; 0 without any."""
+    return max((at for at, step in enumerate(path, 1) if isinstance(step, Each)), default=0)
+
+
+def _walk(path: ArgumentPath, within: Found) -> list[Found]:
+    found: list[Found] = [within]
     for step in path:
         found = list(_step(step, found))
     return found

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.call import CallKind
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.glob import Glob
 from bailiwick.core.values import number_of, show
+from bailiwick.declared.circumstances import check_only
+from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.problems import Place, Problem, did_you_mean, nearest
 from bailiwick.declared.readings import TARGET_KINDS, read_moment, read_target
@@ -87,6 +90,7 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
     yield from _named(node.get("from"), "person", everything)
     yield from _named(node.get("to"), "agent", everything)
     yield from _check_validity(node.get("valid"))
+    yield from check_only(node, everything)
     servers = {name for kind, name in everything if kind == "server"}
     for _, rule in _rules(node):
         for _, target in _targets(rule):
@@ -94,6 +98,7 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
             if "*" not in upstream and upstream not in servers:
                 message = f"there is no server {show(upstream)}{did_you_mean(upstream, servers)}"
                 yield Problem(target.place, message)
+        yield from check_only(rule, everything)
         yield from _check_bounds(rule)
         for name in _scalars(rule.get("not")):
             if name.value not in RESERVED_PEOPLE:
@@ -145,8 +150,19 @@ def _check_bounds(rule: Table) -> Iterator[Problem]:
         if isinstance(present, Scalar) and present.value is False and len(condition.entries) > 1:
             yield Problem(present.place, "`present: false` stands alone: there is no value to ask")
         anything = condition.get("any")
-        if anything is not None and len(condition.entries) > 1:
+        if isinstance(anything, Scalar) and len(condition.entries) > 1:
             yield Problem(anything.place, "`any` stands alone: it asks nothing of the value")
+        yield from _check_made(key, condition)
+
+
+def _check_made(key: Scalar, condition: Table) -> Iterator[Problem]:
+    """What only shows when a condition is made: shapes look at one value at a time."""
+    asked = to_json(condition)
+    assert isinstance(asked, dict)
+    try:
+        list(conditions_on(parse_argument_path(str(key.value)), asked))
+    except ValueError as error:
+        yield Problem(condition.place, f"{show(key.value)}: {error}")
 
 
 def _warn_targets(

@@ -6,7 +6,9 @@ Published as docs/reference/schema/bailiwick.schema.json; a test keeps the two e
 from __future__ import annotations
 
 from bailiwick.core.canonical import Json
-from bailiwick.declared.conditions import WHEN
+from bailiwick.declared.circumstances import CALENDAR, ONLY, PROXY, ZONE
+from bailiwick.declared.conditions import DEFINITIONS, WHEN
+from bailiwick.declared.names import NAME
 from bailiwick.declared.readings import (
     DURATION,
     MOMENT,
@@ -37,14 +39,9 @@ MAX_RESPONSE_BYTES = 1_073_741_824
 MAX_TIMEOUT_SECONDS = 3_600
 MAX_PEOPLE = 10
 
-_NAME_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
-_NAME_SAYS = (
-    "is not a name: lower-case letters and digits, with single `-`, `_` or `.` between them"
-)
 _SERVER_PATTERN = r"[a-z0-9]+(?:[_-][a-z0-9]+)*"
 _SERVER_SAYS = "is not a server name: lower-case letters and digits, with single `-` or `_` between"
 
-NAME = Text(_NAME_PATTERN, _NAME_SAYS, max_length=64)
 SERVER_NAME = Text(_SERVER_PATTERN, _SERVER_SAYS, max_length=32)
 _PLAIN = Text()
 _LINE = Text(r"[^\u0000-\u001f\u007f]*", "holds a line break or control character")
@@ -148,6 +145,7 @@ ALLOW = Record(
         **_TARGET_FIELDS,
         "id": _RULE_NAME,
         "when": WHEN,
+        "only": ONLY,
         "other_arguments": Field(
             Choice(("refuse", "allow")),
             "What to do with arguments that `when` does not name. Refused unless said otherwise.",
@@ -158,7 +156,7 @@ ALLOW = Record(
 
 DENY = Record(
     "a deny rule",
-    {**_TARGET_FIELDS, "id": _RULE_NAME, "when": WHEN, "because": _BECAUSE},
+    {**_TARGET_FIELDS, "id": _RULE_NAME, "when": WHEN, "only": ONLY, "because": _BECAUSE},
     some_of=tuple(_TARGET_FIELDS),
 )
 
@@ -168,6 +166,7 @@ STAMP = Record(
         **_TARGET_FIELDS,
         "id": _RULE_NAME,
         "when": WHEN,
+        "only": ONLY,
         "because": _BECAUSE,
         "role": Field(NAME, "The role a person needs to stamp. Without it, any person may."),
         "not": Field(
@@ -208,6 +207,7 @@ MANDATE = Record(
             ),
             "When it holds. Without it, from when it is applied until it is revoked.",
         ),
+        "only": ONLY,
         "allow": Field(ListOf(ALLOW, most=500), "What is allowed. All else is not.", required=True),
         "deny": Field(ListOf(DENY, least=0, most=500), "What is not, whatever is allowed."),
         "stamp": Field(
@@ -220,6 +220,9 @@ SHAPES: dict[str, tuple[str, Text, Shape]] = {
     "servers": ("server", SERVER_NAME, SERVER),
     "people": ("person", NAME, PERSON),
     "agents": ("agent", NAME, AGENT),
+    "calendars": ("calendar", NAME, CALENDAR),
+    "zones": ("zone", NAME, ZONE),
+    "proxies": ("proxy", NAME, PROXY),
     "mandates": ("mandate", NAME, MANDATE),
 }
 """For each section of a file: the kind of its objects, their names and their shape."""
@@ -230,6 +233,9 @@ FILE = Record(
         "servers": Field(MapOf(SERVER_NAME, SERVER), "MCP servers behind the gateway, by name."),
         "people": Field(MapOf(NAME, PERSON), "People who give mandates and stamps, by name."),
         "agents": Field(MapOf(NAME, AGENT), "Agents and who is accountable for them, by name."),
+        "calendars": Field(MapOf(NAME, CALENDAR), "Days without working hours, by name."),
+        "zones": Field(MapOf(NAME, ZONE), "Parts of the network that calls come from, by name."),
+        "proxies": Field(MapOf(NAME, PROXY), "Trusted reverse proxies before the gateway."),
         "mandates": Field(MapOf(NAME, MANDATE), "Who may do what for whom, by name."),
     },
 )
@@ -242,4 +248,5 @@ def schema() -> Schema:
         "$id": SCHEMA_ID,
         "title": "Bailiwick declarations",
     }
-    return {**head, **FILE.schema()}
+    defined: dict[str, Json] = {name: shape.schema() for name, shape in DEFINITIONS.items()}
+    return {**head, **FILE.schema(), "$defs": defined}

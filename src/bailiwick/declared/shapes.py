@@ -19,6 +19,9 @@ from bailiwick.declared.tree import Items, Node, Scalar, Table, to_json
 
 Schema = dict[str, Json]
 
+MAX_EITHER = 8
+"""How many keys a message names of which one must be there."""
+
 Report = Callable[[Place, str], None]
 
 
@@ -228,7 +231,8 @@ class ListOf:
     def check(self, node: Node, report: Report) -> None:
         """Check the length and each item."""
         if not isinstance(node, Items):
-            if self.or_one and isinstance(node, Scalar):
+            one = (Scalar, Table) if isinstance(self.item, Record) else Scalar
+            if self.or_one and isinstance(node, one):
                 self.item.check(node, report)
             else:
                 report(node.place, mismatch(self.noun, node))
@@ -384,7 +388,10 @@ def collect(shape: Shape, node: Node) -> tuple[Json, list[Problem]]:
 
 
 def _either(names: Iterable[str]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
+    all_names = [f"`{name}`" for name in names]
+    if len(all_names) > MAX_EITHER:
+        return f"{', '.join(all_names[:MAX_EITHER])} or another of its keys"
+    return " or ".join(all_names)
 
 
 def fits(pattern: str, text: str) -> bool:

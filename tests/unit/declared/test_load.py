@@ -142,8 +142,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "a condition that asks nothing": (
         HOUSE.replace("{any: true}", "{optional: true}"),
         [
-            "f.yaml:26:17: a condition needs `one_of` or `equals` or `at_most` or `at_least` or "
-            "`matches` or `under` or `present` or `any`"
+            "f.yaml:26:17: a condition needs `any`, `present`, `one_of`, `equals`, `at_least`, "
+            "`at_most`, `matches`, `under` or another of its keys"
         ],
     ),
     "bounds that exclude each other": (

@@ -14,21 +14,39 @@ from bailiwick.core.conditions.base import (
     standing,
     triggers,
 )
+from bailiwick.core.conditions.comparing import Beside, Compared, How
+from bailiwick.core.conditions.lists import Items, Which
+from bailiwick.core.conditions.money import Bounds, Money, MoneyBeside
 from bailiwick.core.conditions.numbers import AtLeast, AtMost
 from bailiwick.core.conditions.paths import Under
-from bailiwick.core.conditions.texts import Matches
+from bailiwick.core.conditions.ranges import Between, Count, Length
+from bailiwick.core.conditions.texts import EndsWith, FitsRegex, Matches, StartsWith
 from bailiwick.core.conditions.values import Anything, Equals, OneOf, Present
 
 __all__ = [
     "Anything",
     "AtLeast",
     "AtMost",
+    "Beside",
+    "Between",
+    "Bounds",
+    "Compared",
     "Condition",
+    "Count",
+    "EndsWith",
     "Equals",
+    "FitsRegex",
+    "How",
+    "Items",
+    "Length",
     "Matches",
+    "Money",
+    "MoneyBeside",
     "OneOf",
     "Present",
+    "StartsWith",
     "Under",
+    "Which",
     "failure",
     "name_of",
     "permits",

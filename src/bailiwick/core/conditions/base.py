@@ -128,6 +128,42 @@ class Condition(ABC):
             return f"{state} and so {self.phrase}"
         return f"{state}, so it cannot be told whether it is {self.phrase}"
 
+    def truth(self, found: Found) -> Truth:
+        """Whether it holds for one thing the path leads to."""
+        if found is MISSING:
+            return self.of_missing()
+        return CANNOT_TELL if isinstance(found, Gap) else self.of(found)
+
+    def failure(self, arguments: JsonObject) -> str:
+        """Why `permits` says no: "`amount` is 9000, allowed is at most 5000"."""
+        for found, asked in self.cases(arguments):
+            if not asked.permitted(found):
+                return f"{name_of(self)} {stands(asked, found)}, allowed is {asked.phrase}"
+        return f"{name_of(self)} is {self.phrase}"
+
+    def reason(self, arguments: JsonObject) -> str:
+        """Why `triggers` says yes: "`amount` is 9000 and so at least 1000", or what is unclear."""
+        for found, asked in self.cases(arguments):
+            if asked.triggered(found):
+                return asked.why(found)
+        return self.sentence()
+
+    def standing(self, arguments: JsonObject, *, allows: bool) -> str:
+        """How the argument stands: "`amount` is 9000". Of several items, the one that decides.
+
+        Args:
+            arguments: of the call.
+            allows: whether an allow rule asks, and not a deny or stamp rule.
+        """
+        cases = self.cases(arguments)
+        decisive = (
+            (found, asked)
+            for found, asked in cases
+            if (not asked.permitted(found) if allows else asked.triggered(found))
+        )
+        found, asked = next(decisive, cases[0])
+        return f"{name_of(self)} {stands(asked, found)}"
+
     def sentence(self) -> str:
         """The condition as a statement: "`amount` is at most 5000"."""
         each = "every " if any(isinstance(step, Each) for step in self.path) else ""
@@ -156,36 +192,17 @@ def name_of(condition: Condition) -> str:
 
 def failure(condition: Condition, arguments: JsonObject) -> str:
     """Why `permits` says no: "`amount` is 9000, allowed is at most 5000"."""
-    for found, asked in condition.cases(arguments):
-        if not asked.permitted(found):
-            return f"{name_of(condition)} {stands(asked, found)}, allowed is {asked.phrase}"
-    return f"{name_of(condition)} is {condition.phrase}"
+    return condition.failure(arguments)
 
 
 def reason(condition: Condition, arguments: JsonObject) -> str:
     """Why `triggers` says yes: "`amount` is 9000 and so at least 1000", or what cannot be told."""
-    for found, asked in condition.cases(arguments):
-        if asked.triggered(found):
-            return asked.why(found)
-    return condition.sentence()
+    return condition.reason(arguments)
 
 
 def standing(condition: Condition, arguments: JsonObject, *, allows: bool) -> str:
-    """How the argument stands: "`amount` is 9000". Of several items, the one that decides.
-
-    Args:
-        condition: of an allow rule if `allows`, else of a deny or stamp rule.
-        arguments: of the call.
-        allows: whose side the condition is on.
-    """
-    cases = condition.cases(arguments)
-    decisive = (
-        (found, asked)
-        for found, asked in cases
-        if (not asked.permitted(found) if allows else asked.triggered(found))
-    )
-    found, asked = next(decisive, cases[0])
-    return f"{name_of(condition)} {stands(asked, found)}"
+    """How the argument stands, for an allow rule if `allows`, else for a deny or stamp rule."""
+    return condition.standing(arguments, allows=allows)
 
 
 def stands(condition: Condition, found: Found) -> str:

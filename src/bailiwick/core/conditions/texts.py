@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed, not_text
 from bailiwick.core.glob import Glob
+from bailiwick.core.regex import Regex
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, MAX_FOLDED, Truth, fold, show
 
 
@@ -33,6 +34,89 @@ class Matches(Condition):
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
         return f"like {listed(show(glob.text) for glob in self.globs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith(Condition):
+    """The value is text that starts with one of `prefixes`, case and all."""
+
+    path: ArgumentPath
+    prefixes: tuple[str, ...]
+    optional: bool = False
+    _globs: tuple[Glob, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """A prefix is a glob that ends in a star, and doubt about it is the same."""
+        globs = tuple(Glob(f"{literal(text)}*") for text in self.prefixes)
+        object.__setattr__(self, "_globs", globs)
+
+    def of(self, value: Json) -> Truth:
+        """Whether it holds for this value."""
+        return fits(self._globs, value) if isinstance(value, str) else CANNOT_TELL
+
+    def stands(self, value: Json) -> str:
+        """How this value stands."""
+        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
+
+    @property
+    def phrase(self) -> str:
+        """What must be so, to follow the argument's name."""
+        return f"text that starts with {listed(show(text) for text in self.prefixes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndsWith(Condition):
+    """The value is text that ends with one of `suffixes`, case and all."""
+
+    path: ArgumentPath
+    suffixes: tuple[str, ...]
+    optional: bool = False
+    _globs: tuple[Glob, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """A suffix is a glob that starts with a star, and doubt about it is the same."""
+        globs = tuple(Glob(f"*{literal(text)}") for text in self.suffixes)
+        object.__setattr__(self, "_globs", globs)
+
+    def of(self, value: Json) -> Truth:
+        """Whether it holds for this value."""
+        return fits(self._globs, value) if isinstance(value, str) else CANNOT_TELL
+
+    def stands(self, value: Json) -> str:
+        """How this value stands."""
+        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
+
+    @property
+    def phrase(self) -> str:
+        """What must be so, to follow the argument's name."""
+        return f"text that ends with {listed(show(text) for text in self.suffixes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FitsRegex(Condition):
+    """The value is text that fits `regex` as a whole."""
+
+    path: ArgumentPath
+    regex: Regex
+    optional: bool = False
+
+    def of(self, value: Json) -> Truth:
+        """Whether it holds for this value."""
+        return self.regex.of(value) if isinstance(value, str) else CANNOT_TELL
+
+    def stands(self, value: Json) -> str:
+        """How this value stands."""
+        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
+
+    @property
+    def phrase(self) -> str:
+        """What must be so, to follow the argument's name."""
+        return f"text of the form {show(self.regex.text)}"
+
+
+def literal(text: str) -> str:
+    """`text` as a glob that fits it alone."""
+    return text.replace("\\", "\\\\").replace("*", "\\*")
 
 
 def fits(globs: tuple[Glob, ...], text: str) -> Truth:
