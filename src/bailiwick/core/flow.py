@@ -21,11 +21,13 @@ class Source(msgspec.Struct, frozen=True):
     """Where something was first seen.
 
     Attributes:
-        kind: `instruction`, `mandate`, `result` or `stamp`.
-        call: id of the call whose result it was, "" for the other kinds.
-        name: of a result its target (`mail/read`); of a stamp the person; of an instruction who
-            supplied it (`person` or `agent`).
-        path: where in the result, as an argument path; "" for the whole.
+        kind: `instruction`, `mandate`, `result` or `stamp` for what was read or told; `arguments`
+            for what the agent itself wrote before anybody else did; `unknown` if the run's past
+            is not known any more.
+        call: id of the call whose result (or arguments) it was, "" for the other kinds.
+        name: of a result or of arguments their target (`mail/read`); of a stamp the person; of an
+            instruction who supplied it (`person` or `agent`).
+        path: where in the result, as an argument path; "" for the whole or for plain text.
     """
 
     kind: str
@@ -118,12 +120,13 @@ class ResultLabels:
     """What the results of some targets are worth.
 
     Attributes:
-        trusted: values in them are vouched for. Results that no rule is about are untrusted.
+        trusted: whether values in them are vouched for; None says nothing about it. Results that
+            nobody calls trusted are not (`worth.py`).
         confidential: labels that the run carries once it has read one.
     """
 
     targets: tuple[TargetPattern, ...]
-    trusted: bool = False
+    trusted: bool | None = None
     confidential: frozenset[str] = frozenset()
 
 

@@ -1,0 +1,177 @@
+"""The values in what came back from a server, or was sent to one, each with where it stands.
+
+A result is JSON that wraps other things: `{"content": [{"type": "text", "text": "…"}], …}`, and
+text in it is often JSON once more. What counts as a value is what the server says, not the
+protocol's own words about it (`"type": "text"`).
+
+Truth values and nulls are no leaves: they say nothing of where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from bailiwick.core.argument_path import escape_key
+from bailiwick.core.canonical import Json
+from bailiwick.core.values import number_of
+from bailiwick.core.whole import BETWEEN
+
+MAX_DEPTH = 64
+"""Levels looked into."""
+
+MAX_NESTED_PARTS = 4
+"""A message holds a block that holds a resource; what lies deeper is taken as plain JSON."""
+
+Place = tuple["Place", str] | None
+"""The steps to a leaf, last first; None for the top. Written out only when asked."""
+
+Leaf = tuple[Place, str]
+"""Where it stands, and its text; a number's is its plain decimal notation."""
+
+_EACH = "[]"
+_MAX_EXPONENT = 64
+_JSON_STARTS = frozenset("{[ \n\r\t")
+
+# Not what a server says, but how: `data` and `blob` are pictures and the like in base64.
+_ENVELOPE = frozenset({"type", "mimeType", "annotations", "_meta", "role", "data", "blob"})
+_WRAPPERS = frozenset({"content", "contents", "messages"})
+_SIGNS = frozenset({"isError", "resultType", "_meta"})
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Leaves:
+    """A list of leaves under way.
+
+    Attributes:
+        found: in the order in which they stand.
+        complete: nothing was left out for lying too deep.
+    """
+
+    __slots__ = ("_all_keys", "complete", "found")
+
+    def __init__(self, *, all_keys: bool = False) -> None:
+        self.found: list[Leaf] = []
+        self.complete = True
+        self._all_keys = all_keys
+
+    def joined(self) -> str:
+        """The texts in one, apart from each other."""
+        text = BETWEEN.join([text for _, text in self.found])
+        if text.count(BETWEEN) >= len(self.found) > 0:
+            return BETWEEN.join([text.replace(BETWEEN, "\ufffd") for _, text in self.found])
+        return text
+
+    def add(self, value: Json, place: Place = None, depth: int = 0) -> None:
+        """Everything beneath `value`."""
+        kind = type(value)
+        if kind is str:
+            self._add_text(value, place, depth)  # type: ignore[arg-type]  # by its type
+        elif value is None or kind is bool:
+            return
+        elif depth > MAX_DEPTH:
+            self.complete = False
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                here = (place, key)
+                if self._all_keys or not key.isidentifier():
+                    self.found.append((here, key))
+                self.add(item, here, depth + 1)
+        elif isinstance(value, list | tuple):
+            here = (place, _EACH)
+            for item in value:
+                self.add(item, here, depth + 1)
+        else:
+            text = _number_text(value)
+            if text:
+                self.found.append((place, text))
+
+    def _add_text(self, text: str, place: Place, depth: int) -> None:
+        if text and text[0] in _JSON_STARTS:
+            inner = _inner(text)
+            if inner is not None:
+                # Deeper than it looks: JSON in JSON in JSON is not gone after for ever.
+                self.add(inner, place, depth + 8)
+                return
+        self.found.append((place, text))
+
+    def add_part(self, part: Json, depth: int = 0) -> None:
+        """One block of content, one message or one resource; they may hold one another."""
+        if not isinstance(part, Mapping) or depth > MAX_NESTED_PARTS:
+            self.add(part)
+            return
+        for key, item in part.items():
+            if key == "text":
+                self.add(item)
+            elif key in ("content", "resource"):
+                for each in item if isinstance(item, list) else (item,):
+                    self.add_part(each, depth + 1)
+            elif key not in _ENVELOPE:
+                self.add(item, (None, key))
+
+
+def leaves_of_reply(body: bytes) -> Leaves:
+    """The values in a server's result or error; none if it is no JSON.
+
+    Keys that are plain words are names and no values; others (`{"ann@a.example": …}`) are both.
+    """
+    leaves = Leaves()
+    try:
+        value: Json = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return leaves
+    if not isinstance(value, Mapping):
+        leaves.add(value)
+        return leaves
+    for key, item in value.items():
+        if key in _WRAPPERS and isinstance(item, list):
+            for part in item:
+                leaves.add_part(part)
+        elif key == "structuredContent":
+            leaves.add(item)
+        elif key not in _SIGNS:
+            leaves.add(item, (None, key))
+    return leaves
+
+
+def leaves_of(values: Sequence[Json]) -> Leaves:
+    """Everything in `values`, every key included: for what is sent, where nothing may be missed."""
+    leaves = Leaves(all_keys=True)
+    for value in values:
+        leaves.add(value)
+    return leaves
+
+
+def path_text(place: Place) -> str:
+    """A place as an argument path: `payee.iban`, `items[].amount`; "" for the top."""
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    text = ""
+    for step in reversed(steps):
+        text += step if step == _EACH else ("." if text else "") + escape_key(step)
+    return text
+
+
+def _inner(text: str) -> Json:
+    """The object or list that a text is the JSON of, or None."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        inner: Json = _decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+    return inner if isinstance(inner, dict | list) else None
+
+
+def _number_text(value: Json) -> str:
+    number = number_of(value)
+    if isinstance(number, int):
+        return str(number) if -(10**64) < number < 10**64 else ""
+    if number is None or abs(number.adjusted()) > _MAX_EXPONENT:
+        return ""
+    return format(Decimal(number), "f")

@@ -1,0 +1,366 @@
+"""What one run was told and has read: `Labels`, kept in memory, bounded, deterministic.
+
+The memory hears of everything in the order in which it happened: the instruction and the mandates'
+own values, each call as it is sent, each result before the agent sees it, each stamp. From that it
+answers what the run has read (by the targets alone: once a call is sent, the run counts as having
+read what its target gives) and whether a value is vouched for:
+
+1. it stands whole in the instruction, or is a value that a person wrote into the mandate; or
+2. a person has stamped a call for it in this run; or
+3. it stands whole in a trusted result, and nothing that the run had sent until then held it.
+
+INVARIANT: 3 looks at what was *sent before*: a value that the agent made up (or took from somewhere
+untrusted), and that comes back out of a trusted tool it was put into, is not vouched for by that.
+
+Texts are kept in normal form, joined, and searched when asked: to learn is cheap, and nothing has
+to be known in advance of what will be asked.
+
+When a bound is reached nothing is vouched for that could not be looked up: what does not fit is not
+kept, and once what was sent does not fit, no later result vouches.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+from bailiwick.core.call import Call, CallKind
+from bailiwick.core.canonical import Json
+from bailiwick.core.conditions import Equals, OneOf
+from bailiwick.core.flow import NO_FACTS, Facts, Source, Vouching
+from bailiwick.core.leaves import Leaves, leaves_of, leaves_of_reply, path_text
+from bailiwick.core.mandate import Mandate
+from bailiwick.core.values import fold_inside
+from bailiwick.core.whole import BETWEEN, Wanted, anywhere, normal, wanted, whole
+from bailiwick.core.worth import Worths
+
+MAX_KEPT_CHARS = 1_048_576
+"""Most that is kept of each: trusted results, all other results, and what was sent."""
+
+MAX_LEARNED_BYTES = 256 * 1024
+"""Largest result that is learned from. A larger one is not recorded whole either, so a memory that
+is built again from the record knows as much as the first."""
+
+MAX_LEAVES_ASKED = 64
+"""Most values in one argument that are looked up; an argument with more is not vouched for."""
+
+MIN_PIECE = 6
+"""Letters and digits a value needs to be looked for as a piece of something longer. Shorter ones
+are looked for as wholes, or every call would hold them."""
+
+_NOT_LETTERS = re.compile(r"[\W_]+")
+
+_Seen = tuple[int, Source]
+"""When (counted in events of this run) and where."""
+
+
+class _Texts:
+    """Texts in normal form, in order, each with when and where it was seen."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._new: list[str] = []
+        self._starts: list[int] = []
+        self._seen: list[_Seen] = []
+        self.size = 0
+
+    def add(self, text: str, when: int, source: Source) -> bool:
+        """Keep `text`; False if there is no room for it."""
+        if self.size + len(text) > MAX_KEPT_CHARS:
+            return False
+        self._starts.append(self.size)
+        self._seen.append((when, source))
+        self._new += (text, BETWEEN)
+        self.size += len(text) + 1
+        return True
+
+    @property
+    def text(self) -> str:
+        """All of it, apart from each other."""
+        if self._new:
+            self._text = "".join((self._text, *self._new))
+            self._new.clear()
+        return self._text
+
+    def at(self, place: int) -> _Seen:
+        """What stands at this place."""
+        return self._seen[bisect_right(self._starts, place) - 1]
+
+    def first_anywhere(self, sought: tuple[Wanted, ...]) -> _Seen | None:
+        """Where one of `sought` first stands, however it is hidden."""
+        place = anywhere(sought, self.text)
+        return None if place < 0 else self.at(place)
+
+    def first_whole(self, sought: tuple[Wanted, ...]) -> _Seen | None:
+        """Where one of `sought` first stands as a whole."""
+        place = whole(sought, self.text)
+        return None if place < 0 else self.at(place)
+
+    def first(self, piece: str) -> _Seen | None:
+        """Where `piece` first stands, whole or not."""
+        place = self.text.find(piece)
+        return None if place < 0 else self.at(place)
+
+
+class RunMemory:
+    """The memory of one run; `with_facts` makes the `Labels` of one call."""
+
+    def __init__(self, worths: Worths) -> None:
+        self._worths = worths
+        self._now = 0
+        self._given = _Texts()
+        self._trusted = _Texts()
+        self._sent = _Texts()
+        self._sent_compact = _Texts()
+        self._trusting_until: int | None = None
+        self._unread: list[tuple[int, Source, bytes]] = []
+        self._trusted_bytes = 0
+        self._read: list[tuple[int, Source, bytes]] = []
+        self._read_bytes = 0
+        self.untrusted: Source | None = None
+        self._confidential: dict[str, Source] = {}
+
+    # --- learning --------------------------------------------------------------------------------
+
+    def told(self, instruction: str, supplier: str) -> None:
+        """The run's instruction, before anything else. `supplier`: `person` or `agent`."""
+        self._give(instruction, Source("instruction", name=supplier))
+
+    def signed(self, mandate: Mandate) -> None:
+        """What a person wrote into a root mandate: its purpose, and the values it allows by name.
+
+        Not of a child mandate, which an agent made, and not of what is denied or held for a stamp:
+        naming a value in order to stop it vouches for nothing.
+        """
+        if mandate.parent:
+            return
+        source = Source("mandate", name=mandate.ref)
+        self._give(mandate.purpose, source)
+        for rule in mandate.allow:
+            for condition in rule.conditions:
+                if isinstance(condition, OneOf):
+                    self._give_values(condition.values, source)
+                elif isinstance(condition, Equals):
+                    self._give_values((condition.value,), source)
+
+    def endorsed(self, value: Json, person: str) -> None:
+        """A person has stamped a call for `value`: from now on it is vouched for."""
+        self._give_values((value,), Source("stamp", name=person))
+
+    def sending(self, call: Call) -> None:
+        """A call whose intent is durable is about to be sent.
+
+        From here on the run carries the labels of what it asks. A request of a server to the
+        agent's side is the other way about: its arguments are what the run reads.
+        """
+        self._now += 1
+        where = Source("result", call.id, str(call.target))
+        worth = self._worths.of(call.target)
+        if not worth.trusted and self.untrusted is None:
+            self.untrusted = where
+        for label in worth.confidential:
+            self._confidential.setdefault(label, where)
+        if call.target.kind is CallKind.CLIENT:
+            self._keep_read(call.canonical, where)
+            return
+        sent = (call.arguments, call.beside) if call.beside else (call.arguments,)
+        self._keep_sent(leaves_of(sent), Source("arguments", call.id, str(call.target)))
+
+    def learn(self, call: Call, body: bytes) -> None:
+        """What came back of `call`: a result or an error, as JSON text, before the agent sees it.
+
+        What the agent's side answers a server is sent, and read by nobody here.
+        """
+        self._now += 1
+        where = Source("result", call.id, str(call.target))
+        if call.target.kind is CallKind.CLIENT:
+            if len(body) > MAX_LEARNED_BYTES:
+                self._stop_trusting()
+            else:
+                self._keep_sent(leaves_of_reply(body), where)
+        elif len(body) > MAX_LEARNED_BYTES:
+            return
+        elif self._worths.of(call.target).trusted:
+            if self._trusted_bytes + len(body) <= MAX_KEPT_CHARS:
+                self._unread.append((self._now, where, body))
+                self._trusted_bytes += len(body)
+        else:
+            self._keep_read(body, where)
+
+    def lost(self) -> None:
+        """Part of what this run has done is not known: doubt means no.
+
+        It counts as having read something untrusted and everything confidential, and no result
+        vouches, since the agent may have put into it what it likes.
+        """
+        unknown = Source("unknown")
+        if self.untrusted is None:
+            self.untrusted = unknown
+        for label in self._worths.every_label:
+            self._confidential.setdefault(label, unknown)
+        self._trusting_until = 0
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> Facts:
+        """None are known here: see `with_facts`."""
+        return NO_FACTS
+
+    @property
+    def confidential(self) -> Mapping[str, Source]:
+        """Confidentiality labels of what the run has read, with where each first came from."""
+        return self._confidential
+
+    @property
+    def size(self) -> int:
+        """Roughly the bytes this memory takes."""
+        texts = (self._given, self._sent, self._sent_compact)
+        return sum(text.size for text in texts) + self._trusted_bytes + self._read_bytes + 1_000
+
+    def with_facts(self, facts: Facts) -> RunLabels:
+        """The labels of one call; they go on following this memory."""
+        return RunLabels(facts, self)
+
+    def vouching(self, value: Json) -> Vouching:
+        """Whether `value` is vouched for; of a list or an object, whether all values in it are."""
+        if isinstance(value, Mapping | list | tuple):
+            return self._vouching_of_all(value)
+        if value is None or isinstance(value, bool):
+            return Vouching(vouched=False)
+        assert isinstance(value, str | int | float)
+        sought = wanted(value)
+        given = self._given.first_whole(sought)
+        if given is not None:
+            return Vouching(vouched=True, source=given[1])
+        sent = self._first_sent(value, sought)
+        trusted = self._trusted_texts().first_whole(sought)
+        if trusted is not None and self._unspoken(trusted[0], sent):
+            return Vouching(vouched=True, source=trusted[1])
+        return Vouching(vouched=False, source=self._origin(value, sought, sent))
+
+    def _vouching_of_all(self, value: Json) -> Vouching:
+        result = Vouching(vouched=False)
+        for count, leaf in enumerate(scalars(value), start=1):
+            result = self.vouching(leaf)
+            if not result.vouched:
+                return result
+            if count > MAX_LEAVES_ASKED:
+                return Vouching(vouched=False)
+        return result
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _give(self, text: str, source: Source) -> None:
+        if text:
+            self._given.add(normal(text.replace(BETWEEN, " ")), 0, source)
+
+    def _give_values(self, values: Sequence[Json], source: Source) -> None:
+        for leaf in scalars(values):
+            if isinstance(leaf, str):
+                self._give(leaf, source)
+            elif not isinstance(leaf, bool):
+                self._give(leaves_of((leaf,)).joined(), source)
+
+    def _keep_read(self, body: bytes, where: Source) -> None:
+        if self._read_bytes + len(body) <= MAX_KEPT_CHARS:
+            self._read.append((self._now, where, body))
+            self._read_bytes += len(body)
+
+    def _keep_sent(self, leaves: Leaves, where: Source) -> None:
+        text = leaves.joined()
+        kept = not text or (
+            self._sent.add(normal(text), self._now, where)
+            and self._sent_compact.add(_compact(text), self._now, where)
+        )
+        if not (kept and leaves.complete):
+            self._stop_trusting()
+
+    def _trusted_texts(self) -> _Texts:
+        for when, where, body in self._unread:
+            self._trusted.add(normal(leaves_of_reply(body).joined()), when, where)
+        self._unread.clear()
+        return self._trusted
+
+    def _unspoken(self, when: int, sent: _Seen | None) -> bool:
+        """Whether something was read before the run can have written it itself."""
+        if self._trusting_until is not None and when >= self._trusting_until:
+            return False
+        return sent is None or when < sent[0]
+
+    def _stop_trusting(self) -> None:
+        if self._trusting_until is None:
+            self._trusting_until = self._now
+
+    def _first_sent(self, value: Json, sought: tuple[Wanted, ...]) -> _Seen | None:
+        """When the run first sent something that holds `value`, in whatever writing."""
+        found = self._sent.first_anywhere(sought)
+        if isinstance(value, str):
+            compact = _compact(value)
+            piece = self._sent_compact.first(compact) if len(compact) >= MIN_PIECE else None
+            if piece is not None and (found is None or piece[0] < found[0]):
+                return piece
+        return found
+
+    def _origin(self, value: Json, sought: tuple[Wanted, ...], sent: _Seen | None) -> Source | None:
+        """Where something that is not vouched for was first seen: read, or else made up."""
+        for when, where, body in self._read:
+            if sent is not None and sent[0] <= when:
+                break
+            path = _path_of(value, sought, body)
+            if path is not None:
+                return Source(where.kind, where.call, where.name, path)
+        return sent[1] if sent is not None else None
+
+
+class RunLabels:
+    """The labels of one call: the memory of its run, with what is known of this call."""
+
+    __slots__ = ("_memory", "facts")
+
+    def __init__(self, facts: Facts, memory: RunMemory) -> None:
+        self.facts = facts
+        self._memory = memory
+
+    @property
+    def untrusted(self) -> Source | None:
+        """See `Labels`."""
+        return self._memory.untrusted
+
+    @property
+    def confidential(self) -> Mapping[str, Source]:
+        """See `Labels`."""
+        return self._memory.confidential
+
+    def vouching(self, value: Json) -> Vouching:
+        """See `Labels`."""
+        return self._memory.vouching(value)
+
+
+def scalars(value: Json) -> Iterator[Json]:
+    """Every plain value beneath `value`, nulls left out: they hold nothing to vouch for."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from scalars(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from scalars(item)
+    elif value is not None:
+        yield value
+
+
+def _compact(text: str) -> str:
+    """Letters and digits alone, however written: what survives being formatted anew."""
+    plain = text if text.isascii() else fold_inside(text)
+    return BETWEEN.join(_NOT_LETTERS.sub("", part) for part in plain.lower().split(BETWEEN))
+
+
+def _path_of(value: Json, sought: tuple[Wanted, ...], body: bytes) -> str | None:
+    """Where in a result `value` stands, whole or (of text) as a piece; None if it does not."""
+    piece = normal(value) if isinstance(value, str) and len(value) >= MIN_PIECE else ""
+    for place, text in leaves_of_reply(body).found:
+        plain = normal(text)
+        if whole(sought, plain) >= 0 or (piece and piece in plain):
+            return path_text(place)
+    return None
