@@ -119,11 +119,11 @@ def reach_beside(
     Up to its last `[]`, `other` must be the same as `path`: it is read beside each item.
     """
     into = steps_into_lists(other)
-    return [
-        (found, _walk(other[into:], within)[0])
-        for within in _walk(path[:into], arguments)
-        for found in _walk(path[into:], within)
-    ]
+    pairs: list[tuple[Found, Found]] = []
+    for within in _walk(path[:into], arguments):
+        (beside,) = _walk(other[into:], within)  # once, however many items lie below
+        pairs += ((found, beside) for found in _walk(path[into:], within))
+    return pairs
 
 
 def steps_into_lists(path: ArgumentPath) -> int:

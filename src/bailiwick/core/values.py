@@ -196,7 +196,8 @@ def show(value: Json, limit: int = MAX_SHOWN) -> str:
     In backticks, unless it is a number: "`amount` is 9000".
     """
     if isinstance(value, Decimal | int | float) and not isinstance(value, bool):
-        return str(value)
+        text = str(value) if not isinstance(value, int) or value.bit_length() < 512 else "huge"
+        return text if len(text) <= limit else text[: limit - 1] + "…"
     # Far more than `limit` characters are never shown, so they need not be looked at.
     text = value[: limit + 1] if isinstance(value, str) else _start_of_json(value, limit)
     if len(text) > limit:

@@ -252,7 +252,11 @@ PLAIN_KINDS: tuple[Kind, ...] = (
 
 ON_ITEMS = Record(
     "a condition on items",
-    {kind.key: Field(kind.shape, kind.doc) for kind in PLAIN_KINDS},
+    # Described once in the schema: what holds for one value is written alike for each item.
+    {
+        kind.key: Field(Named(f"condition/properties/{kind.key}", kind.shape), kind.doc)
+        for kind in PLAIN_KINDS
+    },
     some_of=tuple(kind.key for kind in PLAIN_KINDS),
 )
 _ON_ITEMS = Named("on_items", ON_ITEMS)

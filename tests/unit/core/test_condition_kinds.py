@@ -1,0 +1,105 @@
+"""What holds of every kind of condition, whatever the call."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bailiwick.core.conditions as package
+from bailiwick.core.canonical import Json
+from bailiwick.core.conditions import (
+    Anything,
+    Beside,
+    Condition,
+    Present,
+    failure,
+    permits,
+    reason,
+    sentence,
+    standing,
+    triggers,
+)
+from bailiwick.core.values import Truth
+from tests.unit.core.condition_kinds import arguments, conditions, kinds, plain_kinds, values
+
+Arguments = dict[str, Json]
+
+
+def test_the_strategies_know_every_kind_of_values() -> None:
+    classes = {
+        each
+        for name in package.__all__
+        if isinstance(each := getattr(package, name), type) and issubclass(each, Condition)
+    }
+    elsewhere = {each for each in classes if each.__module__.split(".")[-1] in ELSEWHERE}
+    assert classes - elsewhere - {Condition, Beside} == set(kinds)
+
+
+ELSEWHERE = {"urls", "email", "sql", "shell"}
+"""Kinds that have properties of their own, with their parsers."""
+
+
+@given(st.one_of(*plain_kinds.values()), values)
+def test_every_kind_answers_in_three_values(condition: Condition, value: Json) -> None:
+    assert isinstance(condition.of(value), Truth)
+
+
+@given(conditions, arguments)
+def test_every_kind_and_its_words_are_total(condition: Condition, call: Arguments) -> None:
+    assert isinstance(permits(condition, call), bool)
+    assert isinstance(triggers(condition, call), bool)
+    said = [
+        sentence(condition),
+        failure(condition, call),
+        reason(condition, call),
+        standing(condition, call, allows=True),
+        standing(condition, call, allows=False),
+    ]
+    for text in said:
+        assert "`" in text
+        assert text.isprintable()
+        assert len(text) < 1_000
+
+
+@given(conditions, arguments)
+def test_what_an_allow_rule_relies_on_never_slips_past_a_deny_rule_of_the_same_condition(
+    condition: Condition, call: Arguments
+) -> None:
+    if permits(condition, call) and not condition.optional:
+        assert triggers(condition, call)
+
+
+@given(conditions, arguments)
+def test_optional_only_ever_excuses_what_is_missing_or_null(
+    condition: Condition, call: Arguments
+) -> None:
+    if isinstance(condition, Anything):
+        return
+    strict = replace_optional(condition, False)
+    lax = replace_optional(condition, True)
+    if permits(strict, call):
+        assert permits(lax, call)
+    if triggers(lax, call) and not isinstance(condition, Present):
+        assert triggers(strict, call)
+
+
+@given(conditions, arguments)
+def test_a_top_level_value_is_judged_alike_on_the_short_and_the_long_way(
+    condition: Condition, call: Arguments
+) -> None:
+    cases = condition.cases(call)
+    if len(condition.path) > 1 or isinstance(condition, Anything):
+        return
+    if "X" in call and "x" in call:  # such a call is refused as a whole (`argument_ambiguous`)
+        return
+    assert permits(condition, call) == all(asked.permitted(found) for found, asked in cases)
+    assert triggers(condition, call) == any(asked.triggered(found) for found, asked in cases)
+
+
+def replace_optional(condition: Condition, optional: bool) -> Condition:
+    changed = dataclasses.replace(cast("Any", condition), optional=optional)
+    assert isinstance(changed, Condition)
+    return changed
