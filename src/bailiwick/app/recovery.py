@@ -1,9 +1,12 @@
-"""After a crash: what was sent and never answered is recorded as unknown, never as nothing."""
+"""After a crash: what was sent and never answered is recorded as unknown, never as nothing.
+
+What it had reserved counts on, as unknown too, until a person or a rule settles it.
+"""
 
 from __future__ import annotations
 
 from bailiwick.gateway.recorder import Recorder
-from bailiwick.ports import CallMoved, CallState, Clock, Journal, Records
+from bailiwick.ports import CallMoved, CallState, Clock, Journal, Records, Settled, Settlement
 
 _CODE = "gateway_stopped"
 _BECAUSE = "the gateway stopped while this was under way: whether it happened is not known"
@@ -18,5 +21,5 @@ async def settle_unknown(
     for call in running:
         entry = recorder.bare_outcome(call.id, call.run, CallState.UNKNOWN, _CODE, now)
         moved = CallMoved(call.id, now, CallState.UNKNOWN, _CODE, _BECAUSE, entry=0)
-        await journal.commit([entry], [moved])
+        await journal.commit([entry], [moved, Settled(call.id, now, Settlement.UNKNOWN)])
     return len(running)

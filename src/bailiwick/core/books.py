@@ -21,14 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
-import msgspec
-
+from bailiwick.core.accounts import Account, Balance, Place, Transfer
 from bailiwick.core.charging import exceeded
-from bailiwick.core.errors import Conflict, LimitReached, OurError
+from bailiwick.core.errors import Conflict, LimitReached
 from bailiwick.core.limits import Charge
+
+__all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Transfer"]
 
 MAX_ACCOUNTS = 50_000
 MAX_CALLS = 50_000
@@ -37,50 +37,6 @@ forgotten."""
 
 MAX_OLD = 512
 """How many entries of a sliding account are kept after they have left its window."""
-
-
-class Place(StrEnum):
-    """Where steps are. All that is not FREE counts against a ceiling."""
-
-    FREE = "free"
-    PENDING = "pending"
-    POSTED = "posted"
-    UNKNOWN = "unknown"
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    """One line of the journal.
-
-    Attributes:
-        account, key, member: see `Charge`.
-        at_ms: when it was written.
-        reserved_ms: when what it belongs to was reserved, which is what a sliding window looks at.
-            Never before an earlier one of the same sliding account, whatever the clock does.
-        amount: in steps, 0 or more.
-        ceiling, since_ms, pending_only: of the charge, for audits.
-    """
-
-    call: str
-    account: str
-    key: str
-    member: str
-    at_ms: int
-    reserved_ms: int
-    source: Place
-    target: Place
-    amount: int
-    ceiling: int = 0
-    since_ms: int = 0
-    pending_only: bool = False
-
-
-class Balance(msgspec.Struct, frozen=True):
-    """What one account holds for one member, in steps; FREE is the negative of their sum."""
-
-    member: str
-    pending: int
-    posted: int
-    unknown: int
 
 
 class Loader(Protocol):
@@ -107,8 +63,9 @@ class Books:
 
     def __init__(self, loader: Loader | None = None) -> None:
         self._loader = loader
-        self._accounts: dict[tuple[str, str], _Account] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
         self._calls: dict[str, _Lines] = {}
+        self._long: set[tuple[str, str]] = set()
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`. Loads the account if it is not remembered."""
@@ -125,7 +82,6 @@ class Books:
             LimitReached: `limit_exceeded`: one does not fit, in the words of `exceeded`.
             Conflict: `reserved_otherwise`: the call has reserved something else.
         """
-        self._stay_small()
         amounts = {(each.account, each.key, each.member): each.amount for each in charges}
         if len(amounts) != len(charges):
             raise Conflict("reserved_otherwise", f"call `{call}` charges one account twice")
@@ -168,7 +124,6 @@ class Books:
             Conflict: `settled_otherwise`: what was posted cannot be taken back, and what was voided
                 can only turn out to have happened.
         """
-        self._stay_small()
         taken = {(account, key): steps for account, key, steps in actual}
         transfers: list[Transfer] = []
         lines = self._lines(call)
@@ -209,28 +164,38 @@ class Books:
         assert self._loader is not None, "nothing would bring it back"
         self._accounts.clear()
         self._calls.clear()
+        self._long.clear()
 
-    def _stay_small(self) -> None:
-        too_many = len(self._accounts) > MAX_ACCOUNTS or len(self._calls) > MAX_CALLS
-        if self._loader is not None and too_many:
+    def trim(self) -> None:
+        """Let go of what has become too much.
+
+        Only while all that was given out is written: what is not lives in memory alone.
+        """
+        if self._loader is None:
+            return
+        if len(self._accounts) > MAX_ACCOUNTS or len(self._calls) > MAX_CALLS:
             self.forget()
+        for which in self._long:
+            self._accounts[which].drop_old()
+        self._long.clear()
 
-    def _account(self, name: str, key: str, since_ms: int) -> _Account:
+    def _account(self, name: str, key: str, since_ms: int) -> Account:
         """The account, remembered back to `since_ms` if it is a sliding one."""
         account = self._accounts.get((name, key))
-        if account is None or since_ms < account.horizon_ms:
-            account = self._loaded(name, key, since_ms)
+        if account is None:
+            return self._loaded(name, key, since_ms)
+        if since_ms < account.horizon_ms and self._loader is not None:
+            account.go_back(since_ms, self._loader.since(name, key, since_ms))
         return account
 
-    def _loaded(self, name: str, key: str, since_ms: int) -> _Account:
-        account = _Account(sliding=since_ms > 0)
+    def _loaded(self, name: str, key: str, since_ms: int) -> Account:
+        account = Account(sliding=since_ms > 0)
         if self._loader is not None:
             for balance in self._loader.account(name, key):
                 account.put(balance)
             if since_ms:
                 account.horizon_ms = since_ms
-                for transfer in self._loader.since(name, key, since_ms):
-                    account.window.take(transfer)
+                account.window.take_all(self._loader.since(name, key, since_ms))
         self._accounts[name, key] = account
         return account
 
@@ -269,8 +234,8 @@ class Books:
             if account is None:
                 account = self._loaded(transfer.account, transfer.key, transfer.since_ms)
             account.take(transfer)
-            if account.sliding and self._loader is not None:
-                account.horizon_ms = max(account.horizon_ms, account.window.drop_old())
+            if account.window.old > MAX_OLD:
+                self._long.add((transfer.account, transfer.key))
             _take_line(lines, transfer)
 
 
@@ -345,146 +310,3 @@ def _take_line(lines: _Lines, transfer: Transfer) -> None:
         )
     elif line.place is not Place.POSTED:  # what was posted stays so, while its rest is freed
         line.place = transfer.target
-
-
-_HELD = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
-
-
-class _Account:
-    """One account under one key: what each member holds, and the window if it is a sliding one.
-
-    Attributes:
-        held: by member, what is pending, posted and unknown; members once seen stay.
-        taken: members that hold anything.
-        horizon_ms: the window knows what was reserved after this, and may lack what came before.
-    """
-
-    __slots__ = ("held", "horizon_ms", "sliding", "taken", "window")
-
-    def __init__(self, *, sliding: bool) -> None:
-        self.held: dict[str, list[int]] = {}
-        self.taken: set[str] = set()
-        self.horizon_ms = 0
-        self.sliding = sliding
-        self.window = _Window()
-
-    def used(self, charge: Charge) -> int:
-        """See `Counters.used`."""
-        if self.sliding:
-            return self.window.used(charge)
-        if charge.member:
-            return len(self.taken) - (charge.member in self.taken)
-        held = self.held.get("")
-        if held is None:
-            return 0
-        return held[0] + held[2] + (0 if charge.pending_only else held[1])
-
-    def put(self, balance: Balance) -> None:
-        """Take over a balance."""
-        self.held[balance.member] = [balance.pending, balance.posted, balance.unknown]
-        if balance.pending or balance.posted or balance.unknown:
-            self.taken.add(balance.member)
-
-    def take(self, transfer: Transfer) -> None:
-        """Move what the transfer moves. INVARIANT: nothing but FREE is ever below zero."""
-        held = self.held.setdefault(transfer.member, [0, 0, 0])
-        if transfer.source is not Place.FREE:
-            left = held[_HELD[transfer.source]] - transfer.amount
-            if left < 0:
-                text = f"account `{transfer.account}` does not hold what `{transfer.call}` moves"
-                raise OurError("books_damaged", text)
-            held[_HELD[transfer.source]] = left
-        if transfer.target is not Place.FREE:
-            held[_HELD[transfer.target]] += transfer.amount
-        if any(held):
-            self.taken.add(transfer.member)
-        else:
-            self.taken.discard(transfer.member)
-        if self.sliding:
-            self.window.take(transfer)
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What one call holds of a sliding account. `old`: it is out of the window looked at last."""
-
-    reserved_ms: int
-    call: str
-    member: str
-    amount: int = 0
-    old: bool = False
-
-
-class _Window:
-    """What a sliding account holds, by the time of its reservation.
-
-    `used` moves a mark between what is old and what counts; as time goes on that is a step now and
-    then, not a look at everything.
-    """
-
-    __slots__ = ("_by_call", "_entries", "_members", "_old", "_sum", "latest_ms")
-
-    def __init__(self) -> None:
-        self._entries: list[_Entry] = []
-        self._by_call: dict[tuple[str, str], _Entry] = {}
-        self._old = 0
-        self._sum = 0
-        self._members: dict[str, int] = {}
-        self.latest_ms = 0
-
-    def used(self, charge: Charge) -> int:
-        """What was reserved after `charge.since_ms`: steps, or values other than its own."""
-        entries = self._entries
-        while self._old < len(entries) and entries[self._old].reserved_ms <= charge.since_ms:
-            self._count(entries[self._old], -1)
-            entries[self._old].old = True
-            self._old += 1
-        while self._old and entries[self._old - 1].reserved_ms > charge.since_ms:
-            self._old -= 1
-            entries[self._old].old = False
-            self._count(entries[self._old], 1)
-        if charge.member:
-            return len(self._members) - (charge.member in self._members)
-        return self._sum
-
-    def take(self, transfer: Transfer) -> None:
-        """Move what the transfer moves, unless it is too old to be remembered."""
-        which = (transfer.call, transfer.member)
-        entry = self._by_call.get(which)
-        if entry is None:
-            if transfer.source is not Place.FREE or transfer.target is not Place.PENDING:
-                return
-            entry = _Entry(transfer.reserved_ms, transfer.call, transfer.member)
-            self._by_call[which] = entry
-            self._entries.append(entry)
-            self.latest_ms = transfer.reserved_ms
-        if not entry.old:
-            self._count(entry, -1)
-        if transfer.source is not Place.FREE:
-            entry.amount -= transfer.amount
-        if transfer.target is not Place.FREE:
-            entry.amount += transfer.amount
-        if not entry.old:
-            self._count(entry, 1)
-
-    def drop_old(self) -> int:
-        """Forget what is old, if it is much; how far back the window goes after that, in ms."""
-        if self._old <= MAX_OLD:
-            return 0
-        dropped = self._entries[: self._old]
-        del self._entries[: self._old]
-        self._old = 0
-        for entry in dropped:
-            del self._by_call[entry.call, entry.member]
-        return dropped[-1].reserved_ms
-
-    def _count(self, entry: _Entry, sign: int) -> None:
-        if not entry.amount:
-            return
-        self._sum += sign * entry.amount
-        if entry.member:
-            count = self._members.get(entry.member, 0) + sign
-            if count:
-                self._members[entry.member] = count
-            else:
-                del self._members[entry.member]

@@ -14,8 +14,9 @@ from typing import Protocol
 import msgspec
 
 from bailiwick.core.call import Call
-from bailiwick.core.errors import BailiwickError, Conflict, StoreError
+from bailiwick.core.errors import BailiwickError, Conflict, LimitReached, StoreError
 from bailiwick.core.flow import Labels
+from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.rendering import Asking, render
 from bailiwick.core.verdict import Deny, Hold, Verdict
@@ -35,7 +36,7 @@ from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.undelivered import Undelivered
-from bailiwick.ports import Clock, HoldOpened, HoldRow, HoldState
+from bailiwick.ports import Clock, HoldOpened, HoldRow, HoldState, Settlement
 
 MAX_WAITING_PER_AGENT = 100
 """Holds one agent may have waiting: people look at a list, and beyond it they stop looking."""
@@ -92,7 +93,7 @@ class Running(Protocol):
         """Send a call whose intent is durable, and record its outcome."""
         ...
 
-    async def end_cancelled(self, context: CallContext) -> None:
+    async def end_cancelled(self, context: CallContext, how: Settlement) -> None:
         """Record that nobody waits for this call any more."""
         ...
 
@@ -287,8 +288,11 @@ class HeldCalls:
             else Deny("mandate_unknown", (), f"mandate `{context.mandate.name}` is gone")
         )
         stale = not chain or chain[-1].ref != hold.mandate
-        resumed = _resumed(context, hold)
+        charges = () if isinstance(verdict, Deny) else verdict.charges
+        resumed = _resumed(context, hold, charges)
         try:
+            if isinstance(verdict, Deny) and verdict.code == "limit_exceeded":
+                return _no_room(hold, verdict.because)
             if isinstance(verdict, Deny):
                 await self._holds.withdraw(hold, verdict.code)
                 return Refused(hold.call, verdict.code, verdict.because)
@@ -305,8 +309,10 @@ class HeldCalls:
             await self._register.use_stamp(resumed, verdict, hold)
         except asyncio.CancelledError:
             # The last client went away while the stamp was being used up: nothing was sent.
-            await asyncio.shield(self._gate.end_cancelled(resumed))
+            await asyncio.shield(self._gate.end_cancelled(resumed, Settlement.VOIDED))
             raise
+        except LimitReached as reached:
+            return _no_room(hold, reached.message)
         except Conflict:
             return Refused(hold.call, "stamp_used", "this approval has already been used")
         except BailiwickError:
@@ -317,10 +323,14 @@ class HeldCalls:
         return answer
 
 
-def _resumed(context: CallContext, hold: HoldRow) -> CallContext:
+def _no_room(hold: HoldRow, because: str) -> Refused:
+    """What is said of an approved call that fits no limit now. Its approval is not used up."""
+    text = f"{because}. The approval stays good until it expires: retry the same call later"
+    return Refused(hold.call, "limit_exceeded", text)
+
+
+def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -> CallContext:
     """The context under the id of the call that opened the hold: a retry is the same call."""
-    if context.call.id == hold.call:
-        return context
     call = msgspec.structs.replace(context.call, id=hold.call)
     return CallContext(
         call=call,
@@ -332,6 +342,7 @@ def _resumed(context: CallContext, hold: HoldRow) -> CallContext:
         traceparent=context.traceparent,
         token=context.token,
         labels=context.labels,
+        charges=charges,
     )
 
 

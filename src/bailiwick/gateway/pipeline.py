@@ -13,11 +13,11 @@ The order is the product (docs/how-it-works.md has the picture):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bailiwick.core.call import Call, Target
 from bailiwick.core.context import NO_STEP
-from bailiwick.core.errors import BailiwickError, StoreError, UpstreamDown
+from bailiwick.core.errors import BailiwickError, LimitReached, StoreError, UpstreamDown
 from bailiwick.core.flow import Labels
 from bailiwick.core.judge import judge, visible
 from bailiwick.core.mandate import Mandate, MandateState
@@ -32,7 +32,8 @@ from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.run_facts import facts_of
 from bailiwick.gateway.runs import Runs
-from bailiwick.ports import Caller, CallState, Clock, Journal, UpstreamReply
+from bailiwick.gateway.settlement import NOTHING, Ending, answered, ended
+from bailiwick.ports import Caller, CallState, Clock, Journal, Settlement, UpstreamReply
 
 
 class Pipeline:
@@ -126,6 +127,7 @@ class Pipeline:
             traceparent=asked.traceparent,
             token=caller.token,
             labels=labels,
+            charges=() if isinstance(verdict, Deny) else verdict.charges,
         )
         match verdict:
             case Allow():
@@ -146,13 +148,24 @@ class Pipeline:
     async def _allow(self, context: CallContext, verdict: Allow, dispatch: Dispatch) -> Answer:
         try:
             await self._register.open(context, verdict, CallState.RUNNING, "allowed")  # 3
+        except LimitReached as reached:
+            return await self.deny(context, self._over(context, reached))
         except BailiwickError:
             return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
         except asyncio.CancelledError:
             # The client went away while the intent was being written: nothing was sent.
-            await asyncio.shield(self.end_cancelled(context))
+            await asyncio.shield(self.end_cancelled(context, Settlement.VOIDED))
             raise
         return await self.dispatch(context, dispatch)
+
+    def _over(self, context: CallContext, reached: LimitReached) -> Deny:
+        """Why a call is denied that fitted when it was judged: another one was faster."""
+        chain = self._authority.chain(context.mandate.name)
+        verdict = self.judge(context.call, chain, context.labels)
+        if isinstance(verdict, Deny):
+            return verdict
+        rules = tuple(charge.rule for charge in context.charges)
+        return Deny(reached.code, rules, reached.message)
 
     async def deny(self, context: CallContext, verdict: Deny) -> Refused:
         """Record a denial; what the agent is told of it."""
@@ -169,17 +182,19 @@ class Pipeline:
         # 5. INVARIANT: no await between this look and handing the call to the upstream.
         gone = self._no_longer(context)
         if gone is not None:
-            return await self._end(context, CallState.DENIED, gone.code, gone)
+            ending = self._unanswered(context, Settlement.VOIDED)
+            return await self._end(context, CallState.DENIED, gone.code, gone, ending)
         self._in_flight[call_id] = context
         try:
             reply = await dispatch()
         except UpstreamDown as error:
             code = "upstream_down"
             refused = Refused(call_id, code, f"nothing was done: {error.message}")
-            return await self._end(context, CallState.FAILED, code, refused)
+            ending = self._unanswered(context, Settlement.VOIDED)
+            return await self._end(context, CallState.FAILED, code, refused, ending)
         except asyncio.CancelledError:
             # The client went away. What the upstream did until then is not known.
-            await asyncio.shield(self.end_cancelled(context))
+            await asyncio.shield(self.end_cancelled(context, Settlement.UNKNOWN))
             raise
         except Exception as error:  # noqa: BLE001 - it was sent: whatever happened, it is unknown
             detail = error.message if isinstance(error, BailiwickError) else type(error).__name__
@@ -188,16 +203,39 @@ class Pipeline:
                 f"it was sent, and what came of it is not known: {detail}. Do not repeat it "
                 "before a person has looked"
             )
-            return await self._end(context, CallState.UNKNOWN, code, Refused(call_id, code, text))
+            ending = self._unanswered(context, Settlement.UNKNOWN)
+            refused = Refused(call_id, code, text)
+            return await self._end(context, CallState.UNKNOWN, code, refused, ending)
         finally:
             self._in_flight.pop(call_id, None)
-        state = CallState.FAILED if _failed(reply) else CallState.DONE
-        return await self._end(context, state, "", Answered(call_id, reply), reply)  # 6
+        failed = _failed(reply)
+        state = CallState.FAILED if failed else CallState.DONE
+        charges = context.charges
+        ending = (
+            answered(call_id, charges, reply, failed=failed, at_ms=self._clock.wall_ms())
+            if charges
+            else NOTHING
+        )
+        return await self._end(context, state, "", Answered(call_id, reply), ending, reply)  # 6
 
-    async def end_cancelled(self, context: CallContext) -> None:
+    async def end_cancelled(self, context: CallContext, how: Settlement) -> None:
         """Record that the client went away. Run it shielded: it must outlive the cancellation."""
         answer = Refused(context.call.id, "cancelled", "")
-        await self._end(context, CallState.CANCELLED, "cancelled", answer)
+        ending = self._unanswered(context, how)
+        await self._end(context, CallState.CANCELLED, "cancelled", answer, ending)
+
+    def _unanswered(self, context: CallContext, how: Settlement) -> Ending:
+        """What becomes of the reservation of a call without an answer."""
+        return ended(context.call.id, context.charges, how, self._clock.wall_ms())
+
+    def _freeze(self, mandates: Sequence[str]) -> list[Mandate]:
+        """Stop these mandates, unless they are stopped already; those that were stopped."""
+        active = self._authority.snapshot.mandates
+        found = [active[name] for name in mandates if name in active]
+        stopped = [each for each in found if each.state is MandateState.ACTIVE]
+        for each in stopped:
+            self._authority.set_state(each.name, MandateState.SUSPENDED)
+        return stopped
 
     def _no_longer(self, context: CallContext) -> Refused | None:
         """Why an authority that was good when the call was judged is not any more."""
@@ -218,10 +256,12 @@ class Pipeline:
         state: CallState,
         code: str,
         answer: Answer,
+        ending: Ending,
         reply: UpstreamReply | None = None,
     ) -> Answer:
         try:
-            await self._register.end(context, state, code, reply)
+            frozen = self._freeze(ending.over) if ending.over else ()
+            await self._register.end(context, state, code, ending, frozen, reply)
         except BailiwickError:
             text = (
                 "it was sent, but what came back could not be recorded, so it is withheld. Do "

@@ -17,12 +17,13 @@ from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
 from bailiwick.core.flow import Labels
+from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
-from bailiwick.ports import CallState, Entry, UpstreamReply, Vault
+from bailiwick.ports import CallState, Entry, Settled, UpstreamReply, Vault
 
 MAX_RECORDED_RESULT_BYTES = 256 * 1024
 MAX_LEAF_NAME_CHARS = 256
@@ -40,6 +41,7 @@ class CallContext(msgspec.Struct, frozen=True):
 
     Attributes:
         labels: what its run has read; looked at anew whenever the call is judged.
+        charges: what it takes of limits, as judged last.
     """
 
     call: Call
@@ -51,6 +53,7 @@ class CallContext(msgspec.Struct, frozen=True):
     traceparent: str
     token: str
     labels: Labels
+    charges: tuple[Charge, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -66,9 +69,20 @@ class Recorder:
         self._random = random
 
     def intent(
-        self, context: CallContext, verdict: Verdict, code: str, at_ms: int, hold: str = ""
+        self,
+        context: CallContext,
+        verdict: Verdict,
+        code: str,
+        at_ms: int,
+        hold: str = "",
+        reserved: Sequence[Charge] = (),
     ) -> Entry:
-        """The entry written before a call can have any effect."""
+        """The entry written before a call can have any effect.
+
+        Args:
+            reserved: what the same commit reserves; it is in the payload, so that an auditor can
+                work every balance out again.
+        """
         call = context.call
         salt = self._random(SALT_BYTES)
         decision = type(verdict).__name__.lower()
@@ -98,13 +112,15 @@ class Recorder:
         if hold:
             fields["hold"] = hold
         leaf = _leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
-        payload = {
+        payload: dict[str, object] = {
             "salt": salt.hex(),
             "call": msgspec.Raw(call.canonical),
             "because": verdict.because,
             "principal": context.subject,
             "owner": context.owner,
         }
+        if reserved:
+            payload["reserved"] = [_charge(charge) for charge in reserved]
         return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
 
     def outcome(
@@ -114,8 +130,13 @@ class Recorder:
         code: str,
         at_ms: int,
         reply: UpstreamReply | None = None,
+        settled: Sequence[Settled] = (),
     ) -> Entry:
-        """The entry written when a call ended, or when nothing is known of its end."""
+        """The entry written when a call ended, or when nothing is known of its end.
+
+        Args:
+            settled: how the same commit settles what the call has reserved.
+        """
         fields: dict[str, LeafValue] = {"state": state._value_, "run": context.run}
         if code:
             fields["code"] = code
@@ -126,6 +147,8 @@ class Recorder:
             body = reply.result if reply.result is not None else reply.error or b"null"
             fields[kind] = commit(salt, body)
             payload = {"salt": salt.hex(), **_recorded(kind, body)}
+            if settled:
+                payload["settled"] = [_settled(each) for each in settled]
         leaf = _leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
         if not payload:
             return Entry(leaf)
@@ -189,6 +212,31 @@ def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue
         return encode_leaf(kind, ident, at_ms, fields)
     except LedgerError as error:
         raise OurError("not_recordable", f"this cannot be recorded: {error.message}") from error
+
+
+def _charge(charge: Charge) -> dict[str, object]:
+    whole: dict[str, object] = {
+        "rule": charge.rule,
+        "account": charge.account,
+        "amount": charge.amount,
+        "ceiling": charge.ceiling,
+    }
+    if charge.key:
+        whole["key"] = charge.key
+    if charge.member:
+        whole["member"] = charge.member
+    if charge.since_ms:
+        whole["since"] = charge.since_ms
+    return whole
+
+
+def _settled(settled: Settled) -> dict[str, object]:
+    whole: dict[str, object] = {"how": settled.how.value}
+    if settled.actual:
+        whole["actual"] = settled.actual
+    if settled.only:
+        whole["only"] = settled.only
+    return whole
 
 
 def _recorded(kind: str, body: bytes) -> dict[str, object]:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bailiwick.core.verdict import Verdict
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.recorder import CallContext, Recorder
+from bailiwick.gateway.settlement import NOTHING, Ending
+from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import (
     CallMoved,
     CallOpened,
     CallState,
     Change,
     Clock,
+    Entry,
     HoldMoved,
     HoldOpened,
     HoldRow,
     HoldState,
     Journal,
+    ObjectState,
+    Reserved,
     UpstreamReply,
 )
 
@@ -38,11 +44,22 @@ class Register:
     async def open(
         self, context: CallContext, verdict: Verdict, state: CallState, code: str
     ) -> None:
-        """Write the intent of a call that is allowed (`running`) or denied."""
+        """Write the intent of a call that is allowed (`running`) or denied.
+
+        What it takes of limits is reserved by the same commit.
+
+        Raises:
+            LimitReached: it does not fit any more; nothing was written.
+        """
         now = self._clock.wall_ms()
-        entry = self._recorder.intent(context, verdict, code, now)
+        charges = () if isinstance(verdict, Deny) else verdict.charges
+        entry = self._recorder.intent(context, verdict, code, now, reserved=charges)
         opened = _opened(context, verdict, state, code, now)
-        await self._journal.commit((entry,), (opened,))
+        if charges:
+            reserved = Reserved(context.call.id, now, charges)
+            await self._journal.commit((entry,), (opened, reserved))
+        else:
+            await self._journal.commit((entry,), (opened,))
         self._tell(context, state)
 
     async def hold(self, context: CallContext, verdict: Verdict, held: HoldOpened) -> None:
@@ -54,17 +71,23 @@ class Register:
         self._events.publish({"event": "hold", "id": held.id, "state": HoldState.WAITING.value})
 
     async def use_stamp(self, context: CallContext, verdict: Verdict, hold: HoldRow) -> None:
-        """Use an approved hold up and write the intent to run, in one commit.
+        """Use an approved hold up, reserve and write the intent to run, in one commit.
 
         Raises:
+            LimitReached: it does not fit a limit now; the hold is not used up.
             Conflict: somebody else has used it, or it is over.
         """
         now = self._clock.wall_ms()
-        entry = self._recorder.intent(context, verdict, "approved", now, hold=hold.id)
-        changes: Sequence[Change] = (
+        charges = context.charges
+        entry = self._recorder.intent(
+            context, verdict, "approved", now, hold=hold.id, reserved=charges
+        )
+        changes: list[Change] = [
             HoldMoved(hold.id, HoldState.APPROVED, HoldState.USED, now),
             CallMoved(hold.call, now, CallState.RUNNING, "approved", entry=0),
-        )
+        ]
+        if charges:
+            changes.append(Reserved(hold.call, now, charges))
         await self._journal.commit((entry,), changes)
         self._tell(context, CallState.RUNNING)
 
@@ -73,14 +96,42 @@ class Register:
         context: CallContext,
         state: CallState,
         code: str,
+        ending: Ending,
+        frozen: Sequence[Mandate] = (),
         reply: UpstreamReply | None = None,
     ) -> None:
-        """Write how a call ended."""
+        """Write how a call ended, what became of its reservation, and what that froze."""
         now = self._clock.wall_ms()
-        entry = self._recorder.outcome(context, state, code, now, reply)
+        entry = self._recorder.outcome(context, state, code, now, reply, ending.settled)
         moved = CallMoved(context.call.id, now, state, code, entry=0)
-        await self._journal.commit((entry,), (moved,))
+        if ending is NOTHING:  # the path of every call without limits
+            await self._journal.commit((entry,), (moved,))
+            self._tell(context, state)
+            return
+        if frozen:
+            await self._recorder.prepare([""], now)
+        entries = (entry, *(self._freezing(context, mandate, now) for mandate in frozen))
+        stopped = (
+            ObjectState("mandate", mandate.name, MandateState.SUSPENDED.value, now, "")
+            for mandate in frozen
+        )
+        await self._journal.commit(entries, (moved, *ending.settled, *stopped))
         self._tell(context, state)
+        for mandate in frozen:
+            state_now = MandateState.SUSPENDED.value
+            self._events.publish({"event": "mandate", "id": mandate.name, "state": state_now})
+
+    def _freezing(self, context: CallContext, mandate: Mandate, now: int) -> Entry:
+        """The entry of an act of the gateway's own: it stops a mandate."""
+        because = "a call took more than it had reserved"
+        return self._recorder.act(
+            LeafType.SUSPEND,
+            mandate.name,
+            now,
+            "",
+            {"mandate": mandate.ref, "call": context.call.id, "code": "actual_above_estimate"},
+            {"mandate": mandate.ref, "call": context.call.id, "because": because},
+        )
 
     def _tell(self, context: CallContext, state: CallState) -> None:
         if not self._events.watched:

@@ -51,6 +51,8 @@ class LeafType(StrEnum):
     PIN = "pin"
     RUN = "run"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
+    SUSPEND = "suspend"
+    SETTLE = "settle"
 
 
 @dataclass(frozen=True, slots=True)

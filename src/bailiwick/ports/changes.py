@@ -41,7 +41,8 @@ class Reserved(msgspec.Struct, frozen=True):
     """Set `charges` aside for a call. The whole commit is void (`LimitReached`) unless all fit.
 
     Idempotent by call: a second reservation of the same call with the same charges does nothing;
-    with others it is a `Conflict`.
+    with others it is a `Conflict`. One commit reserves once at most, or settles one call: all at
+    once, or in parts (`only`) that do not overlap.
     """
 
     call: str
@@ -63,12 +64,14 @@ class Settled(msgspec.Struct, frozen=True):
     Attributes:
         actual: for POSTED, what was really taken of some accounts, as (account, key, steps);
             of all others, what was reserved. More than was reserved is posted all the same.
+        only: the (account, key) to settle; () is all that is not settled.
     """
 
     call: str
     at_ms: int
     how: Settlement
     actual: tuple[tuple[str, str, int], ...] = ()
+    only: tuple[tuple[str, str], ...] = ()
 
 
 class CallOpened(msgspec.Struct, frozen=True):

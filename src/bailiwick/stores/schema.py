@@ -67,6 +67,35 @@ MIGRATIONS: tuple[str, ...] = (
         at_ms INTEGER NOT NULL
     );
     """,
+    # What is taken of limits. `transfers` is the truth and only ever grows; `balances` and
+    # `unsettled` follow from it and are kept beside it, so that no call has to add it all up.
+    """
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY, account TEXT NOT NULL, key NOT NULL, member NOT NULL,
+        UNIQUE (account, key, member)
+    );
+    CREATE TABLE transfers (
+        idx INTEGER PRIMARY KEY, call TEXT NOT NULL, account INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, reserved_ms INTEGER NOT NULL,
+        source TEXT NOT NULL CHECK (source IN ('free', 'pending', 'unknown')),
+        target TEXT NOT NULL CHECK (target IN ('free', 'pending', 'posted', 'unknown')),
+        amount INTEGER NOT NULL CHECK (amount >= 0), ceiling INTEGER NOT NULL,
+        since_ms INTEGER NOT NULL, pending_only INTEGER NOT NULL, CHECK (source <> target)
+    );
+    CREATE INDEX transfers_by_call ON transfers (call);
+    CREATE INDEX transfers_sliding ON transfers (account, reserved_ms) WHERE since_ms > 0;
+    CREATE TRIGGER transfers_never_change BEFORE UPDATE ON transfers
+    BEGIN SELECT raise(ABORT, 'transfers are only ever appended'); END;
+    CREATE TRIGGER transfers_never_go BEFORE DELETE ON transfers
+    BEGIN SELECT raise(ABORT, 'transfers are only ever appended'); END;
+    CREATE TABLE balances (
+        account INTEGER PRIMARY KEY,
+        pending INTEGER NOT NULL CHECK (typeof(pending) = 'integer' AND pending >= 0),
+        posted INTEGER NOT NULL CHECK (typeof(posted) = 'integer' AND posted >= 0),
+        unknown INTEGER NOT NULL CHECK (typeof(unknown) = 'integer' AND unknown >= 0)
+    );
+    CREATE TABLE unsettled (call TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

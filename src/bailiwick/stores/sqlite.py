@@ -4,6 +4,9 @@ One writer connection. Rows are inserted on the event loop's thread (a few micro
 another thread every row would contend for the interpreter lock), and only COMMIT, which waits for
 the disk, runs in a thread. Commits that arrive meanwhile share the next one. tests/stores holds
 the contract of `ports.Journal`; tests/faults the crash and full-disk behaviour.
+
+Other processes may write to the same file. What is remembered of it (the next ledger index, what
+is taken of limits) is dropped at the start of a transaction when it has changed by another hand.
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bailiwick.core.context import NO_COUNTERS, Counters
-from bailiwick.core.errors import BailiwickError, Conflict, StoreError
+from bailiwick.core.errors import BailiwickError, Conflict, OurError, StoreError
+from bailiwick.core.limits import Counters
 from bailiwick.ports import (
     CallMoved,
     CallOpened,
@@ -29,13 +32,16 @@ from bailiwick.ports import (
     ObjectPut,
     ObjectState,
     Pinned,
+    Reserved,
     RunOpened,
+    Settled,
     Stamped,
     SubjectKey,
     TokenRevoked,
 )
 from bailiwick.stores.schema import damaged, prepare
 from bailiwick.stores.sealed_rows import call_cells, hold_cells, moved_because, stamp_cells
+from bailiwick.stores.sqlite_limits import SqliteLimits
 from bailiwick.stores.text_seal import TextSeal
 
 _INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
@@ -121,7 +127,8 @@ class SqliteJournal:
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = ThreadPoolExecutor(1, "bailiwick-commit")
-        self.counters: Counters = NO_COUNTERS
+        self._limits = SqliteLimits(seal, lambda: connect(path, read_only=True))
+        self.counters: Counters = self._limits.books
         self.on_append: Callable[[int, Sequence[bytes]], None] = _nothing
         self._open()
 
@@ -130,6 +137,7 @@ class SqliteJournal:
         self._db = connect(self._path, fsync=self._fsync)
         try:
             prepare(self._db, size)
+            self._version = _data_version(self._db)
             self._next = next_index(self._db)
         except BaseException:
             self._db.close()
@@ -154,6 +162,7 @@ class SqliteJournal:
         await self._idle.wait()
         self._thread.shutdown()
         with contextlib.suppress(sqlite3.Error):  # a full disk must not keep us from closing
+            self._limits.close()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
@@ -161,7 +170,7 @@ class SqliteJournal:
         batch, self._pending = self._pending, []
         try:
             ranges = self._apply_all(batch)
-        except (sqlite3.Error, BailiwickError) as error:
+        except (sqlite3.Error, BailiwickError, OverflowError) as error:
             self._fail(batch, error)
             self._after(loop)
             return
@@ -197,6 +206,7 @@ class SqliteJournal:
                     pending.done.set_exception(outcome)
                 else:
                     pending.done.set_result(outcome)
+            self._limits.trim()
             self._tell_appended(batch, ranges)
         self._after(loop)
 
@@ -225,7 +235,9 @@ class SqliteJournal:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         reopened: Exception | None = None
+        self._limits.forget()
         try:
+            self._limits.close()
             self._db.close()
             self._open()
         except (sqlite3.Error, StoreError) as second:
@@ -245,23 +257,30 @@ class SqliteJournal:
             self._open()
             db = self._db
             db.execute("BEGIN IMMEDIATE")
+        if self._version != (version := _data_version(db)):
+            self._version, self._next = version, next_index(db)
+            self._limits.forget()
         start = self._next
         entries: list[tuple[int, bytes, bytes]] = []
         opened: list[tuple[object, ...]] = []
         moved: list[tuple[object, ...]] = []
         ranges: list[range | Conflict] = []
         for pending in batch:
-            special = False
+            special, limited = False, False
             for change in pending.changes:
                 kind = type(change)
-                if kind is not CallOpened and kind is not CallMoved:
+                if kind is Reserved or kind is Settled:
+                    limited = True
+                elif kind is not CallOpened and kind is not CallMoved:
                     special = True
-                    break
+            conflict = None
             if special:
                 conflict = self._apply_special(pending.changes, start)
-                if conflict is not None:
-                    ranges.append(conflict)
-                    continue
+            elif limited:
+                conflict = self._apply_limited(pending.changes)
+            if conflict is not None:
+                ranges.append(conflict)
+                continue
             for change in pending.changes:
                 if type(change) is CallOpened:
                     opened.append(_call_row(self._seal, change, start))
@@ -279,6 +298,7 @@ class SqliteJournal:
             db.executemany(_INSERT_CALL, opened)
         if moved:
             db.executemany(_MOVE_CALL, moved)
+        self._limits.write(db)
         self._next = start
         return ranges
 
@@ -288,6 +308,10 @@ class SqliteJournal:
         try:
             for change in changes:
                 apply_change(self._db, self._seal, change, start)
+            # Last, since it is undone by nothing but not being done.
+            conflicting = self._apply_limited(changes)
+            if conflicting is not None:
+                raise conflicting
         except Conflict as conflict:
             self._db.execute("ROLLBACK TO one")
             self._db.execute("RELEASE one")
@@ -299,6 +323,29 @@ class SqliteJournal:
         self._db.execute("RELEASE one")
         return None
 
+    def _apply_limited(self, changes: Sequence[Change]) -> Conflict | None:
+        """Reserve or settle what one commit asks for; it changes nothing on a conflict."""
+        opened, done = "", 0
+        for change in changes:
+            if isinstance(change, CallOpened):
+                opened = change.id
+            elif isinstance(change, Reserved | Settled):
+                try:
+                    self._limits.apply(change, opened)
+                except Conflict as conflict:
+                    if done:  # what went before stands in memory: the whole batch is given up
+                        text = f"half of a reservation was settled: {conflict.message}"
+                        raise OurError("reservation_in_halves", text) from conflict
+                    return conflict
+                done += 1
+        return None
+
+
+def _data_version(db: sqlite3.Connection) -> int:
+    """Changes whenever another connection has changed the file, and only then."""
+    (version,) = db.execute("PRAGMA data_version").fetchone()
+    return int(version)
+
 
 def next_index(db: sqlite3.Connection) -> int:
     """The index the next entry gets: entries are only ever appended, without gaps."""
@@ -307,9 +354,9 @@ def next_index(db: sqlite3.Connection) -> int:
 
 
 def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: int) -> None:
-    """Apply one change other than CallOpened and CallMoved inside the open transaction."""
+    """Apply one of the rarer changes inside the open transaction; the others are not for here."""
     match change:
-        case CallOpened() | CallMoved():
+        case CallOpened() | CallMoved() | Reserved() | Settled():
             return
         case RunOpened(id=run, key=key, at_ms=at, agent=agent, mandate=mandate):
             db.execute(

@@ -1,0 +1,124 @@
+"""How the reservation of a call ends: what it really took, and which mandates that freezes.
+
+What a result says was spent is read from where a limit's `actual` points: in the structured
+content of a tool's result, or, where there is none, in its only text if that is JSON; in any other
+result from its top. It is read exactly. What cannot be read leaves the estimate standing; what is
+above the estimate is posted all the same, and the mandate whose limit it is stops (a limit that
+calls can talk themselves past is no limit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal, localcontext
+
+import msgspec
+
+from bailiwick.core.argument_path import ArgumentPath, Gap, reach
+from bailiwick.core.canonical import Json
+from bailiwick.core.errors import TheirError
+from bailiwick.core.limits import Charge
+from bailiwick.core.values import number_of
+from bailiwick.ports import Settled, Settlement, UpstreamReply
+from bailiwick.protocols.strict_json import parse
+
+MAX_ACTUAL = 10**17
+"""Most steps one result can say: what is above it is posted as this, and freezes the mandate."""
+
+MAX_READ_BYTES = 1024 * 1024
+"""Longest result in which an amount is looked for."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How one reservation ends.
+
+    Attributes:
+        settled: for the commit of the outcome.
+        over: names of the mandates whose limits it took more of than was reserved.
+    """
+
+    settled: tuple[Settled, ...] = ()
+    over: tuple[str, ...] = ()
+
+
+NOTHING = Ending()
+
+
+def ended(call: str, charges: Sequence[Charge], how: Settlement, at_ms: int) -> Ending:
+    """The ending of a call of which no result is known."""
+    return Ending((Settled(call, at_ms, how),)) if charges else NOTHING
+
+
+def answered(
+    call: str, charges: Sequence[Charge], reply: UpstreamReply, *, failed: bool, at_ms: int
+) -> Ending:
+    """The ending of a call that was answered.
+
+    An error is no proof that nothing happened, so a failed call takes what it reserved, but for
+    the limits that say otherwise (`Charge.failed_frees`).
+    """
+    if not charges:
+        return NOTHING
+    if failed:
+        freed = tuple({(each.account, each.key): None for each in charges if each.failed_frees})
+        if not freed:
+            return ended(call, charges, Settlement.POSTED, at_ms)
+        voided = Settled(call, at_ms, Settlement.VOIDED, only=freed)
+        kept = tuple({(each.account, each.key): None for each in charges if not each.failed_frees})
+        if not kept:
+            return Ending((voided,))
+        return Ending((voided, Settled(call, at_ms, Settlement.POSTED, only=kept)))
+    actual: list[tuple[str, str, int]] = []
+    over: dict[str, None] = {}
+    for charge in charges:
+        if charge.actual:
+            steps = spent(reply, charge.actual, charge.scale)
+            if steps is not None:
+                actual.append((charge.account, charge.key, steps))
+                if steps > charge.amount:
+                    over[charge.rule.partition("@")[0]] = None
+    return Ending((Settled(call, at_ms, Settlement.POSTED, tuple(actual)),), tuple(over))
+
+
+def spent(reply: UpstreamReply, path: ArgumentPath, scale: int) -> int | None:
+    """Steps that a result says were taken, several values added up; None when it does not say.
+
+    A part of a step counts as a whole one.
+    """
+    found = _content(reply)
+    if not isinstance(found, Mapping):
+        return None
+    total = Decimal(0)
+    with localcontext(prec=200):
+        for value in reach(path, found):
+            number = None if isinstance(value, Gap) else number_of(value)
+            if number is None or number < 0:
+                return None
+            total += number
+        steps = int((total * scale).to_integral_value(ROUND_CEILING))
+    return min(steps, MAX_ACTUAL)
+
+
+def _content(reply: UpstreamReply) -> Json:
+    """The part of a result in which a path is looked for; None when there is none."""
+    result = _parsed(reply.result)
+    if not isinstance(result, Mapping):
+        return None
+    structured = result.get("structuredContent")
+    if structured is not None:
+        return structured
+    content = result.get("content")
+    if not isinstance(content, list):
+        return result
+    texts = [part for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
+    text = texts[0].get("text") if len(texts) == len(content) == 1 else None
+    return _parsed(text.encode()) if isinstance(text, str) else None
+
+
+def _parsed(body: bytes | None) -> Json:
+    if body is None or len(body) > MAX_READ_BYTES:
+        return None
+    try:
+        return parse(body)
+    except TheirError:  # two meanings are none
+        return None
