@@ -30,6 +30,7 @@ from bailiwick.core.regex import Regex
 from bailiwick.core.values import kind_of
 from bailiwick.declared.addresses import EMAIL, URL, email_condition, url_condition
 from bailiwick.declared.alternatives import AnyValueOrArgument, ByForm, Named, argument_in
+from bailiwick.declared.commands import COMMAND, command_condition
 from bailiwick.declared.readings import read_folder
 from bailiwick.declared.shapes import (
     AnyValue,
@@ -184,6 +185,13 @@ PLAIN_KINDS: tuple[Kind, ...] = (
     ),
     Kind("url", URL, "The value is a URL that leads where this says.", url_condition, TEXT),
     Kind("email", EMAIL, "The value is one plain email address, of these.", email_condition, TEXT),
+    Kind(
+        "command",
+        COMMAND,
+        "The value is one plain command, a line or a list of words, of one of these forms.",
+        command_condition,
+        frozenset({"string", "array"}),
+    ),
     Kind(
         "money",
         values.MONEY,
