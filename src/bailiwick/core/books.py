@@ -61,8 +61,15 @@ class Books:
     For one thread at a time. Nothing has changed after an exception.
     """
 
-    def __init__(self, loader: Loader | None = None) -> None:
+    def __init__(self, loader: Loader | None = None, *, keep_old: int = MAX_OLD) -> None:
+        """Books that remember nothing yet.
+
+        Args:
+            loader: brings back what was written; without one, nothing is ever let go of.
+            keep_old: how much of a sliding account stays remembered out of its window.
+        """
         self._loader = loader
+        self._keep_old = keep_old
         self._accounts: dict[tuple[str, str], Account] = {}
         self._calls: dict[str, _Lines] = {}
         self._long: set[tuple[str, str]] = set()
@@ -234,7 +241,7 @@ class Books:
             if account is None:
                 account = self._loaded(transfer.account, transfer.key, transfer.since_ms)
             account.take(transfer)
-            if account.window.old > MAX_OLD:
+            if account.window.old > self._keep_old:
                 self._long.add((transfer.account, transfer.key))
             _take_line(lines, transfer)
 

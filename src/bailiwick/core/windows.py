@@ -3,20 +3,16 @@
 A window of an hour to a month begins by the local clock of an IANA time zone and is named by its
 local start, so a day of 23 or 25 hours is one day. Weeks begin on Monday (ISO 8601). An hour is
 named with its offset from UTC: when clocks go back, the hour that comes twice is two windows.
-
-Time zones come from the `tzdata` package, never from the machine, so that every gateway, and every
-audit years later, sees the same days.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from bailiwick.core.limits import ZONED, Window
+from bailiwick.core.time_zones import time_zone
 
 _MS = 1000
 _MINUTE_MS = 60_000
@@ -98,28 +94,12 @@ def ends_at(parts: AccountParts) -> int | None:
         return _ms(datetime.strptime(parts.start, "%Y-%m-%dT%H%z") + timedelta(hours=1))
     first = date.fromisoformat(parts.start if len(parts.start) > 7 else f"{parts.start}-01")
     after = _next(parts.window, first)
-    return _ms(datetime(after.year, after.month, after.day, tzinfo=zone(parts.zone)))
-
-
-@lru_cache(maxsize=256)
-def zone(name: str) -> ZoneInfo:
-    """The time zone called `name` in the `tzdata` package. Raises ValueError if there is none."""
-    if name not in zone_names():
-        raise ValueError(f"there is no time zone `{name}`")
-    with (resources.files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as data:
-        return ZoneInfo.from_file(data, key=name)
-
-
-@lru_cache(maxsize=1)
-def zone_names() -> frozenset[str]:
-    """Every IANA time zone that can be named."""
-    listed = (resources.files("tzdata") / "zones").read_text("utf-8")
-    return frozenset(listed.split())
+    return _ms(datetime(after.year, after.month, after.day, tzinfo=time_zone(parts.zone)))
 
 
 @lru_cache(maxsize=1024)
 def _period(kind: str, zone_name: str, minute: int) -> Period:
-    local = datetime.fromtimestamp(minute * 60, zone(zone_name))
+    local = datetime.fromtimestamp(minute * 60, time_zone(zone_name))
     today = local.date()
     if kind == "hour":
         # In absolute time: added to local time, an hour could jump over a change of clocks.

@@ -1,0 +1,228 @@
+"""One account of a limit: what it holds, and how transfers move it.
+
+What is kept of it, and where, is the business of `books.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from bailiwick.core.errors import OurError
+from bailiwick.core.limits import Charge
+
+
+class Place(StrEnum):
+    """Where steps are. All that is not FREE counts against a ceiling."""
+
+    FREE = "free"
+    PENDING = "pending"
+    POSTED = "posted"
+    UNKNOWN = "unknown"
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """One line of the journal.
+
+    Attributes:
+        account, key, member: see `Charge`.
+        at_ms: when it was written.
+        reserved_ms: when what it belongs to was reserved, which is what a sliding window looks at.
+            Never before an earlier one of the same sliding account, whatever the clock does.
+        amount: in steps, 0 or more.
+        ceiling, since_ms, pending_only: of the charge, for audits.
+    """
+
+    call: str
+    account: str
+    key: str
+    member: str
+    at_ms: int
+    reserved_ms: int
+    source: Place
+    target: Place
+    amount: int
+    ceiling: int = 0
+    since_ms: int = 0
+    pending_only: bool = False
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What one account holds for one member, in steps; FREE is the negative of their sum."""
+
+    member: str
+    pending: int
+    posted: int
+    unknown: int
+
+
+_HELD = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
+
+
+class Account:
+    """One account under one key: what each member holds, and the window if it is a sliding one.
+
+    Attributes:
+        held: by member, what is pending, posted and unknown; members once seen stay.
+        taken: members that hold anything.
+        horizon_ms: the window knows what was reserved after this, and may lack what came before.
+    """
+
+    __slots__ = ("held", "horizon_ms", "sliding", "taken", "window")
+
+    def __init__(self, *, sliding: bool) -> None:
+        self.held: dict[str, list[int]] = {}
+        self.taken: set[str] = set()
+        self.horizon_ms = 0
+        self.sliding = sliding
+        self.window = SlidingWindow()
+
+    def used(self, charge: Charge) -> int:
+        """See `Counters.used`."""
+        if self.sliding:
+            return self.window.used(charge)
+        if charge.member:
+            return len(self.taken) - (charge.member in self.taken)
+        held = self.held.get("")
+        if held is None:
+            return 0
+        return held[0] + held[2] + (0 if charge.pending_only else held[1])
+
+    def put(self, balance: Balance) -> None:
+        """Take over a balance."""
+        self.held[balance.member] = [balance.pending, balance.posted, balance.unknown]
+        if balance.pending or balance.posted or balance.unknown:
+            self.taken.add(balance.member)
+
+    def take(self, transfer: Transfer) -> None:
+        """Move what the transfer moves. INVARIANT: nothing but FREE is ever below zero."""
+        held = self.held.setdefault(transfer.member, [0, 0, 0])
+        if transfer.source is not Place.FREE:
+            left = held[_HELD[transfer.source]] - transfer.amount
+            if left < 0:
+                text = f"account `{transfer.account}` does not hold what `{transfer.call}` moves"
+                raise OurError("books_damaged", text)
+            held[_HELD[transfer.source]] = left
+        if transfer.target is not Place.FREE:
+            held[_HELD[transfer.target]] += transfer.amount
+        if any(held):
+            self.taken.add(transfer.member)
+        else:
+            self.taken.discard(transfer.member)
+        if self.sliding:
+            self.window.take(transfer)
+
+    def go_back(self, since_ms: int, transfers: Sequence[Transfer]) -> None:
+        """Remember from `since_ms` on, given all from then on that is written."""
+        older = SlidingWindow()
+        older.take_all(each for each in transfers if each.reserved_ms <= self.horizon_ms)
+        self.window.put_before(older)
+        self.horizon_ms = since_ms
+
+    def drop_old(self) -> None:
+        """Forget what has left the window."""
+        self.horizon_ms = max(self.horizon_ms, self.window.drop_old())
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What one call holds of a sliding account. `old`: it is out of the window looked at last."""
+
+    reserved_ms: int
+    call: str
+    member: str
+    amount: int = 0
+    old: bool = False
+
+
+class SlidingWindow:
+    """What a sliding account holds, by the time of its reservation.
+
+    `used` moves a mark between what is old and what counts; as time goes on that is a step now and
+    then, not a look at everything.
+    """
+
+    __slots__ = ("_by_call", "_entries", "_members", "_sum", "latest_ms", "old")
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._by_call: dict[tuple[str, str], _Entry] = {}
+        self.old = 0
+        self._sum = 0
+        self._members: dict[str, int] = {}
+        self.latest_ms = 0
+
+    def used(self, charge: Charge) -> int:
+        """What was reserved after `charge.since_ms`: steps, or values other than its own."""
+        entries = self._entries
+        while self.old < len(entries) and entries[self.old].reserved_ms <= charge.since_ms:
+            self._count(entries[self.old], -1)
+            entries[self.old].old = True
+            self.old += 1
+        while self.old and entries[self.old - 1].reserved_ms > charge.since_ms:
+            self.old -= 1
+            entries[self.old].old = False
+            self._count(entries[self.old], 1)
+        if charge.member:
+            return len(self._members) - (charge.member in self._members)
+        return self._sum
+
+    def take_all(self, transfers: Iterable[Transfer]) -> None:
+        """Move what each of them moves."""
+        for transfer in transfers:
+            self.take(transfer)
+
+    def take(self, transfer: Transfer) -> None:
+        """Move what the transfer moves, unless it is too old to be remembered."""
+        which = (transfer.call, transfer.member)
+        entry = self._by_call.get(which)
+        if entry is None:
+            if transfer.source is not Place.FREE or transfer.target is not Place.PENDING:
+                return
+            entry = _Entry(transfer.reserved_ms, transfer.call, transfer.member)
+            self._by_call[which] = entry
+            self._entries.append(entry)
+            self.latest_ms = transfer.reserved_ms
+        if not entry.old:
+            self._count(entry, -1)
+        if transfer.source is not Place.FREE:
+            entry.amount -= transfer.amount
+        if transfer.target is not Place.FREE:
+            entry.amount += transfer.amount
+        if not entry.old:
+            self._count(entry, 1)
+
+    def drop_old(self) -> int:
+        """Forget what is old; how far back the window goes after that, in ms."""
+        dropped = self._entries[: self.old]
+        del self._entries[: self.old]
+        self.old = 0
+        for entry in dropped:
+            del self._by_call[entry.call, entry.member]
+        return dropped[-1].reserved_ms if dropped else 0
+
+    def put_before(self, older: SlidingWindow) -> None:
+        """Put what another window holds before all of this."""
+        for entry in self._entries[: self.old]:
+            entry.old = False
+            self._count(entry, 1)
+        for entry in older._entries:
+            self._count(entry, 1)
+        self.old = 0
+        self._entries[:0] = older._entries
+        self._by_call.update(older._by_call)
+        self.latest_ms = max(self.latest_ms, older.latest_ms)
+
+    def _count(self, entry: _Entry, sign: int) -> None:
+        if not entry.amount:
+            return
+        self._sum += sign * entry.amount
+        if entry.member:
+            count = self._members.get(entry.member, 0) + sign
+            if count:
+                self._members[entry.member] = count
+            else:
+                del self._members[entry.member]
