@@ -40,8 +40,9 @@ LEAVES: tuple[Json, ...] = (
     *(0, 1, 1.0, 2, True, None),
     *("x", "X", "xy", "", "/w", "/w/v", "/wv", "1"),
 )
+MIXED: JsonObject = {"c": "x", "d": 2}
 DEEPER: tuple[Json, ...] = (
-    *({}, {"c": 1}, {"c": "x", "d": 2}, {"C": 1}),
+    *({}, {"c": 1}, MIXED, {"C": 1}),
     *([], [1, 2], [{"c": 1}], [{"c": 1}, {"c": 9}]),
 )
 VALUES = LEAVES + DEEPER

@@ -11,6 +11,6 @@ child's own limits can only add to its parents'.
 
 from bailiwick.core.narrowing.examples import Example
 from bailiwick.core.narrowing.globs import includes, overlap
-from bailiwick.core.narrowing.whole import Wider, about_same, narrower
+from bailiwick.core.narrowing.whole import Wider, about_same, narrower, repeats
 
-__all__ = ["Example", "Wider", "about_same", "includes", "narrower", "overlap"]
+__all__ = ["Example", "Wider", "about_same", "includes", "narrower", "overlap", "repeats"]

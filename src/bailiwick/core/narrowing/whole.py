@@ -72,6 +72,13 @@ def about_same(rule: DenyRule | StampRule, rules: Sequence[AllowRule]) -> bool:
     )
 
 
+def repeats(child: Mandate, above: DenyRule | StampRule) -> bool:
+    """Whether a rule of the child applies wherever `above` does, and asks for as much."""
+    if isinstance(above, DenyRule):
+        return any(_applies_wherever(own, above) for own in child.deny)
+    return any(_applies_wherever(own, above) and _asks_as_much(own, above) for own in child.stamp)
+
+
 @dataclass(frozen=True, slots=True)
 class _Gap:
     """Something that could not be shown.
@@ -105,7 +112,7 @@ def _gaps(child: Mandate, parent: Mandate, now: int) -> Iterator[_Gap]:
     for kind, rules in (("deny", parent.deny), ("stamp", parent.stamp)):  # 6
         for above in rules:
             assert isinstance(above, DenyRule | StampRule)
-            if not about_same(above, child.allow) or _repeated(above, child):
+            if not about_same(above, child.allow) or repeats(child, above):
                 continue
             met = tuple(
                 (rule, target)
@@ -268,13 +275,6 @@ def _touches(pattern: TargetPattern, allowed: TargetPattern) -> bool:
         return False
     # A URI that may lead elsewhere is met by every rule for resources of its server.
     return pattern.kind is CallKind.RESOURCE or overlap(Glob(pattern.name), Glob(allowed.name))
-
-
-def _repeated(above: DenyRule | StampRule, child: Mandate) -> bool:
-    """Whether a rule of the child applies wherever `above` does, and asks for as much."""
-    if isinstance(above, DenyRule):
-        return any(_applies_wherever(own, above) for own in child.deny)
-    return any(_applies_wherever(own, above) and _asks_as_much(own, above) for own in child.stamp)
 
 
 def _applies_wherever(own: DenyRule | StampRule, above: DenyRule | StampRule) -> bool:

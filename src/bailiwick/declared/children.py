@@ -1,0 +1,187 @@
+"""Child mandates: what an agent writes of one, and the whole of what is stored.
+
+A child is written like a mandate, without `from`. What is stored of it can be read by itself. So
+whatever of its parent binds it and can be said in a mandate is written into it:
+
+* `from` is who gave the mandate at the top of the line;
+* `valid` begins and ends with its parent's, where it says nothing of its own;
+* what the parent's `only` and flow rules say and the child's do not;
+* the parent's deny and stamp rules about anything that the child allows. `owner` in them goes on
+  meaning the owner of the parent's agent, and the owner of the child's agent as well;
+* `parent` says which version it was made from, and by whom.
+
+No declared file can hold such a name, nor `parent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.errors import TheirError
+from bailiwick.core.mandate import DenyRule, Mandate, StampRule
+from bailiwick.core.narrowing import about_same, repeats
+from bailiwick.core.values import show
+from bailiwick.declared.cross_checks import check_references
+from bailiwick.declared.names import NAME
+from bailiwick.declared.objects import Declaration, texts
+from bailiwick.declared.problems import DeclarationError, Place, Problem
+from bailiwick.declared.schema import MANDATE
+from bailiwick.declared.shapes import Field, Record, collect
+from bailiwick.declared.tree import Table, parse_yaml, to_json
+
+MAX_CHILD_BYTES = 65_536
+"""Longest child, as it is sent and in canonical form: agents write them, at any rate they like."""
+
+MAX_TARGETS = 500
+"""Most targets of all allow rules of a child: each is compared with every rule of its parent."""
+
+CHILD = Record(
+    "a child mandate",
+    {
+        "name": Field(NAME, "What it is called below its parent. Without it, one is made up."),
+        **{name: field for name, field in MANDATE.fields.items() if name != "from"},
+    },
+)
+
+_FILLED_IN = ("valid", "only", "flow")
+"""Tables in which the parent's keys stand wherever the child's has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenChild:
+    """A child as an agent wrote it: checked by itself, and not yet held against its parent."""
+
+    name: str
+    agent: str
+    spec: JsonObject
+
+
+def read_child(text: str, everything: Mapping[tuple[str, str], Declaration]) -> WrittenChild:
+    """Read a child from YAML (or JSON, which is YAML).
+
+    Args:
+        text: one document.
+        everything: what is declared, by kind and name.
+
+    Raises:
+        TheirError: `child_too_large`.
+        DeclarationError: with every problem, placed in `child`.
+    """
+    if len(text) > MAX_CHILD_BYTES:
+        raise TheirError("child_too_large", f"a child has at most {MAX_CHILD_BYTES} characters")
+    documents = parse_yaml(text, "child")
+    if len(documents) != 1 or not isinstance(documents[0], Table):
+        message = "expected one child mandate, as a table"
+        raise DeclarationError([Problem(Place("child", 1, 1), message)])
+    node = documents[0]
+    spec = to_json(node)
+    assert isinstance(spec, dict)
+    problems = collect(CHILD, node)[1]
+    if not problems:
+        problems = check_references([Declaration("mandate", "child", spec, node)], everything)
+    if problems:
+        raise DeclarationError(problems)
+    name, agent = str(spec.pop("name", "")), str(spec["to"])
+    if len(canonical(spec)) > MAX_CHILD_BYTES:
+        raise TheirError("child_too_large", f"a child has at most {MAX_CHILD_BYTES} bytes")
+    return WrittenChild(name, agent, spec)
+
+
+def check_size(child: Mandate) -> None:
+    """Refuse a child that would take long to compare.
+
+    Raises:
+        TheirError: `child_too_large`.
+    """
+    if sum(len(rule.targets) for rule in child.allow) > MAX_TARGETS:
+        message = f"the allow rules of a child have at most {MAX_TARGETS} targets together"
+        raise TheirError("child_too_large", message)
+
+
+def begun(written: WrittenChild, name: str, parent: Mandate, above: JsonObject) -> Declaration:
+    """The child with what its parent's tables say and its own do not; still without rules of it.
+
+    Args:
+        written: what the agent wrote.
+        name: full name of the child.
+        parent: newest version.
+        above: spec of that version.
+    """
+    spec: dict[str, Json] = {"from": parent.principal, **written.spec}
+    for section in _FILLED_IN:
+        own, given = written.spec.get(section), above.get(section)
+        if isinstance(given, Mapping) and (own is None or isinstance(own, Mapping)):
+            spec[section] = {**given, **(own or {})}
+    return Declaration("mandate", name, spec)
+
+
+def completed(
+    child: Declaration,
+    compiled: Mandate,
+    parent: Mandate,
+    above: JsonObject,
+    by: str,
+    owner: str,
+) -> Declaration:
+    """The child with the rules of its parent that bind it, and with whose child it is.
+
+    Args:
+        child: from `begun`.
+        compiled: the same, compiled.
+        parent, above: as for `begun`.
+        by: who makes it: `agent NAME` or `person NAME`.
+        owner: who answers for the parent's agent.
+    """
+    spec: dict[str, Json] = dict(child.spec)
+    for section, rules in (("deny", parent.deny), ("stamp", parent.stamp)):
+        kept = _kept(_list(above.get(section)), rules, compiled, owner)
+        own = _list(child.spec.get(section))
+        if kept:
+            named = {_text(rule, "id") for rule in own}
+            spec[section] = [*own, *(_renamed(rule, named) for rule in kept)]
+    spec["parent"] = {"mandate": parent.ref, "digest": parent.digest, "by": by}
+    return Declaration("mandate", child.name, spec)
+
+
+def made_from(spec: JsonObject) -> str:
+    """`NAME@VERSION` of the parent a stored mandate was made from; "" for a declared one."""
+    parent = spec.get("parent")
+    return _text(parent, "mandate") if isinstance(parent, Mapping) else ""
+
+
+def _kept(
+    written: Sequence[JsonObject],
+    rules: Iterable[DenyRule | StampRule],
+    child: Mandate,
+    owner: str,
+) -> list[JsonObject]:
+    return [
+        _for_both_owners(rule, owner)
+        for rule, compiled in zip(written, rules, strict=True)
+        if about_same(compiled, child.allow) and not repeats(child, compiled)
+    ]
+
+
+def _for_both_owners(rule: JsonObject, owner: str) -> JsonObject:
+    excluded = texts(rule, "not")
+    if "owner" not in excluded:
+        return rule
+    return {**rule, "not": [*excluded, *(name for name in (owner,) if name not in excluded)]}
+
+
+def _renamed(rule: JsonObject, taken: set[str]) -> JsonObject:
+    """Without its name, if the child has a rule of that name: then it goes by its number."""
+    if _text(rule, "id") not in taken:
+        return rule
+    return {key: value for key, value in rule.items() if key != "id"}
+
+
+def _list(value: Json) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _text(table: JsonObject, key: str) -> str:
+    value = table.get(key, "")
+    return value if isinstance(value, str) else show(value)
