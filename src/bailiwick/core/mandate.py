@@ -12,7 +12,7 @@ from bailiwick.core.argument_path import ArgumentPath, NameTree, name_tree
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import Digest
 from bailiwick.core.circumstances import Circumstance
-from bailiwick.core.conditions import Anything, Condition
+from bailiwick.core.conditions import Anything, Condition, Vouched
 from bailiwick.core.delegation import Delegation
 from bailiwick.core.flow import NO_FLOW, Flow
 from bailiwick.core.limits import Limit
@@ -47,7 +47,7 @@ class AllowRule:
             rule means, so not compared.
         circumstances: must all hold, whatever the arguments.
         vouched: arguments whose values must be vouched for; one that is not makes the call wait.
-            Each is also named by a condition.
+            Each is also named by a condition, and each `Vouched` condition names one.
         names: the arguments that conditions name, derived.
     """
 
@@ -66,6 +66,8 @@ class AllowRule:
         named = (path for rule in self.conditions for path in rule.paths)
         tree = name_tree(named, whole)
         object.__setattr__(self, "names", tree)
+        wanted = (rule.path for rule in self.conditions if isinstance(rule, Vouched))
+        object.__setattr__(self, "vouched", tuple(dict.fromkeys((*self.vouched, *wanted))))
 
 
 @dataclass(frozen=True, slots=True)

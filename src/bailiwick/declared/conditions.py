@@ -23,6 +23,7 @@ from bailiwick.core.conditions import (
     Present,
     StartsWith,
     Under,
+    Vouched,
     Which,
 )
 from bailiwick.core.glob import Glob
@@ -279,6 +280,12 @@ KINDS: tuple[Kind, ...] = (
         _of_inner,
     ),
     *PLAIN_KINDS,
+    Kind(
+        "vouched",
+        Flag(only_true=True),
+        "The value comes from the person or a trusted source; otherwise the call waits.",
+        lambda path, _value, optional: Vouched(path, optional),
+    ),
     Kind("all", _ON_ITEMS, "What every item must meet.", _of_items(Which.ALL), _of_inner),
     Kind("none", _ON_ITEMS, "What no item may meet.", _of_items(Which.NONE), _of_inner),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.canonical import Digest, Json, JsonObject, canonical, digest_of
 from bailiwick.core.errors import StoreError
+from bailiwick.core.flow import ResultLabels
 from bailiwick.declared.problems import Place, Problem
 from bailiwick.declared.tree import Node
 
@@ -118,6 +119,7 @@ class Server:
     Attributes:
         protocol: MCP revision to speak, or `auto`.
         digest: of its declaration; it is the same server as long as this is the same.
+        results: what its results are worth, as its operator says.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Server:
     protocol: str = "auto"
     description: str = ""
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    results: tuple[ResultLabels, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from bailiwick.core.conditions.paths import Under
 from bailiwick.core.conditions.ranges import Between, Count, Length
 from bailiwick.core.conditions.texts import EndsWith, FitsRegex, Matches, StartsWith
 from bailiwick.core.conditions.values import Anything, Equals, OneOf, Present
+from bailiwick.core.conditions.vouched import Vouched
 
 __all__ = [
     "Anything",
@@ -46,6 +47,7 @@ __all__ = [
     "Present",
     "StartsWith",
     "Under",
+    "Vouched",
     "Which",
     "failure",
     "name_of",
