@@ -64,7 +64,8 @@ class Settled(msgspec.Struct, frozen=True):
     Attributes:
         actual: for POSTED, what was really taken of some accounts, as (account, key, steps);
             of all others, what was reserved. More than was reserved is posted all the same.
-        only: the (account, key) to settle; () is all that is not settled.
+        only: the (account, key) to settle; () is all of it, also what was voided before: it turns
+            out to have happened.
     """
 
     call: str
@@ -144,6 +145,8 @@ class HoldOpened:
         digest: of the call; with `mandate` it is what a retry is matched on.
         mandate: `NAME@VERSION` the call was judged under; a stamp holds for that version only.
         rendering: the exact text shown to people; the stamp binds its digest.
+        policies: version of the organisation's policies it was judged under; a stamp holds for
+            that version only. "" for none.
     """
 
     id: str
@@ -164,6 +167,7 @@ class HoldOpened:
     nonce: str
     at_ms: int
     expires_ms: int
+    policies: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE TABLE unsettled (call TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    # A stamp holds for the policies its call was judged under; before, there were none.
+    "ALTER TABLE holds ADD COLUMN policies TEXT NOT NULL DEFAULT '';",
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

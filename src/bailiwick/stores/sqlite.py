@@ -50,7 +50,7 @@ _INSERT_CALL = (
 )
 _INSERT_HOLD = (
     "INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-    "'waiting', NULL)"
+    "'waiting', NULL, ?)"
 )
 _MOVE_CALL = (
     "UPDATE calls SET state = ?2, ended_ms = CASE WHEN ?2 = 'running' THEN NULL ELSE ?3 END, "
@@ -371,7 +371,7 @@ def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: 
                     *(change.agent, change.run, change.kind, change.upstream, cells["name"]),
                     *(cells["because"], json.dumps(change.rules), change.role),
                     *(json.dumps(change.excluded), change.count, cells["rendering"], change.nonce),
-                    *(change.at_ms, change.expires_ms),
+                    *(change.at_ms, change.expires_ms, change.policies),
                 ),
             )
         case HoldMoved(id=hold, expected=expected, state=state, at_ms=at):

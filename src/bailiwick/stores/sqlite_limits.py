@@ -13,9 +13,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from bailiwick.core.books import Balance, Books, Place, Transfer
+from bailiwick.core.accounts import Balance, Place, Transfer
+from bailiwick.core.books import Books
 from bailiwick.ports import Reserved, Settled, Settlement
 from bailiwick.stores.text_seal import TextSeal
+
+MAX_INDEX = 2**63 - 1
 
 MAX_KNOWN_IDS = 50_000
 """Accounts whose row is remembered: beyond it all are looked up again."""
@@ -31,6 +34,10 @@ TRANSFERS = (
     "SELECT t.idx, t.call, a.account, a.key, a.member, t.at_ms, t.reserved_ms, t.source, t.target, "
     "t.amount, t.ceiling, t.since_ms, t.pending_only FROM transfers t "
     "JOIN accounts a ON a.id = t.account "
+)
+SINCE = (
+    f"{TRANSFERS} WHERE a.account = ? AND a.key = ? AND t.since_ms > 0 AND t.reserved_ms > ? "
+    "AND t.idx < ? ORDER BY t.idx"
 )
 _INSERT_TRANSFER = "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_ACCOUNT = "INSERT INTO accounts (account, key, member) VALUES (?, ?, ?)"
@@ -71,6 +78,7 @@ class SqliteLimits:
         self._ids: dict[tuple[str, str, str], int] = {}
         self._next: int | None = None
         self._unwritten: list[Transfer] = []
+        self._uncommitted: list[Transfer] = []
         self._new_call = ""
 
     # --- deciding --------------------------------------------------------------------------------
@@ -102,6 +110,7 @@ class SqliteLimits:
         if self._next is None:
             (highest,) = db.execute("SELECT max(idx) FROM transfers").fetchone()
             self._next = 0 if highest is None else int(highest) + 1
+        self._uncommitted = made
         index = self._next
         rows: list[tuple[object, ...]] = []
         moves: dict[int, list[int]] = {}
@@ -135,14 +144,15 @@ class SqliteLimits:
         self._next = index
 
     def trim(self) -> None:
-        """Let go of what has not been asked for lately. Only while nothing is being committed."""
+        """The transaction has ended well: let go of what has become too much to remember."""
+        self._uncommitted = []
         self.books.trim()
 
     def forget(self) -> None:
         """Believe nothing in memory: a commit failed, or somebody else has written."""
         self.books.forget()
         self._ids.clear()
-        self._unwritten.clear()
+        self._unwritten, self._uncommitted = [], []
         self._next = None
 
     def close(self) -> None:
@@ -186,9 +196,18 @@ class SqliteLimits:
 
     def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
         """See `core.books.Loader.since`."""
-        sql = f"{TRANSFERS} WHERE a.account = ? AND a.key = ? AND t.since_ms > 0 AND t.reserved_ms > ?"  # noqa: E501
-        rows = self._read(f"{sql} ORDER BY t.idx", (account, self._key(account, key), since_ms))
-        return [transfer_of(self._seal, row) for row in rows]
+        # What is being committed just now stands in memory; the file may show it already or not.
+        waiting = [*self._uncommitted, *self._unwritten]
+        stop = MAX_INDEX if self._next is None else self._next - len(self._uncommitted)
+        rows = self._read(SINCE, (account, self._key(account, key), since_ms, stop))
+        return [
+            *(transfer_of(self._seal, row) for row in rows),
+            *(
+                each
+                for each in waiting
+                if (each.account, each.key) == (account, key) and each.reserved_ms > since_ms
+            ),
+        ]
 
     def call(self, call: str) -> Sequence[Transfer]:
         """See `core.books.Loader.call`."""
