@@ -26,7 +26,7 @@ from bailiwick.core.conditions import triggers
 from bailiwick.core.errors import TheirError
 from bailiwick.core.limit_wording import name_of_limit, too_much, too_much_in_one_call
 from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Charge, Counters, Limit, Measure
-from bailiwick.core.values import fold, kind_of, number_of, show
+from bailiwick.core.values import Number, fold, kind_of, number_of, show
 from bailiwick.core.verdict import Deny
 from bailiwick.core.windows import Period, period
 from bailiwick.core.wording import named, shorten
@@ -124,8 +124,11 @@ def _of_group(group: list[Charge], counters: Counters) -> tuple[int, int]:
 def steps_of(value: Json) -> int | str:
     """An amount in steps, or the code of what is wrong with it."""
     number = number_of(value)
-    if number is None:
-        return "amount_unclear"
+    return "amount_unclear" if number is None else steps_of_number(number)
+
+
+def steps_of_number(number: Number) -> int | str:
+    """`steps_of` for an exact number."""
     if not -MAX_WHOLE <= number <= MAX_WHOLE:
         return "amount_too_large"
     if isinstance(number, Decimal):

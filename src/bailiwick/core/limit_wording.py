@@ -81,16 +81,16 @@ def describe(limit: Limit) -> str:
         count = next(iter(limit.ceilings.values()))
         of = show(format_argument_path(limit.of))
         most = f"{count:,} different {of}" if count != 1 else f"one {of}"
+    if limit.measure is Measure.SUM and "" in limit.ceilings:
+        most += f" of {show(format_argument_path(limit.of))}"
     text = f"up to {most} {_each(limit)}"
-    if limit.measure is Measure.SUM and not (limit.currency or any(limit.ceilings)):
-        text += f" of {show(format_argument_path(limit.of))}"
     if limit.per:
         names = " and ".join(show(format_argument_path(path)) for path in limit.per)
         text += f", per {names}"
     targets = ", ".join(show(str(pattern)) for pattern in limit.targets)
     text += f", with {targets}"
     if limit.conditions:
-        text += f", unless not {' and '.join(sentence(each) for each in limit.conditions)}"
+        text += f" where {' and '.join(sentence(each) for each in limit.conditions)}"
     return text
 
 

@@ -54,7 +54,8 @@ class AccountParts(NamedTuple):
 
 def account_parts(account: str) -> AccountParts:
     """Read the name of an account. Raises ValueError when it is none."""
-    parts = account.split(":")
+    # From the right: the name of a child mandate holds colons, nothing else in it does.
+    parts = account.rsplit(":", len(AccountParts._fields) - 1)
     if len(parts) != len(AccountParts._fields):
         raise ValueError("not the name of an account")
     return AccountParts(*parts)
