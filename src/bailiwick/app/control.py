@@ -37,6 +37,7 @@ from bailiwick.ports import (
     ObjectState,
     Person,
     Pinned,
+    PolicyReport,
     Records,
     TokenRevoked,
     UpstreamStatus,
@@ -141,6 +142,10 @@ class GatewayControl:
         if OPERATOR not in person.roles:
             raise TheirError("apply_not_allowed", f"declaring objects needs the role `{OPERATOR}`")
         return await self._r.declarations.apply(person.name, files, dry_run)
+
+    async def check_policies(self, files: Mapping[str, str]) -> PolicyReport:
+        """See `ports.Control.check_policies`."""
+        return await self._r.declarations.check_policies(files)
 
     async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
         """See `ports.Control.objects`."""

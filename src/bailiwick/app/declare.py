@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from pathlib import Path
 
+from bailiwick.app.policies import PolicyBook, after
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.declared import (
@@ -45,6 +46,8 @@ from bailiwick.ports import (
     ObjectChange,
     ObjectPut,
     ObjectRow,
+    Pinned,
+    PolicyReport,
     Problem,
     Records,
 )
@@ -73,6 +76,7 @@ class Declarations:
         self._upstreams = upstreams
         self._clock = clock
         self._environ = environ
+        self._policies = PolicyBook()
         self._one_at_a_time = asyncio.Lock()
 
     def paused(self) -> asyncio.Lock:
@@ -84,6 +88,7 @@ class Declarations:
         rows = await self._records.objects()
         specs = await asyncio.to_thread(server_specs, rows, self._environ)
         await self._upstreams.apply(specs)
+        self._policies.learn(await self._records.pins())
         self._install(rows)
 
     async def apply(self, by: str, files: Mapping[str, str], dry_run: bool) -> ApplyReport:
@@ -113,9 +118,13 @@ class Declarations:
                 return ApplyReport(False, (), problems)
             now = self._clock.wall_ms()
             puts = [_put(each, rows.get(key), by, now) for key, each in declared.objects.items()]
+            whole = after(rows, stored, _versioned(declared, puts))
+            wrong, doubtful = await asyncio.to_thread(self._policies.check, whole)
+            if wrong:
+                return ApplyReport(False, (), [_problem("error", found) for found in sorted(wrong)])
             changed = [put for put in puts if _is_change(put, rows)]
             changes = _changes(stored, declared, puts)
-            doubts = [*declared.warnings, *_revoked(declared, rows)]
+            doubts = [*declared.warnings, *_revoked(declared, rows), *sorted(doubtful)]
             problems = [_problem("warning", found) for found in doubts]
             if dry_run:
                 return ApplyReport(False, changes, problems)
@@ -149,14 +158,43 @@ class Declarations:
         ident = f"{put.kind}@{put.version}" if put.kind == "person" else f"{put.name}@{put.version}"
         return self._recorder.act(LeafType.OBJECT, ident, now, put.by, fields, payload)
 
+    def learn(self, pins: Sequence[Pinned]) -> None:
+        """Let policies know of definitions that were just recorded, before they can be used."""
+        if self._policies.learn(pins):
+            snapshot = self._authority.snapshot
+            self._authority.install(replace(snapshot, policies=self._policies.renewed()))
+
+    async def check_policies(self, files: Mapping[str, str]) -> PolicyReport:
+        """See `ports.Control.check_policies`."""
+        rows = {(row.kind, row.name): row for row in await self._records.objects()}
+        stored = [from_document(row.document) for row in rows.values()]
+        declared = Declared({})
+        try:
+            if files:
+                declared = await asyncio.to_thread(load_texts, files, stored=stored)
+        except DeclarationError as error:
+            problems = [_problem("error", found) for found in error.problems]
+        else:
+            now = self._clock.wall_ms()
+            puts = [_put(each, rows.get(key), "", now) for key, each in declared.objects.items()]
+            whole = after(rows, stored, _versioned(declared, puts))
+            wrong, doubtful = await asyncio.to_thread(self._policies.check, whole)
+            problems = [_problem("error", found) for found in sorted(wrong)]
+            problems += [_problem("warning", found) for found in sorted(doubtful)]
+        schema = await asyncio.to_thread(self._policies.schema)
+        version = self._authority.snapshot.policies.version
+        return PolicyReport(version, self._policies.in_force, schema, problems)
+
     def _install(self, rows: Iterable[ObjectRow]) -> None:
+        rows = list(rows)
         snapshot = compile_snapshot(rows)
         # INVARIANT: a revocation that took effect while this was being prepared still stands.
         mandates = {
             name: _still_revoked(mandate, self._authority.snapshot.mandates.get(name))
             for name, mandate in snapshot.mandates.items()
         }
-        self._authority.install(replace(snapshot, mandates=mandates))
+        policies = self._policies.policies(rows)
+        self._authority.install(replace(snapshot, mandates=mandates, policies=policies))
 
     async def _known_tools(self) -> dict[str, set[str]]:
         """Tools by server, as far as any server has shown them."""
@@ -257,6 +295,13 @@ def _put(each: Declaration, row: ObjectRow | None, by: str, now: int) -> ObjectP
         at_ms=now,
         by=by,
     )
+
+
+def _versioned(
+    declared: Declared, puts: Iterable[ObjectPut]
+) -> dict[tuple[str, str], tuple[int, Declaration]]:
+    versions = {(put.kind, put.name): put.version for put in puts}
+    return {key: (versions[key], each) for key, each in declared.objects.items()}
 
 
 def _is_change(put: ObjectPut, rows: Mapping[tuple[str, str], ObjectRow]) -> bool:

@@ -247,7 +247,9 @@ async def _build(
         tokens=tokens,
         declarations=declarations,
         upstreams=upstreams,
-        pins=PinBook(_record_pins(journal, recorder, new_id), await records.pins(), clock),
+        pins=PinBook(
+            _record_pins(journal, recorder, new_id, declarations.learn), await records.pins(), clock
+        ),
         clock=clock,
     )
     return Gateway(
@@ -261,7 +263,12 @@ async def _build(
     )
 
 
-def _record_pins(journal: Journal, recorder: Recorder, new_id: Ulids) -> Record:
+def _record_pins(
+    journal: Journal,
+    recorder: Recorder,
+    new_id: Ulids,
+    learn: Callable[[Sequence[Pinned]], None],
+) -> Record:
     async def record(pins: Sequence[Pinned]) -> None:
         entries = []
         for pin in pins:
@@ -275,6 +282,7 @@ def _record_pins(journal: Journal, recorder: Recorder, new_id: Ulids) -> Record:
             payload = {"name": pin.name, "definition": pin.definition, "by": pin.by}
             entries.append(recorder.act(LeafType.PIN, new_id(), pin.at_ms, pin.by, fields, payload))
         await journal.commit(entries, list(pins))
+        learn(pins)  # before any of them may be used
 
     return record
 

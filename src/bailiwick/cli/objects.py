@@ -19,7 +19,9 @@ MAX_FILE_BYTES = 4 << 20
 
 FilesOption = Annotated[
     list[Path],
-    typer.Option("--file", "-f", metavar="FILE|DIR", help="YAML to read; may be repeated."),
+    typer.Option(
+        "--file", "-f", metavar="FILE|DIR", help="YAML or Cedar to read; may be repeated."
+    ),
 ]
 
 
@@ -114,7 +116,7 @@ def schema() -> int:
 
 
 def read_files(paths: Sequence[Path]) -> dict[str, str]:
-    """The text of each file by its name as given; of a folder, its `*.yaml` and `*.yml`.
+    """The text of each file by its name as given; of a folder, its YAML and Cedar files.
 
     Raises:
         CliError: nothing there, not readable, not UTF-8, or larger than 4 MiB.
@@ -122,12 +124,12 @@ def read_files(paths: Sequence[Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in paths:
         inside = (
-            sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+            sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".cedar"))
             if (path.is_dir())
             else [path]
         )
         if not inside:
-            raise CliError(Exit.USAGE, "no_files", f"`{path}` holds no .yaml files")
+            raise CliError(Exit.USAGE, "no_files", f"`{path}` holds no .yaml or .cedar files")
         for file in inside:
             try:
                 if file.stat().st_size > MAX_FILE_BYTES:

@@ -32,6 +32,7 @@ from bailiwick.declared.objects import (
     WebAddress,
     from_document,
 )
+from bailiwick.declared.policies import Policy, compile_policy, place_in
 from bailiwick.declared.problems import DeclarationError, Place, Problem
 from bailiwick.declared.schema import schema
 from bailiwick.declared.secrets import Secret, resolve
@@ -47,6 +48,7 @@ __all__ = [
     "How",
     "ObjectChange",
     "Place",
+    "Policy",
     "Problem",
     "Secret",
     "Server",
@@ -54,12 +56,14 @@ __all__ = [
     "compile_agent",
     "compile_mandate",
     "compile_person",
+    "compile_policy",
     "compile_server",
     "diff",
     "from_document",
     "load",
     "load_text",
     "load_texts",
+    "place_in",
     "resolve",
     "resolve_server",
     "schema",

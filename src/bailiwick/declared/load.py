@@ -17,6 +17,7 @@ from pathlib import Path
 from bailiwick.core.values import show
 from bailiwick.declared.cross_checks import check_references, check_secrets, warn
 from bailiwick.declared.objects import Declaration, Declared, merged
+from bailiwick.declared.policies import CEDAR_SUFFIX, policy_in
 from bailiwick.declared.problems import DeclarationError, Place, Problem
 from bailiwick.declared.schema import FILE, SHAPES
 from bailiwick.declared.shapes import collect
@@ -24,7 +25,7 @@ from bailiwick.declared.tree import Node, Table, parse_yaml, to_json
 
 MAX_FILE_BYTES = 1_048_576
 MAX_FILES = 1_000
-SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml", CEDAR_SUFFIX)
 
 
 def load(
@@ -39,7 +40,8 @@ def load(
     Reads files; blocking.
 
     Args:
-        paths: files, or folders (every `.yaml` and `.yml` right inside, in the order of names).
+        paths: files, or folders (every `.yaml`, `.yml` and `.cedar` right inside, in the order of
+            names).
         stored: what is declared already; objects may refer to it, and those in `paths` replace it.
         environment: with it, every secret that is referred to must be there.
         tools: names of the tools of each server, where known, for warnings.
@@ -99,6 +101,13 @@ def _load(
 ) -> Declared:
     found: list[Declaration] = []
     for file, text in sources:
+        if file.endswith(CEDAR_SUFFIX):
+            read = policy_in(file, text, SHAPES["policies"][1].pattern)
+            if isinstance(read, Problem):
+                problems.append(read)
+            else:
+                found.append(read)
+            continue
         try:
             documents = parse_yaml(text, file)
         except DeclarationError as error:
@@ -132,7 +141,7 @@ def _files(path: Path, problems: list[Problem]) -> list[Path]:
         problems.append(Problem(place, f"cannot be read: {error.strerror}"))
         return []
     if not inside:
-        problems.append(Problem(place, "holds no `.yaml` or `.yml` file"))
+        problems.append(Problem(place, "holds no `.yaml`, `.yml` or `.cedar` file"))
     if len(inside) > MAX_FILES:
         problems.append(Problem(place, f"holds more than {MAX_FILES} files"))
         return []

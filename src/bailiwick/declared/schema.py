@@ -9,6 +9,7 @@ from bailiwick.core.canonical import Json
 from bailiwick.declared.circumstances import CALENDAR, ONLY, PROXY, ZONE
 from bailiwick.declared.conditions import DEFINITIONS, WHEN
 from bailiwick.declared.names import NAME
+from bailiwick.declared.policies import POLICY
 from bailiwick.declared.readings import (
     DURATION,
     MOMENT,
@@ -224,6 +225,7 @@ SHAPES: dict[str, tuple[str, Text, Shape]] = {
     "zones": ("zone", NAME, ZONE),
     "proxies": ("proxy", NAME, PROXY),
     "mandates": ("mandate", NAME, MANDATE),
+    "policies": ("policy", NAME, POLICY),
 }
 """For each section of a file: the kind of its objects, their names and their shape."""
 
@@ -237,6 +239,7 @@ FILE = Record(
         "zones": Field(MapOf(NAME, ZONE), "Parts of the network that calls come from, by name."),
         "proxies": Field(MapOf(NAME, PROXY), "Trusted reverse proxies before the gateway."),
         "mandates": Field(MapOf(NAME, MANDATE), "Who may do what for whom, by name."),
+        "policies": Field(MapOf(NAME, POLICY), "What the organisation forbids, by name."),
     },
 )
 

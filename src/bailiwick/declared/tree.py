@@ -40,11 +40,18 @@ MAX_NODES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value. `quoted`: written in quotes or as a block, so it is text for certain."""
+    """A single value.
+
+    Attributes:
+        quoted: written in quotes or as a block, so it is text for certain.
+        body: of a literal block, where its first character stands in the file; its lines are the
+            file's lines from there on.
+    """
 
     place: Place
     value: bool | int | float | str | None
     quoted: bool = False
+    body: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ def parse_yaml(text: str, file: str) -> list[Node]:
     Raises:
         DeclarationError: with place, for anything that is not the YAML we take.
     """
-    builder = _Builder(file)
+    builder = _Builder(file, text)
     reader = YAML(typ="safe", pure=True)
     try:
         for event in reader.parse(io.StringIO(text)):
@@ -110,8 +117,9 @@ def to_json(node: Node) -> Json:
 class _Builder:
     """Builds trees from events with an explicit stack: no recursion for the input to exhaust."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self._lines = text.split("\n")
         self.documents: list[Node] = []
         self.problems: list[Problem] = []
         self._stack: list[_Open] = []
@@ -166,12 +174,22 @@ class _Builder:
         self._refuse_tag(event)
         place = self._place(event)
         if not event.implicit[0]:
-            return Scalar(place, event.value, quoted=True)
+            body = self._body(event) if event.style == "|" else None
+            return Scalar(place, event.value, quoted=True, body=body)
         try:
             return Scalar(place, _plain_value(event.value))
         except ValueError as error:
             self.problems.append(Problem(place, str(error)))
             return Scalar(place, event.value)
+
+    def _body(self, event: ScalarEvent) -> Place | None:
+        """Where a literal block's text starts: under its indicator, as far in as its lines are."""
+        line = event.start_mark.line + 1
+        for written, read in zip(self._lines[line:], event.value.split("\n"), strict=False):
+            if read.strip():
+                column = written.find(read)
+                return Place(self.file, line + 1, column + 1) if column >= 0 else None
+        return None
 
     def _refuse_tag(self, event: Event) -> None:
         tag = getattr(event, "tag", None)

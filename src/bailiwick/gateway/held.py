@@ -144,6 +144,9 @@ class HeldCalls:
             # number of calls at once gets past the bound on what waits.
             async with self._opening[context.agent]:
                 hold = await self._holds.find(*key)
+                if hold is not None and _outdated(hold, context):
+                    await self._holds.withdraw(hold, "stamp_no_longer_enough")
+                    hold = None
                 if hold is None or self._settled(hold):
                     found = await self._open_hold(context, verdict)
                     if isinstance(found, Deny):
@@ -202,6 +205,7 @@ class HeldCalls:
             nonce=self._nonce(),
             at_ms=now,
             expires_ms=expires,
+            policies=context.policies,
         )
         await self._register.hold(context, verdict, held)
         row = await self._holds.current(held.id)
@@ -287,7 +291,11 @@ class HeldCalls:
             if chain
             else Deny("mandate_unknown", (), f"mandate `{context.mandate.name}` is gone")
         )
-        stale = not chain or chain[-1].ref != hold.mandate
+        stale = (
+            not chain
+            or chain[-1].ref != hold.mandate
+            or self._authority.snapshot.policies.version != hold.policies
+        )
         charges = () if isinstance(verdict, Deny) else verdict.charges
         resumed = _resumed(context, hold, charges)
         try:
@@ -302,8 +310,9 @@ class HeldCalls:
             if stale or short:
                 await self._holds.withdraw(hold, "stamp_no_longer_enough")
                 text = (
-                    "the approval was for an earlier version of the mandate, or is not enough any "
-                    "more; retry the same call to ask again"
+                    "the approval was for an earlier version of the mandate or of the "
+                    "organisation's policies, or is not enough any more; retry the same call to "
+                    "ask again"
                 )
                 return Refused(hold.call, "stamp_no_longer_enough", text)
             await self._register.use_stamp(resumed, verdict, hold)
@@ -329,6 +338,12 @@ def _no_room(hold: HoldRow, because: str) -> Refused:
     return Refused(hold.call, "limit_exceeded", text)
 
 
+def _outdated(hold: HoldRow, context: CallContext) -> bool:
+    """Whether its stamps would not serve, because the organisation's policies have changed."""
+    live = hold.state in (HoldState.WAITING, HoldState.APPROVED)
+    return live and hold.policies != context.policies
+
+
 def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -> CallContext:
     """The context under the id of the call that opened the hold: a retry is the same call."""
     call = msgspec.structs.replace(context.call, id=hold.call)
@@ -343,6 +358,7 @@ def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -
         token=context.token,
         labels=context.labels,
         charges=charges,
+        policies=hold.policies,
     )
 
 

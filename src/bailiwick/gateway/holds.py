@@ -109,7 +109,8 @@ class Holds:
         """Record one person's decision. See `ports.Control.stamp`.
 
         1. The hold waits and is not over. 2. The person may stamp it. 3. One stamp a person.
-        4. The statement binds call, mandate version, shown text, person, decision and nonce.
+        4. The statement binds call, mandate version, policy version, shown text, person, decision
+           and nonce.
         5. Enough approvals, or one refusal, decide it, in the same commit.
         """
         if len(reason) > MAX_REASON_CHARS:
@@ -145,6 +146,7 @@ class Holds:
             "call": hold.call,
             "call_digest": hold.digest,
             "mandate": hold.mandate,
+            **({"policies": hold.policies} if hold.policies else {}),
             "shown_sha256": hashlib.sha256(hold.rendering.encode()).hexdigest(),
             "renderer": RENDERER,
             "person": person.name,

@@ -128,6 +128,7 @@ class Pipeline:
             token=caller.token,
             labels=labels,
             charges=() if isinstance(verdict, Deny) else verdict.charges,
+            policies=self._authority.snapshot.policies.version,
         )
         match verdict:
             case Allow():

@@ -42,6 +42,7 @@ class CallContext(msgspec.Struct, frozen=True):
     Attributes:
         labels: what its run has read; looked at anew whenever the call is judged.
         charges: what it takes of limits, as judged last.
+        policies: version of the organisation's policies it was judged under; "" for none.
     """
 
     call: Call
@@ -54,6 +55,7 @@ class CallContext(msgspec.Struct, frozen=True):
     token: str
     labels: Labels
     charges: tuple[Charge, ...] = ()
+    policies: str = ""
 
     @property
     def subject(self) -> str:
@@ -109,6 +111,8 @@ class Recorder:
             fields["name"] = call.target.name[:MAX_LEAF_NAME_CHARS]
         if context.traceparent:
             fields["traceparent"] = context.traceparent
+        if context.policies:
+            fields["policies"] = context.policies
         if hold:
             fields["hold"] = hold
         leaf = _leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)

@@ -28,7 +28,15 @@ from bailiwick.ports.changes import (
     SubjectKey,
     TokenRevoked,
 )
-from bailiwick.ports.control import ApplyReport, CallPath, Control, MadeToken, ObjectChange, Problem
+from bailiwick.ports.control import (
+    ApplyReport,
+    CallPath,
+    Control,
+    MadeToken,
+    ObjectChange,
+    PolicyReport,
+    Problem,
+)
 from bailiwick.ports.records import (
     CallQuery,
     CallRow,
@@ -81,6 +89,7 @@ __all__ = [
     "Person",
     "PinState",
     "Pinned",
+    "PolicyReport",
     "Problem",
     "Records",
     "RequestPeer",

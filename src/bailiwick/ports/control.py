@@ -79,6 +79,22 @@ class ApplyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyReport:
+    """The organisation's policies, and what was found wrong with them.
+
+    Attributes:
+        version: of the set in force; "" if there are none.
+        in_force: each of them, as `NAME@VERSION`.
+        schema: what policies are written against, in Cedar's syntax.
+    """
+
+    version: str
+    in_force: Sequence[str]
+    schema: str
+    problems: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MadeToken:
     """A token just made. `token` is the secret: shown once, never kept or logged."""
 
@@ -131,6 +147,14 @@ class Control(Protocol):
 
         Raises:
             TheirError: `apply_not_allowed`.
+        """
+        ...
+
+    async def check_policies(self, files: Mapping[str, str]) -> PolicyReport:
+        """Check the policies in `files` (as for `apply`) together with those in force.
+
+        Nothing changes. Without files, only what is in force is checked, against what servers say
+        by now.
         """
         ...
 

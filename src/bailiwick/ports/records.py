@@ -73,6 +73,7 @@ class HoldRow:
     state: HoldState
     decided_ms: int | None
     stamps: tuple[StampRow, ...] = ()
+    policies: str = ""
 
 
 @dataclass(frozen=True, slots=True)

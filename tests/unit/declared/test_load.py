@@ -176,7 +176,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
             "f.yaml:1:15: a person needs `name`",
             "f.yaml:1:16: unknown key `nam`, did you mean `name`?",
             "f.yaml:2:25: there is no person `x`; known are `ada`",
-            "f.yaml:3:1: unknown key `foo`; known are `agents`, `mandates`, `people`, `servers`",
+            "f.yaml:3:1: unknown key `foo`; known are `agents`, `calendars`, `mandates`, `people`, "
+            "`policies`, `proxies`, `servers`, `zones`",
         ],
     ),
 }
@@ -324,7 +325,7 @@ def test_files_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
         "large.yaml:1:1: larger than 1048576 bytes",
         "gone.yaml:1:1: cannot be read: No such file or directory",
         "pipe.yaml:1:1: is not a plain file",
-        "empty:1:1: holds no `.yaml` or `.yml` file",
+        "empty:1:1: holds no `.yaml`, `.yml` or `.cedar` file",
     }
     assert len(found) == 6
 
