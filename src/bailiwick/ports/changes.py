@@ -147,8 +147,6 @@ class HoldOpened:
         rendering: the exact text shown to people; the stamp binds its digest.
         policies: version of the organisation's policies it was judged under; a stamp holds for
             that version only. "" for none.
-        policies: version of the organisation's policies it was judged under; a stamp holds for
-            that version only. "" for none.
     """
 
     id: str

@@ -98,8 +98,6 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # A stamp holds for the policies its call was judged under; before, there were none.
     "ALTER TABLE holds ADD COLUMN policies TEXT NOT NULL DEFAULT '';",
-    # A stamp holds for the policies its call was judged under; before, there were none.
-    "ALTER TABLE holds ADD COLUMN policies TEXT NOT NULL DEFAULT '';",
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.
