@@ -30,6 +30,7 @@ from bailiwick.core.conditions import (
     Present,
     StartsWith,
     Under,
+    Vouched,
     Which,
 )
 from bailiwick.core.glob import Glob
@@ -107,6 +108,7 @@ plain_kinds: dict[type[Condition], st.SearchStrategy[Condition]] = {
     ),
     Count: st.builds(_count, paths, ranges, optional),
     Present: st.builds(Present, paths, st.booleans(), optional),
+    Vouched: st.builds(Vouched, paths, optional),
 }
 beside_kinds: dict[type[Condition], st.SearchStrategy[Condition]] = {
     Compared: st.builds(
