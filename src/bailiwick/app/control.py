@@ -11,6 +11,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bailiwick.app.declare import Declarations
+from bailiwick.app.delegation import Delegations
+from bailiwick.app.standing import (
+    OPERATOR,
+    is_live,
+    need_giver,
+    need_standing,
+    need_standing_chain,
+)
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError, VerificationError
 from bailiwick.core.mandate import Mandate, MandateState
@@ -25,13 +33,16 @@ from bailiwick.identity.tokens import TokenKey
 from bailiwick.ledger.leaf import LeafType, parse_leaf
 from bailiwick.ports import (
     ApplyReport,
+    Caller,
     CallPath,
     CallRow,
     Change,
+    ChildAsked,
     Clock,
     Entry,
     HoldRow,
     Journal,
+    MadeChild,
     MadeToken,
     ObjectRow,
     ObjectState,
@@ -43,9 +54,6 @@ from bailiwick.ports import (
     UpstreamStatus,
 )
 from bailiwick.stores.tlog import Publisher
-
-OPERATOR = "operator"
-"""The role that may declare objects and act for others."""
 
 _TOKEN_KEPT_MS = 31 * 24 * 3600 * 1000
 
@@ -74,6 +82,15 @@ class GatewayControl:
 
     def __init__(self, rooms: Rooms) -> None:
         self._r = rooms
+        self._delegations = Delegations(
+            journal=rooms.journal,
+            records=rooms.records,
+            recorder=rooms.recorder,
+            authority=rooms.authority,
+            declarations=rooms.declarations,
+            tokens=rooms.tokens,
+            clock=rooms.clock,
+        )
 
     async def stamp(self, person: Person, hold_id: str, approve: bool, reason: str) -> HoldRow:
         """See `ports.Control.stamp`."""
@@ -82,28 +99,65 @@ class GatewayControl:
     async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
         """See `ports.Control.revoke`."""
         found = self._mandate(mandate)
-        self._need_standing(person, found, "revoke_not_allowed")
+        need_standing(self._r.authority, person, found, "revoke_not_allowed")
         # In force first, recorded second: a crash in between loses the record of the act, and
         # the person, who got no answer, repeats it; the other order would let calls through.
         self._r.authority.set_state(mandate, MandateState.REVOKED)
         async with self._r.declarations.paused():
             # A new version may have been on its way, and have come into force since: it is what
-            # the person meant as well, and what the record is to name.
+            # the person meant as well, and what the record is to name. So may new children. All
+            # below is revoked for good: a later version of the mandate brings none of it back.
             found = self._mandate(mandate)
-            self._r.authority.set_state(mandate, MandateState.REVOKED)
             now = self._r.clock.wall_ms()
+            under = [each for each in self._r.authority.below(mandate) if is_live(each, now)]
+            ended = [found, *under]
+            self._r.authority.set_states({each.name: MandateState.REVOKED for each in ended})
             await self._act(
                 LeafType.REVOKE,
                 mandate,
                 person,
                 {"mandate": found.ref},
-                {"mandate": found.ref, "reason": reason, "person": person.name},
-                ObjectState("mandate", mandate, MandateState.REVOKED.value, now, person.name),
+                {
+                    "mandate": found.ref,
+                    "below": [each.ref for each in under],
+                    "reason": reason,
+                    "person": person.name,
+                },
+                *(
+                    ObjectState("mandate", each.name, MandateState.REVOKED.value, now, person.name)
+                    for each in ended
+                ),
             )
-        in_flight = [
-            await self._r.records.call(call) for call in self._r.pipeline.in_flight(mandate)
-        ]
-        return [call for call in in_flight if call is not None]
+        return await self._in_flight(mandate)
+
+    async def suspend(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """See `ports.Control.suspend`."""
+        found = self._mandate(mandate)
+        need_standing(self._r.authority, person, found, "suspend_not_allowed")
+        self._need_state(found, MandateState.ACTIVE)
+        self._r.authority.set_state(mandate, MandateState.SUSPENDED)  # as for revoke
+        async with self._r.declarations.paused():
+            found = self._mandate(mandate)
+            if found.state is not MandateState.REVOKED:
+                self._r.authority.set_state(mandate, MandateState.SUSPENDED)
+                await self._turn(LeafType.SUSPEND, person, found, MandateState.SUSPENDED, reason)
+        return await self._in_flight(mandate)
+
+    async def resume(self, person: Person, mandate: str, reason: str) -> None:
+        """See `ports.Control.resume`."""
+        found = self._mandate(mandate)
+        need_giver(person, found, "resume_not_allowed")
+        async with self._r.declarations.paused():
+            found = self._mandate(mandate)
+            self._need_state(found, MandateState.SUSPENDED)
+            # Recorded first, in force second: the other way about for what stops calls.
+            await self._turn(LeafType.RESUME, person, found, MandateState.ACTIVE, reason)
+            if self._mandate(mandate).state is MandateState.SUSPENDED:  # not revoked meanwhile
+                self._r.authority.set_state(mandate, MandateState.ACTIVE)
+
+    async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
+        """See `ports.Control.delegate`."""
+        return await self._delegations.delegate(by, asked)
 
     async def path(self, call_id: str) -> CallPath | None:
         """See `ports.Control.path`."""
@@ -174,8 +228,9 @@ class GatewayControl:
     ) -> MadeToken:
         """See `ports.Control.make_token`."""
         found = pick_mandate(self._r.authority, agent, mandate)
-        self._need_standing(person, found, "token_not_allowed")
+        need_standing(self._r.authority, person, found, "token_not_allowed")
         now = self._r.clock.wall_ms()
+        need_standing_chain(self._r.authority, found.name, now)
         issued = self._r.tokens.issue_agent(
             agent, found.name, found.principal, lifetime_seconds, now
         )
@@ -227,14 +282,29 @@ class GatewayControl:
             raise TheirError("mandate_unknown", f"there is no mandate `{name}`")
         return found
 
-    def _need_standing(self, person: Person, mandate: Mandate, code: str) -> None:
-        answers = {mandate.principal, self._r.authority.owner(mandate.agent)}
-        if person.name not in answers and OPERATOR not in person.roles:
-            raise TheirError(
-                code,
-                f"mandate `{mandate.name}` is not yours: this is for its principal, the owner of "
-                f"its agent, or an `{OPERATOR}`",
-            )
+    def _need_state(self, mandate: Mandate, state: MandateState) -> None:
+        if mandate.state is not state:
+            text = f"the mandate `{mandate.ref}` is {mandate.state.value}"
+            raise TheirError(f"mandate_not_{state.value}", text)
+
+    async def _turn(
+        self, kind: LeafType, person: Person, mandate: Mandate, state: MandateState, reason: str
+    ) -> None:
+        now = self._r.clock.wall_ms()
+        await self._act(
+            kind,
+            mandate.name,
+            person,
+            {"mandate": mandate.ref},
+            {"mandate": mandate.ref, "reason": reason, "person": person.name},
+            ObjectState("mandate", mandate.name, state.value, now, person.name),
+        )
+
+    async def _in_flight(self, mandate: str) -> Sequence[CallRow]:
+        """Calls under this mandate, or one below it, that were sent and are not back."""
+        ids = self._r.pipeline.in_flight(mandate)
+        found = [await self._r.records.call(call) for call in ids]
+        return [call for call in found if call is not None]
 
     def _open(self, leaf: bytes, sealed: bytes) -> Json:
         try:

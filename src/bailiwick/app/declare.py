@@ -23,7 +23,9 @@ from bailiwick.declared import (
     How,
     Server,
     compile_agent,
+    compile_calendar,
     compile_mandate,
+    compile_networks,
     compile_person,
     compile_server,
     diff,
@@ -33,6 +35,7 @@ from bailiwick.declared import (
     resolve_server,
 )
 from bailiwick.declared import Problem as Found
+from bailiwick.declared.tool_checks import check_tools
 from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.upstreams.registry import Upstreams
@@ -47,6 +50,7 @@ from bailiwick.ports import (
     ObjectPut,
     ObjectRow,
     Pinned,
+    PinState,
     PolicyReport,
     Problem,
     Records,
@@ -112,19 +116,26 @@ class Declarations:
             rows = {(row.kind, row.name): row for row in await self._records.objects()}
             stored = [from_document(row.document) for row in rows.values()]
             try:
-                declared = await asyncio.to_thread(read, stored, await self._known_tools())
+                definitions = await self._definitions()
+                declared = await asyncio.to_thread(read, stored, definitions)
+                held = await asyncio.to_thread(check_tools, declared.objects.values(), definitions)
+                if held.problems:
+                    raise DeclarationError(held.problems)
             except DeclarationError as error:
                 problems = [_problem("error", found) for found in error.problems]
                 return ApplyReport(False, (), problems)
             now = self._clock.wall_ms()
             puts = [_put(each, rows.get(key), by, now) for key, each in declared.objects.items()]
             whole = after(rows, stored, _versioned(declared, puts))
-            wrong, doubtful = await asyncio.to_thread(self._policies.check, whole)
-            if wrong:
-                return ApplyReport(False, (), [_problem("error", found) for found in sorted(wrong)])
+            checked = await asyncio.to_thread(self._policies.check, whole)
+            if checked.errors:
+                problems = [_problem("error", found) for found in sorted(checked.errors)]
+                return ApplyReport(False, (), problems)
+            doubtful = [*checked.refusing, *checked.doubts]
             changed = [put for put in puts if _is_change(put, rows)]
             changes = _changes(stored, declared, puts)
-            doubts = [*declared.warnings, *_revoked(declared, rows), *sorted(doubtful)]
+            doubts = [*declared.warnings, *held.warnings, *_revoked(declared, rows)]
+            doubts += sorted(doubtful)
             problems = [_problem("warning", found) for found in doubts]
             if dry_run:
                 return ApplyReport(False, changes, problems)
@@ -178,9 +189,10 @@ class Declarations:
             now = self._clock.wall_ms()
             puts = [_put(each, rows.get(key), "", now) for key, each in declared.objects.items()]
             whole = after(rows, stored, _versioned(declared, puts))
-            wrong, doubtful = await asyncio.to_thread(self._policies.check, whole)
-            problems = [_problem("error", found) for found in sorted(wrong)]
-            problems += [_problem("warning", found) for found in sorted(doubtful)]
+            checked = await asyncio.to_thread(self._policies.check, whole)
+            wrong = [*sorted(checked.errors), *sorted(checked.refusing)]
+            problems = [_problem("error", found) for found in wrong]
+            problems += [_problem("warning", found) for found in sorted(checked.doubts)]
         schema = await asyncio.to_thread(self._policies.schema)
         version = self._authority.snapshot.policies.version
         return PolicyReport(version, self._policies.in_force, schema, problems)
@@ -188,20 +200,20 @@ class Declarations:
     def _install(self, rows: Iterable[ObjectRow]) -> None:
         rows = list(rows)
         snapshot = compile_snapshot(rows)
-        # INVARIANT: a revocation that took effect while this was being prepared still stands.
+        # INVARIANT: what was stopped while this was being prepared is still stopped.
         mandates = {
-            name: _still_revoked(mandate, self._authority.snapshot.mandates.get(name))
+            name: _still_stopped(mandate, self._authority.snapshot.mandates.get(name))
             for name, mandate in snapshot.mandates.items()
         }
         policies = self._policies.policies(rows)
         self._authority.install(replace(snapshot, mandates=mandates, policies=policies))
 
-    async def _known_tools(self) -> dict[str, set[str]]:
-        """Tools by server, as far as any server has shown them."""
-        known: dict[str, set[str]] = {}
+    async def _definitions(self) -> dict[str, dict[str, str]]:
+        """Tools by server, as far as any server has shown them, by their accepted definitions."""
+        known: dict[str, dict[str, str]] = {}
         for pin in await self._records.pins():
-            if pin.kind == "tool":
-                known.setdefault(pin.upstream, set()).add(pin.name)
+            if pin.kind == "tool" and pin.state is PinState.ACCEPTED:
+                known.setdefault(pin.upstream, {})[pin.name] = pin.definition
         return known
 
 
@@ -233,8 +245,9 @@ def compile_snapshot(rows: Iterable[ObjectRow]) -> Snapshot:
     found = [(row, from_document(row.document)) for row in rows]
     people = {d.name: compile_person(d) for _, d in found if d.kind == "person"}
     agents = {d.name: compile_agent(d) for _, d in found if d.kind == "agent"}
+    calendars = {d.name: compile_calendar(d) for _, d in found if d.kind == "calendar"}
     mandates = {
-        d.name: compile_mandate(d, row.version, people, agents, MandateState(row.state))
+        d.name: compile_mandate(d, row.version, people, agents, MandateState(row.state), calendars)
         for row, d in found
         if d.kind == "mandate"
     }
@@ -242,6 +255,7 @@ def compile_snapshot(rows: Iterable[ObjectRow]) -> Snapshot:
         mandates,
         {a.name: AgentFacts(a.name, a.owner, a.description) for a in agents.values()},
         {p.name: PersonFacts(p.name, p.roles, p.full_name, p.email) for p in people.values()},
+        networks=compile_networks(d for _, d in found),
     )
 
 
@@ -275,9 +289,13 @@ def _spec(server: Server, environ: Mapping[str, str]) -> ServerSpec:
     return ServerSpec(**common, url=transport.url, headers=secrets)  # type: ignore[arg-type]  # as above
 
 
-def _still_revoked(mandate: Mandate, now: Mandate | None) -> Mandate:
-    if now is not None and now.ref == mandate.ref and now.state is MandateState.REVOKED:
-        return replace(mandate, state=MandateState.REVOKED)
+_ACTIVE, _SUSPENDED = MandateState.ACTIVE.value, MandateState.SUSPENDED.value
+_STOPPED = (MandateState.REVOKED, MandateState.SUSPENDED)
+
+
+def _still_stopped(mandate: Mandate, now: Mandate | None) -> Mandate:
+    if now is not None and now.ref == mandate.ref and now.state in _STOPPED:
+        return replace(mandate, state=now.state)
     return mandate
 
 
@@ -291,7 +309,8 @@ def _put(each: Declaration, row: ObjectRow | None, by: str, now: int) -> ObjectP
         version=version,
         digest=digest,
         document=each.document,
-        state=MandateState.ACTIVE.value,
+        # A change does not let a suspended mandate go on: that is for whoever resumes it.
+        state=row.state if row is not None and row.state == _SUSPENDED else _ACTIVE,
         at_ms=now,
         by=by,
     )
@@ -336,9 +355,13 @@ def _changes(
 
 
 def _revoked(declared: Declared, rows: Mapping[tuple[str, str], ObjectRow]) -> Iterator[Found]:
-    """Mandates that are declared as before, and were revoked: declaring is not reinstating."""
+    """Mandates that were revoked and are declared as before, or that are suspended: declaring is
+    not reinstating."""
     for key, each in declared.objects.items():
         row = rows.get(key)
+        if row is not None and row.state == _SUSPENDED and each.node is not None:
+            why = "stays suspended, changed or not: `bailiwick resume` lets it go on"
+            yield Found(each.node.place, f"mandate `{each.name}` {why}")
         revoked = row is not None and row.state == MandateState.REVOKED.value
         if row is not None and revoked and row.digest == each.digest and each.node is not None:
             why = "stays revoked: only a changed version of it would be in force"

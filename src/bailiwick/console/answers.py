@@ -21,10 +21,17 @@ _STATUS = {
     "hold_expired": 409,
     "already_stamped": 409,
     "rendering_changed": 409,
+    "mandate_not_active": 409,
+    "mandate_not_suspended": 409,
+    "child_exists": 409,
+    "too_many_children": 409,
     "link_invalid": 410,
     "body_too_large": 413,
+    "child_too_large": 413,
     "not_json": 415,
     "not_a_form": 415,
+    "child_invalid": 422,
+    "child_wider": 422,
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -18,7 +20,18 @@ from bailiwick.console.shown import check_shown
 from bailiwick.console.streams import event_stream
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import BailiwickError, TheirError
-from bailiwick.ports import CallQuery, CallState, HoldState, Person
+from bailiwick.ports import (
+    Authenticator,
+    Caller,
+    CallQuery,
+    CallState,
+    ChildAsked,
+    HoldState,
+    Person,
+)
+
+MAX_CHILD_JSON_BYTES = 256 * 1024
+"""Largest body with a child mandate: the one body that an agent can send here."""
 
 MAX_CALLS = 500
 MAX_ROWS = 1_000
@@ -39,6 +52,16 @@ class _Revoke(msgspec.Struct, frozen=True):
 class _Apply(msgspec.Struct, frozen=True):
     files: dict[str, str]
     dry_run: bool
+
+
+class _Check(msgspec.Struct, frozen=True):
+    files: dict[str, str] = {}
+
+
+class _Child(msgspec.Struct, frozen=True):
+    child: str | dict[str, Any]
+    lifetime_seconds: int = 3_600
+    dry_run: bool = False
 
 
 class _Accept(msgspec.Struct, frozen=True):
@@ -84,17 +107,21 @@ class Api:
         acting: dict[str, Handler] = {
             "/holds/{id}/stamp": self.stamp,
             "/mandates/{name}/revoke": self.revoke,
+            "/mandates/{name}/suspend": self.suspend,
+            "/mandates/{name}/resume": self.resume,
             "/apply": self.apply,
+            "/policies/check": self.check_policies,
             "/pins/accept": self.accept_pin,
             "/agents/{name}/tokens": self.make_token,
             "/tokens/{id}/revoke": self.revoke_token,
             "/login-links": self.login_link,
         }
-        return [
+        routes = [
             Route(path, self._authenticated(handler), methods=[method])
             for method, handlers in (("GET", reading), ("POST", acting))
             for path, handler in handlers.items()
         ]
+        return [*routes, Route("/mandates/{name}/children", self.delegate, methods=["POST"])]
 
     def _authenticated(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -218,11 +245,42 @@ class Api:
         calls = [shapes.call_json(row) for row in in_flight]
         return JSONResponse({"mandate": name, "in_flight": calls})
 
+    async def suspend(self, request: Request, person: Person) -> Response:
+        """Stop a mandate until it is resumed."""
+        body = await read_json(request, _Revoke)
+        name = request.path_params["name"]
+        in_flight = await self._control.suspend(person, name, checked_reason(body.reason))
+        calls = [shapes.call_json(row) for row in in_flight]
+        return JSONResponse({"mandate": name, "in_flight": calls})
+
+    async def resume(self, request: Request, person: Person) -> Response:
+        """Let a suspended mandate go on."""
+        body = await read_json(request, _Revoke)
+        name = request.path_params["name"]
+        await self._control.resume(person, name, checked_reason(body.reason))
+        return JSONResponse({"mandate": name})
+
+    async def delegate(self, request: Request) -> Response:
+        """Make a child mandate. The one path that takes an agent's token as well as a person's."""
+        by = _agent_or_person(self._parts.people, request.headers.get("authorization"))
+        body = await read_json(request, _Child, MAX_CHILD_JSON_BYTES)
+        text = body.child if isinstance(body.child, str) else json.dumps(body.child)
+        name = request.path_params["name"]
+        asked = ChildAsked(name, text, body.lifetime_seconds, body.dry_run)
+        made = await self._control.delegate(by, asked)
+        return JSONResponse(shapes.child_json(made), 200 if body.dry_run else 201)
+
     async def apply(self, request: Request, person: Person) -> Response:
         """Declare objects."""
         body = await read_json(request, _Apply)
         report = await self._control.apply(person, body.files, body.dry_run)
         return JSONResponse(shapes.report_json(report))
+
+    async def check_policies(self, request: Request, _person: Person) -> Response:
+        """Check policies; nothing changes."""
+        body = await read_json(request, _Check)
+        report = await self._control.check_policies(body.files)
+        return JSONResponse(shapes.policies_json(report))
 
     async def accept_pin(self, request: Request, person: Person) -> Response:
         """Accept a definition that changed."""
@@ -257,6 +315,16 @@ class Api:
             "expires_ms": link.expires_ms,
         }
         return JSONResponse(body, 201)
+
+
+def _agent_or_person(people: Authenticator, authorization: str | None) -> Caller | Person:
+    """Whoever the token is for. The two kinds of token cannot be taken for each other."""
+    try:
+        return people.person(authorization)
+    except TheirError as error:
+        if error.code != "wrong_audience":
+            raise
+    return people.authenticate(authorization)
 
 
 def _answer(name: str, value: Json) -> Response:

@@ -36,7 +36,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
     return fields
 
 
-async def read_json(request: Request, kind: type[Body]) -> Body:
+async def read_json(request: Request, kind: type[Body], limit_bytes: int = MAX_JSON_BYTES) -> Body:
     """The JSON body as a `kind`.
 
     Raises:
@@ -44,7 +44,7 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
     """
     if _media_type(request) != "application/json":
         raise TheirError("not_json", "send `Content-Type: application/json`")
-    raw = await _read(request, MAX_JSON_BYTES)
+    raw = await _read(request, limit_bytes)
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The pages that show: what waits, calls, runs, servers, mandates, pins."""
+"""The pages that show: what waits, calls, runs, servers, mandates, policies, pins."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bailiwick.console.holds import HoldView, view_hold
 from bailiwick.console.mandates import view_mandate
 from bailiwick.console.opened import judged, true_arguments
 from bailiwick.console.pins import beside, by_definition
+from bailiwick.console.policies import view_policy
 from bailiwick.console.streams import event_stream
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import StoreError, TheirError, VerificationError
@@ -52,6 +53,7 @@ class Pages:
             "/servers": self.servers,
             "/mandates": self.mandates,
             "/mandates/{name}": self.mandate,
+            "/policies": self.policies,
             "/pins": self.pins,
             "/live": self.live,
         }
@@ -185,6 +187,13 @@ class Pages:
             "notice": _notice(visit),
         }
         return await self._web.render(visit, "mandate.html", context)
+
+    async def policies(self, visit: Visit) -> Response:
+        """The organisation's policies, and what is wrong with them by now."""
+        rows = await self._parts.control.objects("policy")
+        report = await self._parts.control.check_policies({})
+        context = {"policies": [(row, view_policy(row)) for row in rows], "report": report}
+        return await self._web.render(visit, "policies.html", context)
 
     async def pins(self, visit: Visit) -> Response:
         """Pinned definitions; those that changed first, side by side."""

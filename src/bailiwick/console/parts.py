@@ -14,7 +14,7 @@ class Parts:
     """The console's collaborators and settings.
 
     Attributes:
-        people: authenticates `Authorization` headers of the API; only `person` is used.
+        people: authenticates `Authorization` headers of the API; an agent's where it delegates.
         ledger_dir: the tlog-tiles directory, served read-only at `/ledger/`.
         ledger_key: the ledger's verifier key (`NAME+HASH+KEY`), shown with proofs.
         base_url: how people reach the console, such as `http://127.0.0.1:8750`; no path.

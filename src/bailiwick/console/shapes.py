@@ -13,9 +13,11 @@ from bailiwick.ports import (
     CallPath,
     CallRow,
     HoldRow,
+    MadeChild,
     ObjectRow,
     Person,
     Pinned,
+    PolicyReport,
     RunRow,
     StampRow,
     UpstreamStatus,
@@ -80,11 +82,26 @@ def server_json(status: UpstreamStatus) -> JsonObject:
     return {**asdict(status), "stderr_tail": list(status.stderr_tail)}
 
 
+def child_json(made: MadeChild) -> JsonObject:
+    """A child mandate just made, with the token for its agent."""
+    return {**asdict(made), "document": parsed(made.document)}
+
+
 def report_json(report: ApplyReport) -> JsonObject:
     """What `apply` found."""
     return {
         "applied": report.applied,
         "changes": [asdict(change) for change in report.changes],
+        "problems": [asdict(problem) for problem in report.problems],
+    }
+
+
+def policies_json(report: PolicyReport) -> JsonObject:
+    """The organisation's policies, and what is wrong with them."""
+    return {
+        "version": report.version,
+        "in_force": list(report.in_force),
+        "schema": report.schema,
         "problems": [asdict(problem) for problem in report.problems],
     }
 

@@ -5,6 +5,7 @@ The declared form (YAML) is turned into these by `bailiwick.declared`; nothing e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -107,6 +108,9 @@ class StampRule:
 
 Rule = AllowRule | DenyRule | StampRule
 
+UNDER = " under "
+"""Between a mandate and its parent, where the whole line is written out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -177,3 +181,11 @@ class Mandate:
             if len(target.name) <= MAX_REMEMBERED_NAME:
                 self._plans[target] = plan
         return plan
+
+
+def authority(chain: Sequence[Mandate]) -> str:
+    """Every mandate of a chain with its version: `pay:reader@1 under pay@3`, the leaf first.
+
+    What a stamp is given for: with another version of any of them it would be another authority.
+    """
+    return UNDER.join(mandate.ref for mandate in reversed(chain))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import Condition
+from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.mandate import (
     AllowRule,
@@ -19,7 +20,11 @@ from bailiwick.core.mandate import (
     StampRule,
 )
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.declared.circumstances import NO_CALENDARS, Calendars, circumstances
 from bailiwick.declared.conditions import conditions_on
+from bailiwick.declared.delegation import compile_delegation
+from bailiwick.declared.flow import compile_flow, compile_results
+from bailiwick.declared.limits import compile_limit
 from bailiwick.declared.objects import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_TIMEOUT_SECONDS,
@@ -56,6 +61,7 @@ def compile_server(declaration: Declaration) -> Server:
         protocol=_text(spec, "protocol") or "auto",
         description=_text(spec, "description"),
         max_response_bytes=_whole(spec, "max_response_bytes") or DEFAULT_MAX_RESPONSE_BYTES,
+        results=compile_results(spec, declaration.name),
     )
 
 
@@ -96,6 +102,7 @@ def compile_mandate(
     people: Mapping[str, DeclaredPerson],
     agents: Mapping[str, Agent],
     state: MandateState = MandateState.ACTIVE,
+    calendars: Calendars = NO_CALENDARS,
 ) -> Mandate:
     """The mandate of a declaration of kind `mandate`.
 
@@ -107,9 +114,11 @@ def compile_mandate(
         version: 1 or more, counted by the store.
         people, agents: all that are declared, by name.
         state: its life.
+        calendars: all that are declared, by name.
 
     Raises:
-        ConfigError: `mandate_without_person` or `mandate_without_agent`: whom it names is gone.
+        ConfigError: `mandate_without_person`, `mandate_without_agent` or
+            `mandate_without_calendar`: what it names is gone.
     """
     spec = declaration.spec
     principal, agent = _text(spec, "from"), _text(spec, "to")
@@ -130,24 +139,45 @@ def compile_mandate(
         agent=agent,
         purpose=_text(spec, "purpose"),
         state=state,
-        allow=tuple(_allow(rule, id_) for rule, id_ in _rules(spec, "allow", ref)),
-        deny=tuple(_deny(rule, id_) for rule, id_ in _rules(spec, "deny", ref)),
-        stamp=tuple(_stamp(rule, id_, words) for rule, id_ in _rules(spec, "stamp", ref)),
+        allow=tuple(_allow(rule, id_, calendars) for rule, id_ in _rules(spec, "allow", ref)),
+        deny=tuple(_deny(rule, id_, calendars) for rule, id_ in _rules(spec, "deny", ref)),
+        stamp=tuple(
+            _stamp(rule, id_, words, calendars) for rule, id_ in _rules(spec, "stamp", ref)
+        ),
+        limits=tuple(
+            compile_limit(limit, ref, _targets(limit), _conditions(limit))
+            for limit, _ in _rules(spec, "limits", ref)
+        ),
         not_before=read_moment(_text(valid, "from")) if "from" in valid else None,
         not_after=read_moment(_text(valid, "until")) if "until" in valid else None,
+        circumstances=circumstances(spec, calendars),
+        parent=parent_name(declaration.name),
+        delegation=compile_delegation(spec),
+        flow=compile_flow(spec, ref, TARGET_KINDS),
     )
 
 
-def _allow(rule: JsonObject, id_: str) -> AllowRule:
-    other = rule.get("other_arguments") == "allow"
-    return AllowRule(id_, _targets(rule), _conditions(rule), other_arguments=other)
+def _allow(rule: JsonObject, id_: str, calendars: Calendars) -> AllowRule:
+    return AllowRule(
+        id=id_,
+        targets=_targets(rule),
+        conditions=_conditions(rule),
+        other_arguments=rule.get("other_arguments") == "allow",
+        circumstances=circumstances(rule, calendars),
+    )
 
 
-def _deny(rule: JsonObject, id_: str) -> DenyRule:
-    return DenyRule(id_, _targets(rule), _conditions(rule), because=_text(rule, "because"))
+def _deny(rule: JsonObject, id_: str, calendars: Calendars) -> DenyRule:
+    return DenyRule(
+        id=id_,
+        targets=_targets(rule),
+        conditions=_conditions(rule),
+        because=_text(rule, "because"),
+        circumstances=circumstances(rule, calendars),
+    )
 
 
-def _stamp(rule: JsonObject, id_: str, words: Mapping[str, str]) -> StampRule:
+def _stamp(rule: JsonObject, id_: str, words: Mapping[str, str], calendars: Calendars) -> StampRule:
     return StampRule(
         id=id_,
         targets=_targets(rule),
@@ -157,6 +187,7 @@ def _stamp(rule: JsonObject, id_: str, words: Mapping[str, str]) -> StampRule:
         count=_whole(rule, "people") or 1,
         expires_after_seconds=read_duration(_text(rule, "expires")) if "expires" in rule else None,
         because=_text(rule, "because"),
+        circumstances=circumstances(rule, calendars),
     )
 
 

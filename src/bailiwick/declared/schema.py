@@ -8,11 +8,15 @@ from __future__ import annotations
 from bailiwick.core.canonical import Json
 from bailiwick.declared.circumstances import CALENDAR, ONLY, PROXY, ZONE
 from bailiwick.declared.conditions import DEFINITIONS, WHEN
+from bailiwick.declared.delegation import DELEGATION
+from bailiwick.declared.flow import SERVER_RESULTS, flow_field
+from bailiwick.declared.limits import MAX_LIMITS, limit_shape
 from bailiwick.declared.names import NAME
 from bailiwick.declared.policies import POLICY
 from bailiwick.declared.readings import (
     DURATION,
     MOMENT,
+    TARGET_KINDS,
     read_any_target,
     read_client_target,
     read_duration,
@@ -93,6 +97,7 @@ SERVER = Record(
         "max_response_bytes": Field(
             Whole(1_024, MAX_RESPONSE_BYTES), "Largest answer taken from it."
         ),
+        "results": SERVER_RESULTS,
     },
     one_of=("command", "url"),
     needs={"env": "command", "cwd": "command", "instances": "command", "headers": "url"},
@@ -214,6 +219,12 @@ MANDATE = Record(
         "stamp": Field(
             ListOf(STAMP, least=0, most=500), "What waits for a person, whatever is allowed."
         ),
+        "delegation": DELEGATION,
+        "limits": Field(
+            ListOf(limit_shape(_TARGET_FIELDS), least=0, most=MAX_LIMITS),
+            "How much of it, over what time.",
+        ),
+        "flow": flow_field(_TARGET_FIELDS, TARGET_KINDS),
     },
 )
 

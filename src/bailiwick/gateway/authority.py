@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.context import NO_POLICIES, Policies
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.network import NO_NETWORKS, Networks
+from bailiwick.gateway.chains import Chain, below, chain_of
 from bailiwick.ports import Person
 
 
@@ -42,6 +44,7 @@ class Snapshot:
     agents: Mapping[str, AgentFacts] = field(default_factory=dict)
     people: Mapping[str, PersonFacts] = field(default_factory=dict)
     policies: Policies = NO_POLICIES
+    networks: Networks = NO_NETWORKS
 
 
 class Authority:
@@ -49,7 +52,7 @@ class Authority:
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()
-        self._chains: dict[str, tuple[Mandate, ...]] = {}
+        self._chains: dict[str, Chain] = {}
         self._revoked_tokens: set[str] = set()
 
     @property
@@ -59,12 +62,23 @@ class Authority:
 
     def install(self, snapshot: Snapshot) -> None:
         """Put a whole new snapshot in force, between two calls."""
-        self._chains = {name: (mandate,) for name, mandate in snapshot.mandates.items()}
         self._snapshot = snapshot
+        mandates = snapshot.mandates
+        self._chains = {name: chain_of(name, mandates, self.owner) for name in mandates}
 
-    def chain(self, mandate: str) -> tuple[Mandate, ...]:
-        """The chain of mandates of this name, root first; () when there is none."""
+    def add(self, mandate: Mandate) -> None:
+        """Put one new mandate in force, beside all that is."""
+        mandates = {**self._snapshot.mandates, mandate.name: mandate}
+        self._snapshot = dataclasses.replace(self._snapshot, mandates=mandates)
+        self._chains[mandate.name] = chain_of(mandate.name, mandates, self.owner)
+
+    def chain(self, mandate: str) -> Chain:
+        """The chain of the mandate of this name, root first; () when there is none. O(1)."""
         return self._chains.get(mandate, ())
+
+    def below(self, mandate: str) -> list[Mandate]:
+        """Its children, their children, and so on."""
+        return below(mandate, self._snapshot.mandates)
 
     def set_state(self, mandate: str, state: MandateState) -> None:
         """Put a mandate into `state` at once, for every call not yet dispatched.
@@ -72,8 +86,13 @@ class Authority:
         INVARIANT: this happens before the change is made durable, and dispatch looks here right
         before it sends. So when a revocation returns, nothing new goes out under it (promise 7).
         """
-        changed = dataclasses.replace(self._snapshot.mandates[mandate], state=state)
-        mandates = {**self._snapshot.mandates, mandate: changed}
+        self.set_states({mandate: state})
+
+    def set_states(self, states: Mapping[str, MandateState]) -> None:
+        """The same for several at once."""
+        mandates = dict(self._snapshot.mandates)
+        for name, state in states.items():
+            mandates[name] = dataclasses.replace(mandates[name], state=state)
         self.install(dataclasses.replace(self._snapshot, mandates=mandates))
 
     def mandate_agent(self, mandate: str) -> str | None:

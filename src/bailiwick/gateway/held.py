@@ -17,7 +17,7 @@ from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, LimitReached, StoreError
 from bailiwick.core.flow import Labels
 from bailiwick.core.limits import Charge
-from bailiwick.core.mandate import Mandate
+from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.rendering import Asking, render
 from bailiwick.core.verdict import Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
@@ -135,7 +135,7 @@ class HeldCalls:
         self, context: CallContext, verdict: Hold, dispatch: Dispatch, on_tick: OnTick
     ) -> Answer:
         """Hold a call until a person has decided, the window ends or the client goes away."""
-        key = (context.call.digest, context.mandate.ref, context.agent)
+        key = (context.call.digest, context.authority, context.agent)
         kept = self._undelivered.pop(key, self._clock.monotonic())
         if kept is not None:  # it ran while its client was away: this is its answer
             return kept
@@ -179,7 +179,7 @@ class HeldCalls:
             agent=context.agent,
             owner=context.owner,
             principal=context.subject,
-            mandate=context.mandate.ref,
+            mandate=context.authority,
             purpose=context.mandate.purpose,
             run=context.run,
         )
@@ -190,7 +190,7 @@ class HeldCalls:
             id=self._new_id(),
             call=call.id,
             digest=call.digest,
-            mandate=context.mandate.ref,
+            mandate=context.authority,
             agent=context.agent,
             run=context.run,
             kind=call.target.kind.value,
@@ -247,7 +247,7 @@ class HeldCalls:
             return
         digest = Call.of(answer.call, asked.target, asked.arguments, asked.beside).digest
         until = self._clock.monotonic() + self._waiting.told_seconds
-        self._undelivered.keep((digest, chain[-1].ref, asked.caller.agent), answer, until)
+        self._undelivered.keep((digest, authority(chain), asked.caller.agent), answer, until)
 
     async def _wait_and_run(
         self, hold: HoldRow, context: CallContext, dispatch: Dispatch
@@ -293,7 +293,7 @@ class HeldCalls:
         )
         stale = (
             not chain
-            or chain[-1].ref != hold.mandate
+            or authority(chain) != hold.mandate
             or self._authority.snapshot.policies.version != hold.policies
         )
         charges = () if isinstance(verdict, Deny) else verdict.charges
@@ -352,7 +352,7 @@ def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -
         run=hold.run,
         agent=context.agent,
         owner=context.owner,
-        mandate=context.mandate,
+        chain=context.chain,
         edge=context.edge,
         traceparent=context.traceparent,
         token=context.token,

@@ -79,8 +79,12 @@ class Pipeline:
         return visible(self._authority.chain(caller.mandate), target, self._clock.wall_ms())
 
     def in_flight(self, mandate: str) -> list[str]:
-        """Ids of calls dispatched under this mandate and not back yet."""
-        return [call for call, c in self._in_flight.items() if c.mandate.name == mandate]
+        """Ids of calls dispatched under this mandate or one below it, and not back yet."""
+        return [
+            call
+            for call, context in self._in_flight.items()
+            if any(each.name == mandate for each in context.chain)
+        ]
 
     def start_closing(self) -> None:
         """Let held calls answer that they are still waiting: their holds outlive the process."""
@@ -122,7 +126,7 @@ class Pipeline:
             run=told.run,
             agent=caller.agent,
             owner=owner,
-            mandate=mandate,
+            chain=chain,
             edge=asked.edge,
             traceparent=asked.traceparent,
             token=caller.token,

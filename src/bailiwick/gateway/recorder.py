@@ -18,7 +18,7 @@ from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
 from bailiwick.core.flow import Labels
 from bailiwick.core.limits import Charge
-from bailiwick.core.mandate import Mandate
+from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
@@ -40,6 +40,7 @@ class CallContext(msgspec.Struct, frozen=True):
     `subject` is the person whose key seals its payloads: the principal, for whom the agent acts.
 
     Attributes:
+        chain: the mandates it was judged under, root first.
         labels: what its run has read; looked at anew whenever the call is judged.
         charges: what it takes of limits, as judged last.
         policies: version of the organisation's policies it was judged under; "" for none.
@@ -49,7 +50,7 @@ class CallContext(msgspec.Struct, frozen=True):
     run: str
     agent: str
     owner: str
-    mandate: Mandate
+    chain: tuple[Mandate, ...]
     edge: str
     traceparent: str
     token: str
@@ -58,9 +59,19 @@ class CallContext(msgspec.Struct, frozen=True):
     policies: str = ""
 
     @property
+    def mandate(self) -> Mandate:
+        """The one its agent acts under."""
+        return self.chain[-1]
+
+    @property
+    def authority(self) -> str:
+        """All of its chain, with versions: what a stamp is given for."""
+        return authority(self.chain)
+
+    @property
     def subject(self) -> str:
         """The principal."""
-        return self.mandate.principal
+        return self.chain[-1].principal
 
 
 class Recorder:
@@ -115,6 +126,10 @@ class Recorder:
             fields["policies"] = context.policies
         if hold:
             fields["hold"] = hold
+        if len(context.chain) > 1:
+            fields["chain"] = [
+                {"mandate": mandate.ref, "digest": mandate.digest} for mandate in context.chain
+            ]
         leaf = _leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
         payload: dict[str, object] = {
             "salt": salt.hex(),

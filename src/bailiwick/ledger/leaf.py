@@ -52,6 +52,7 @@ class LeafType(StrEnum):
     RUN = "run"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     SUSPEND = "suspend"
+    RESUME = "resume"
     SETTLE = "settle"
 
 

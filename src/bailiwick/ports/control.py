@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.ports.callers import Person
+from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
 from bailiwick.ports.records import CallRow, HoldRow, ObjectRow
 from bailiwick.ports.upstreams import UpstreamStatus
@@ -105,6 +105,41 @@ class MadeToken:
     expires_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChildAsked:
+    """A child mandate as it is asked for.
+
+    Attributes:
+        parent: name of the mandate it is to be a part of.
+        text: the child, as YAML or JSON; like a mandate without `from`.
+        lifetime_seconds: how long the token for its agent is to live, at most; 0 for no token.
+        dry_run: only check it.
+    """
+
+    parent: str
+    text: str
+    lifetime_seconds: int = 3_600
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MadeChild:
+    """A child mandate, made or (for a dry run) only looked at.
+
+    Attributes:
+        name, version, digest, document: as it is stored.
+        parent: `NAME@VERSION` it was made from.
+        token: for the child's agent, under the child only; None if none was asked for.
+    """
+
+    name: str
+    version: int
+    digest: str
+    document: str
+    parent: str
+    token: MadeToken | None = None
+
+
 class Control(Protocol):
     """What people may do. Every method checks the person's right and records the act."""
 
@@ -121,6 +156,35 @@ class Control(Protocol):
         """Revoke a mandate and its children; returns the calls in flight under them.
 
         When this returns, no new call is dispatched under any of them.
+        """
+        ...
+
+    async def suspend(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """Stop a mandate and all below it until it is resumed; returns the calls in flight.
+
+        When this returns, no new call is dispatched under any of them.
+
+        Raises:
+            TheirError: `mandate_unknown`, `mandate_not_active`, `suspend_not_allowed`.
+        """
+        ...
+
+    async def resume(self, person: Person, mandate: str, reason: str) -> None:
+        """Let a suspended mandate go on, and all below it that is not itself stopped.
+
+        Raises:
+            TheirError: `mandate_unknown`, `mandate_not_suspended`, `resume_not_allowed`.
+        """
+        ...
+
+    async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
+        """Make a child mandate: a part of a mandate, for another agent.
+
+        Raises:
+            TheirError: `mandate_unknown`, `mandate_not_active` (or any mandate above it is not),
+                `delegate_not_allowed`, `delegation_not_allowed` (the mandate gives no such leave),
+                `too_many_children`, `child_exists`, `child_too_large`, `child_invalid`,
+                `child_wider` (with a call that shows it, or with what could not be shown).
         """
         ...
 
