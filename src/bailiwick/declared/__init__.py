@@ -13,6 +13,7 @@ The way through this room:
 * `diff(current, new)` says what applying would change; `schema()` is the JSON Schema for editors.
 """
 
+from bailiwick.declared.circumstances import compile_calendar, compile_networks
 from bailiwick.declared.compiling import (
     compile_agent,
     compile_mandate,
@@ -54,7 +55,9 @@ __all__ = [
     "Server",
     "WebAddress",
     "compile_agent",
+    "compile_calendar",
     "compile_mandate",
+    "compile_networks",
     "compile_person",
     "compile_policy",
     "compile_server",

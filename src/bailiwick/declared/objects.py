@@ -12,7 +12,7 @@ from bailiwick.core.flow import ResultLabels
 from bailiwick.declared.problems import Place, Problem
 from bailiwick.declared.tree import Node
 
-KINDS = ("server", "person", "agent", "mandate", "policy")
+KINDS = ("server", "person", "agent", "calendar", "zone", "proxy", "mandate", "policy")
 """In the order in which one may refer to another."""
 
 DEFAULT_TIMEOUT_SECONDS = 60
@@ -24,7 +24,7 @@ class Declaration:
     """One declared object that passed every check, as it is stored.
 
     Attributes:
-        kind: `server`, `person`, `agent` or `mandate`.
+        kind: one of `KINDS`.
         spec: what was declared, with secrets as references.
         node: the tree it came from, for places in later messages; None when it comes from a store.
     """
