@@ -22,6 +22,7 @@ from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
+from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
 from bailiwick.ports import Caller, Change, Entry, Person, UpstreamReply
@@ -161,7 +162,7 @@ class House:
             recorder=self.recorder,
             authority=self.authority,
             holds=self.holds,
-            memories=Memories(),
+            memories=Memories(Recalled(self.records, self.recorder), self.authority),
             runs=Runs(self.journal, self.records, self.recorder, new_id),
             clock=self.clock,
             events=self.events,

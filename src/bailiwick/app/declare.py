@@ -256,6 +256,9 @@ def compile_snapshot(rows: Iterable[ObjectRow]) -> Snapshot:
         {a.name: AgentFacts(a.name, a.owner, a.description) for a in agents.values()},
         {p.name: PersonFacts(p.name, p.roles, p.full_name, p.email) for p in people.values()},
         networks=compile_networks(d for _, d in found),
+        results=tuple(
+            each for _, d in found if d.kind == "server" for each in compile_server(d).results
+        ),
     )
 
 

@@ -33,6 +33,7 @@ from bailiwick.gateway.mcp.edge import EdgeSettings, McpEdge
 from bailiwick.gateway.mcp.pins import PinBook, Record
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
+from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.upstreams.registry import Upstreams
@@ -211,7 +212,7 @@ async def _build(
         recorder=recorder,
         authority=authority,
         holds=holds,
-        memories=Memories(),
+        memories=Memories(Recalled(records, recorder), authority),
         runs=Runs(journal, records, recorder, new_id),
         clock=clock,
         events=events,

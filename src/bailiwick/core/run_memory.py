@@ -106,7 +106,12 @@ class _Texts:
 class RunMemory:
     """The memory of one run; `with_facts` makes the `Labels` of one call."""
 
-    def __init__(self, worths: Worths) -> None:
+    def __init__(self, worths: Worths, *, texts: bool = True) -> None:
+        """Args:
+        worths: what results are worth.
+        texts: whether it is going to be asked of values; if not, it only keeps labels.
+        """
+        self.keeps_texts = texts
         self._worths = worths
         self._now = 0
         self._given = _Texts()
@@ -161,6 +166,8 @@ class RunMemory:
             self.untrusted = where
         for label in worth.confidential:
             self._confidential.setdefault(label, where)
+        if not self.keeps_texts:
+            return
         if call.target.kind is CallKind.CLIENT:
             self._keep_read(call.canonical, where)
             return
@@ -172,6 +179,8 @@ class RunMemory:
 
         What the agent's side answers a server is sent, and read by nobody here.
         """
+        if not self.keeps_texts:
+            return
         self._now += 1
         where = Source("result", call.id, str(call.target))
         if call.target.kind is CallKind.CLIENT:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from bailiwick.core.context import NO_POLICIES, Policies
+from bailiwick.core.flow import ResultLabels
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.network import NO_NETWORKS, Networks
 from bailiwick.gateway.chains import Chain, below, chain_of
@@ -38,12 +39,16 @@ class PersonFacts:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is declared, compiled. Mandates by name, newest version each."""
+    """Everything that is declared, compiled. Mandates by name, newest version each.
+
+    `results` is what the declarations of servers say of their results.
+    """
 
     mandates: Mapping[str, Mandate] = field(default_factory=dict)
     agents: Mapping[str, AgentFacts] = field(default_factory=dict)
     people: Mapping[str, PersonFacts] = field(default_factory=dict)
     policies: Policies = NO_POLICIES
+    results: tuple[ResultLabels, ...] = ()
     networks: Networks = NO_NETWORKS
 
 

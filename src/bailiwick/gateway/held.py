@@ -33,6 +33,7 @@ from bailiwick.gateway.gate import (
     Tick,
 )
 from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.undelivered import Undelivered
@@ -111,6 +112,7 @@ class HeldCalls:
         new_id: Callable[[], str],
         nonce: Callable[[], str],
         waiting: Waiting,
+        memories: Memories,
         gate: Running,
     ) -> None:
         self._register = register
@@ -120,6 +122,7 @@ class HeldCalls:
         self._new_id = new_id
         self._nonce = nonce
         self._waiting = waiting
+        self._memories = memories
         self._gate = gate
         self._pursuits: dict[str, _Pursuit] = {}
         self._undelivered = Undelivered()
@@ -136,7 +139,9 @@ class HeldCalls:
     ) -> Answer:
         """Hold a call until a person has decided, the window ends or the client goes away."""
         key = (context.call.digest, context.authority, context.agent)
-        kept = self._undelivered.pop(key, self._clock.monotonic())
+        kept = self._undelivered.pop(
+            (*key, self._told_apart(context.chain, context.run)), self._clock.monotonic()
+        )
         if kept is not None:  # it ran while its client was away: this is its answer
             return kept
         try:
@@ -144,7 +149,7 @@ class HeldCalls:
             # number of calls at once gets past the bound on what waits.
             async with self._opening[context.agent]:
                 hold = await self._holds.find(*key)
-                if hold is not None and _outdated(hold, context):
+                if hold is not None and self._cannot_serve(hold, context):
                     await self._holds.withdraw(hold, "stamp_no_longer_enough")
                     hold = None
                 if hold is None or self._settled(hold):
@@ -240,14 +245,27 @@ class HeldCalls:
                 await asyncio.gather(pursuit.task, return_exceptions=True)
             raise
 
-    def keep_answer(self, asked: Asked, answer: Answer) -> None:
-        """See `gate.Gate.keep_answer`."""
+    def keep_answer(self, asked: Asked, answer: Answer, run: str) -> None:
+        """See `gate.Gate.keep_answer`. `run`: the one that asked."""
         chain = self._authority.chain(asked.caller.mandate)
         if not chain or not isinstance(answer, Answered) or not answer.stamped:
             return
         digest = Call.of(answer.call, asked.target, asked.arguments, asked.beside).digest
         until = self._clock.monotonic() + self._waiting.told_seconds
-        self._undelivered.keep((digest, authority(chain), asked.caller.agent), answer, until)
+        apart = self._told_apart(chain, run)
+        self._undelivered.keep((digest, authority(chain), asked.caller.agent, apart), answer, until)
+
+    def _told_apart(self, chain: tuple[Mandate, ...], run: str) -> str:
+        """The run, where it matters which one reads an answer; else ""."""
+        return run if self._memories.matter(chain) else ""
+
+    def _cannot_serve(self, hold: HoldRow, context: CallContext) -> bool:
+        """Whether a hold must not be picked up: the organisation's policies have changed, or it is
+        another run's. What it was shown to come from, what its stamp vouches for and what its
+        result teaches all belong to that run."""
+        live = hold.state in (HoldState.WAITING, HoldState.APPROVED)
+        another = hold.run != context.run and self._memories.matter(context.chain)
+        return _outdated(hold, context) or (live and another)
 
     async def _wait_and_run(
         self, hold: HoldRow, context: CallContext, dispatch: Dispatch
@@ -286,8 +304,9 @@ class HeldCalls:
     ) -> Answer:
         """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
         chain = self._authority.chain(context.mandate.name)
+        labels = await self._memories.again(context.labels, chain)
         verdict: Verdict = (
-            self._gate.judge(context.call, chain, context.labels)
+            self._gate.judge(context.call, chain, labels)
             if chain
             else Deny("mandate_unknown", (), f"mandate `{context.mandate.name}` is gone")
         )
@@ -316,6 +335,7 @@ class HeldCalls:
                 )
                 return Refused(hold.call, "stamp_no_longer_enough", text)
             await self._register.use_stamp(resumed, verdict, hold)
+            self._memories.stamped(hold.run, resumed.call, hold)
         except asyncio.CancelledError:
             # The last client went away while the stamp was being used up: nothing was sent.
             await asyncio.shield(self._gate.end_cancelled(resumed, Settlement.VOIDED))

@@ -70,6 +70,7 @@ class Pipeline:
             new_id=new_id,
             nonce=nonce,
             waiting=waiting,
+            memories=memories,
             gate=self,
         )
         self._in_flight: dict[str, CallContext] = {}
@@ -92,7 +93,8 @@ class Pipeline:
 
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """See `gate.Gate.keep_answer`."""
-        self._held.keep_answer(asked, answer)
+        told = self._runs.known(asked.caller, asked.run_key)
+        self._held.keep_answer(asked, answer, "" if told is None else told.run)
 
     async def govern(self, asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
         """See `gate.Gate.govern`."""
@@ -115,7 +117,10 @@ class Pipeline:
                 told = await self._runs.open(caller, asked.run_key, self._clock.wall_ms())
         except StoreError:
             return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
-        labels = self._memories.known(told, mandate, facts_of(told, asked, None))
+        facts = facts_of(told, asked, None)
+        labels = self._memories.known(told, chain, facts)
+        if labels is None:
+            labels = await self._memories.open(told, chain, facts)
         verdict = self.judge(call, chain, labels)  # 2
         if asked.blocked is not None and not isinstance(verdict, Deny):
             # What the mandate refuses anyway is refused for that: whether a server has such a
@@ -190,6 +195,7 @@ class Pipeline:
             ending = self._unanswered(context, Settlement.VOIDED)
             return await self._end(context, CallState.DENIED, gone.code, gone, ending)
         self._in_flight[call_id] = context
+        self._memories.sending(context.run, context.call)
         try:
             reply = await dispatch()
         except UpstreamDown as error:
@@ -273,6 +279,8 @@ class Pipeline:
                 "not repeat it before a person has looked"
             )
             return Refused(context.call.id, "outcome_not_recorded", text)
+        if reply is not None:
+            self._memories.learned(context.run, context.call, reply)
         return answer
 
 

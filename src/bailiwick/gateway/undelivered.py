@@ -15,8 +15,8 @@ from bailiwick.gateway.gate import Answered
 MAX_ANSWERS = 1024
 MAX_BYTES = 64 * 1024 * 1024
 
-Key = tuple[str, str, str]
-"""Call digest, mandate reference, agent."""
+Key = tuple[str, str, str, str]
+"""Call digest, mandate reference, agent, and the run where runs must be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
