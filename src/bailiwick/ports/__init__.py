@@ -40,14 +40,18 @@ from bailiwick.ports.control import (
     Problem,
 )
 from bailiwick.ports.records import (
+    BalanceRow,
     CallQuery,
     CallRow,
+    Difference,
     HoldRow,
+    LimitAudit,
     ObjectRow,
     Records,
     RunRow,
     StampRow,
     StoredEntry,
+    UnsettledRow,
 )
 from bailiwick.ports.system import Clock, Sleep, Vault
 from bailiwick.ports.upstreams import (
@@ -64,6 +68,7 @@ from bailiwick.ports.upstreams import (
 __all__ = [
     "ApplyReport",
     "Authenticator",
+    "BalanceRow",
     "BrowserSession",
     "CallMoved",
     "CallOpened",
@@ -77,12 +82,14 @@ __all__ = [
     "ClientFacts",
     "Clock",
     "Control",
+    "Difference",
     "Entry",
     "HoldMoved",
     "HoldOpened",
     "HoldRow",
     "HoldState",
     "Journal",
+    "LimitAudit",
     "LoginLink",
     "MadeChild",
     "MadeToken",
@@ -110,6 +117,7 @@ __all__ = [
     "StoredEntry",
     "SubjectKey",
     "TokenRevoked",
+    "UnsettledRow",
     "Upstream",
     "UpstreamReply",
     "UpstreamRequest",

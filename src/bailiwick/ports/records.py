@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bailiwick.core.accounts import Transfer
 from bailiwick.ports.changes import CallState, HoldState, Pinned, SubjectKey
 
 
@@ -124,6 +125,56 @@ class CallQuery:
     state: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """What one account holds for one key and member, in steps; see `core.limits.Charge`."""
+
+    account: str
+    key: str
+    member: str
+    pending: int
+    posted: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledRow:
+    """A call of whose reservation nothing is known since `at_ms`."""
+
+    call: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something in the books of limits that does not agree.
+
+    Attributes:
+        code: `balance_differs`, `account_missing`, `above_ceiling` or `call_differs`.
+        where: the account or the call.
+    """
+
+    code: str
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAudit:
+    """The books of limits, worked out again from their transfers.
+
+    Attributes:
+        transfers, accounts, calls, unsettled: how many there are.
+        differences: none when all agree; at most 1,000.
+    """
+
+    transfers: int
+    accounts: int
+    calls: int
+    unsettled: int
+    differences: Sequence[Difference]
+
+
 class Records(Protocol):
     """The durable state, read. Every method sees a consistent, committed snapshot.
 
@@ -199,4 +250,24 @@ class Records(Protocol):
 
     async def entry_count(self) -> int:
         """How many ledger entries are durable."""
+        ...
+
+    async def balances(self, stem: str, limit: int = 500) -> Sequence[BalanceRow]:
+        """Balances above zero of the accounts whose name begins with `stem`, newest first."""
+        ...
+
+    async def window(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
+        """Of a sliding account, the transfers of what was reserved after `since_ms`, in order."""
+        ...
+
+    async def transfers(self, call: str) -> Sequence[Transfer]:
+        """Every transfer of one call, in order."""
+        ...
+
+    async def unsettled(self, after: str = "", limit: int = 500) -> Sequence[UnsettledRow]:
+        """Calls of whose reservations something is unknown, by id, those after `after`."""
+        ...
+
+    async def audit_limits(self) -> LimitAudit:
+        """Work every balance out again from the transfers, and compare. Takes seconds."""
         ...

@@ -167,7 +167,11 @@ class SqliteLimits:
         if known is not None:
             return known
         account, key, member = name
-        cells = account, self._key(account, key), self._member(account, member)
+        cells = (
+            account,
+            key_cell(self._seal, account, key),
+            _member_cell(self._seal, account, member),
+        )
         found = db.execute(_FIND_ACCOUNT, cells).fetchone()
         if found is None:
             made = db.execute(_INSERT_ACCOUNT, cells).lastrowid
@@ -188,7 +192,7 @@ class SqliteLimits:
             "JOIN balances b ON b.account = a.id WHERE a.account = ? AND a.key = ? "
             "AND b.pending + b.posted + b.unknown > 0"
         )
-        rows = self._read(sql, (account, self._key(account, key)))
+        rows = self._read(sql, (account, key_cell(self._seal, account, key)))
         return [
             Balance(open_member(self._seal, account, member), int(pending), int(posted), int(lost))
             for member, pending, posted, lost in rows
@@ -199,7 +203,7 @@ class SqliteLimits:
         # What is being committed just now stands in memory; the file may show it already or not.
         waiting = [*self._uncommitted, *self._unwritten]
         stop = MAX_INDEX if self._next is None else self._next - len(self._uncommitted)
-        rows = self._read(SINCE, (account, self._key(account, key), since_ms, stop))
+        rows = self._read(SINCE, (account, key_cell(self._seal, account, key), since_ms, stop))
         return [
             *(transfer_of(self._seal, row) for row in rows),
             *(
@@ -222,11 +226,14 @@ class SqliteLimits:
             self._reader = self._connect()
         return self._reader.execute(sql, values).fetchall()
 
-    def _key(self, account: str, key: str) -> Cell:
-        return self._seal.seal(key, "accounts", "key", account) if key else ""
 
-    def _member(self, account: str, member: str) -> Cell:
-        return self._seal.seal(member, "accounts", "member", account) if member else ""
+def key_cell(seal: TextSeal, account: str, key: str) -> Cell:
+    """`accounts.key` as it is stored."""
+    return seal.seal(key, "accounts", "key", account) if key else ""
+
+
+def _member_cell(seal: TextSeal, account: str, member: str) -> Cell:
+    return seal.seal(member, "accounts", "member", account) if member else ""
 
 
 def open_key(seal: TextSeal, account: str, cell: object) -> str:

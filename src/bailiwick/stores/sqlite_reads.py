@@ -13,21 +13,35 @@ from typing import TypeVar
 
 import msgspec
 
+from bailiwick.core.accounts import Transfer
 from bailiwick.core.errors import StoreError
 from bailiwick.ports import (
+    BalanceRow,
     CallQuery,
     CallRow,
     HoldRow,
     HoldState,
+    LimitAudit,
     ObjectRow,
     Pinned,
     RunRow,
     StampRow,
     StoredEntry,
     SubjectKey,
+    UnsettledRow,
 )
+from bailiwick.stores.limits_audit import audit
 from bailiwick.stores.sealed_rows import hold_blind, opened
 from bailiwick.stores.sqlite import connect
+from bailiwick.stores.sqlite_limits import (
+    MAX_INDEX,
+    SINCE,
+    TRANSFERS,
+    key_cell,
+    open_key,
+    open_member,
+    transfer_of,
+)
 from bailiwick.stores.text_seal import TextSeal
 
 _T = TypeVar("_T")
@@ -212,6 +226,46 @@ class SqliteRecords:
         """See `ports.Records.entry_count`."""
         sql = "SELECT coalesce(max(idx) + 1, 0) FROM entries"
         return await self._read(lambda db: int(db.execute(sql).fetchone()[0]))
+
+    async def balances(self, stem: str, limit: int = 500) -> Sequence[BalanceRow]:
+        """See `ports.Records.balances`."""
+        sql = (
+            "SELECT a.account, a.key, a.member, b.pending, b.posted, b.unknown FROM accounts a "
+            "JOIN balances b ON b.account = a.id WHERE a.account >= ?1 "
+            "AND a.account < ?1 || char(1114111) AND b.pending + b.posted + b.unknown > 0 "
+            "ORDER BY a.id DESC LIMIT ?2"
+        )
+        seal = self._seal
+        return await self._read(
+            lambda db: [
+                BalanceRow(name, open_key(seal, name, key), open_member(seal, name, member), *held)
+                for name, key, member, *held in db.execute(sql, (stem, _limit(limit)))
+            ]
+        )
+
+    async def window(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
+        """See `ports.Records.window`."""
+        values = (account, key_cell(self._seal, account, key), since_ms, MAX_INDEX)
+        return await self._read(
+            lambda db: [transfer_of(self._seal, tuple(row)) for row in db.execute(SINCE, values)]
+        )
+
+    async def transfers(self, call: str) -> Sequence[Transfer]:
+        """See `ports.Records.transfers`."""
+        sql = f"{TRANSFERS} WHERE t.call = ? ORDER BY t.idx"
+        return await self._read(
+            lambda db: [transfer_of(self._seal, tuple(row)) for row in db.execute(sql, (call,))]
+        )
+
+    async def unsettled(self, after: str = "", limit: int = 500) -> Sequence[UnsettledRow]:
+        """See `ports.Records.unsettled`."""
+        sql = "SELECT call, at_ms FROM unsettled WHERE call > ? ORDER BY call LIMIT ?"
+        values = (after, _limit(limit))
+        return await self._read(lambda db: [UnsettledRow(*row) for row in db.execute(sql, values)])
+
+    async def audit_limits(self) -> LimitAudit:
+        """See `ports.Records.audit_limits`."""
+        return await self._read(audit)
 
     def _call(self, row: sqlite3.Row) -> CallRow:
         return _as(CallRow, opened(self._seal, "calls", row))

@@ -10,16 +10,19 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bailiwick.core.accounts import Transfer
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import (
     ApplyReport,
+    BalanceRow,
     CallPath,
     CallQuery,
     CallRow,
     CallState,
     HoldRow,
     HoldState,
+    LimitAudit,
     MadeToken,
     ObjectChange,
     ObjectRow,
@@ -31,6 +34,7 @@ from bailiwick.ports import (
     StampRow,
     StoredEntry,
     SubjectKey,
+    UnsettledRow,
     UpstreamStatus,
 )
 
@@ -161,6 +165,26 @@ class MemoryRecords:
     async def entry_count(self) -> int:
         """How many."""
         return len(self.entry_rows)
+
+    async def balances(self, stem: str, limit: int = 500) -> Sequence[BalanceRow]:
+        """None: limits are not what these fakes are about."""
+        return ()
+
+    async def window(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
+        """None."""
+        return ()
+
+    async def transfers(self, call: str) -> Sequence[Transfer]:
+        """None."""
+        return ()
+
+    async def unsettled(self, after: str = "", limit: int = 500) -> Sequence[UnsettledRow]:
+        """None."""
+        return ()
+
+    async def audit_limits(self) -> LimitAudit:
+        """Nothing to disagree."""
+        return LimitAudit(0, 0, 0, 0, ())
 
 
 class MemoryControl:

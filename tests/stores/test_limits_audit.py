@@ -1,0 +1,101 @@
+"""The audit of limits agrees with a store that is whole, and finds whatever was altered."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bailiwick.ports import Settlement
+from tests.stores.limits_room import DAY, Store, at_once, daily, payee, rolling
+
+POSTED, VOIDED, UNKNOWN = Settlement.POSTED, Settlement.VOIDED, Settlement.UNKNOWN
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """One call running, and one ended in each way."""
+    store = Store(tmp_path)
+    for n, how in enumerate((None, POSTED, VOIDED, UNKNOWN)):
+        now = 70_000 + n
+        await store.reserve(
+            f"c{n}",
+            daily(10, key='["bo"]'),
+            payee(f'"{n}"', 9),
+            rolling(now, 9),
+            at_once(9),
+            at_ms=now,
+        )
+        if how is not None:
+            await store.end(f"c{n}", how, at_ms=now + 10)
+    yield store
+    await store.close()
+
+
+async def test_books_that_are_whole_agree(store: Store) -> None:
+    found = await store.records.audit_limits()
+    assert found.differences == ()
+    # Four calls took 4 charges each, and three of them ended; payees have an account each.
+    assert (found.transfers, found.accounts, found.calls, found.unsettled) == (28, 7, 4, 1)
+
+
+async def test_more_than_was_reserved_is_no_difference(store: Store) -> None:
+    await store.end("c0", POSTED, ((DAY, '["bo"]', 500),))
+    assert (await store.records.audit_limits()).differences == ()
+
+
+ALTERED = {
+    "UPDATE balances SET posted = posted + 1 WHERE account = 1": "balance_differs",
+    "UPDATE balances SET pending = 0 WHERE account = 1": "balance_differs",
+    "DELETE FROM balances WHERE account = 1": "balance_differs",
+    "DELETE FROM accounts WHERE id = 1": "account_missing",
+    "UPDATE calls SET state = 'done' WHERE id = 'c0'": "call_differs",
+    "UPDATE calls SET state = 'running' WHERE id = 'c1'": "call_differs",
+    "UPDATE calls SET state = 'done' WHERE id = 'c3'": "call_differs",
+    "DELETE FROM calls WHERE id = 'c1'": "call_differs",
+    "DELETE FROM unsettled": "call_differs",
+    "INSERT INTO unsettled VALUES ('c1', 1)": "call_differs",
+    "INSERT INTO unsettled VALUES ('c9', 1)": "call_differs",
+    "DELETE FROM transfers WHERE idx = 0": "balance_differs",
+    "UPDATE transfers SET amount = 5 WHERE idx = 0": "balance_differs",
+    "UPDATE transfers SET ceiling = 15 WHERE account = 1": "above_ceiling",
+}
+
+
+@pytest.mark.parametrize("statement", ALTERED)
+async def test_whatever_was_altered_is_found(store: Store, statement: str) -> None:
+    db = sqlite3.connect(store.path)
+    db.execute("DROP TRIGGER transfers_never_change")
+    db.execute("DROP TRIGGER transfers_never_go")
+    db.execute(statement)
+    db.commit()
+    db.close()
+    found = await store.records.audit_limits()
+    assert ALTERED[statement] in {each.code for each in found.differences}
+    assert all(each.where and each.text for each in found.differences)
+
+
+async def test_what_is_used_is_read_back_by_the_beginning_of_its_name(store: Store) -> None:
+    (row,) = await store.records.balances("pay:daily:")
+    assert (row.account, row.key) == (DAY, '["bo"]')
+    assert (row.pending, row.posted, row.unknown) == (10, 10, 10)
+    assert {r.member for r in await store.records.balances("pay:payees:")} == {'"0"', '"1"', '"3"'}
+    assert await store.records.balances("pay:dail_:") == []
+    assert len(await store.records.balances("", limit=2)) == 2
+
+
+async def test_the_transfers_of_a_call_and_what_is_unsettled_are_read_back(store: Store) -> None:
+    made = await store.records.transfers("c3")
+    assert [each.target for each in made] == ["pending"] * 4 + ["unknown"] * 4
+    (unsettled,) = await store.records.unsettled()
+    assert (unsettled.call, unsettled.at_ms) == ("c3", 70_013)
+    assert await store.records.unsettled(after="c3") == []
+
+
+@pytest.mark.parametrize("since", [0, 70_001, 80_000])
+async def test_a_window_is_read_back_from_a_moment_on(store: Store, since: int) -> None:
+    account = rolling(70_000).account
+    found = await store.records.window(account, "", since)
+    assert {each.call for each in found} == {f"c{n}" for n in range(4) if 70_000 + n > since}
