@@ -34,7 +34,7 @@ async def test_an_empty_console_teaches(tmp_path: Path) -> None:
     assert "Nothing waits" in (await ben.get("/")).text
     assert "bailiwick connect AGENT" in (await ben.get("/calls")).text
     assert "every call is denied" in (await ben.get("/mandates")).text
-    for page in ("/runs", "/servers", "/pins"):
+    for page in ("/runs", "/policies", "/servers", "/pins"):
         assert 'class="empty"' in (await ben.get(page)).text
 
 

@@ -7,7 +7,7 @@ come together here, and each change makes a new set, put in force in one step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from bailiwick.core.context import NO_POLICIES, Policies
 from bailiwick.declared import (
@@ -25,6 +25,22 @@ from bailiwick.ports import ObjectRow, Pinned, PinState
 
 Versioned = tuple[int, Declaration]
 """The version a declaration has, or would have, and the declaration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is wrong with policies.
+
+    Attributes:
+        errors: in files that are looked at.
+        refusing: of policies in force: until they are changed, they refuse the calls they do not
+            fit. That must keep nobody from declaring something else.
+        doubts: what can be used, and is probably not meant.
+    """
+
+    errors: list[Problem] = field(default_factory=list)
+    refusing: list[Problem] = field(default_factory=list)
+    doubts: list[Problem] = field(default_factory=list)
 
 
 class PolicyBook:
@@ -61,23 +77,22 @@ class PolicyBook:
             return NO_POLICIES
         return CedarPolicies(self._in_force, replace(self._house, definitions=self._definitions))
 
-    def check(self, declared: Sequence[Versioned]) -> tuple[list[Problem], list[Problem]]:
-        """Errors and warnings of the policies in `declared`, were all of it in force. Blocking.
-
-        What is wrong with a policy that does not come from a file is a warning: it refuses calls
-        already, and must not keep anything else from being declared.
-        """
+    def check(self, declared: Sequence[Versioned]) -> Found:
+        """What is wrong with the policies in `declared`, were all of it in force. Blocking."""
         policies = _in_force(declared)
+        found = Found()
         if not policies:
-            return [], []
+            return found
         by_ref = {_ref(version, each): each for version, each in declared if each.kind == "policy"}
-        errors: list[Problem] = []
-        warnings: list[Problem] = []
         for flaw in check(policies, replace(_house(declared), definitions=self._definitions)):
             each = by_ref[flaw.ref]
-            wrong = flaw.error and each.node is not None
-            (errors if wrong else warnings).append(_problem(flaw, each))
-        return errors, warnings
+            if not flaw.error:
+                found.doubts.append(_problem(flaw, each))
+            elif each.node is None:
+                found.refusing.append(_problem(flaw, each))
+            else:
+                found.errors.append(_problem(flaw, each))
+        return found
 
     def schema(self) -> str:
         """What policies are written against, in Cedar's own syntax. Blocking."""

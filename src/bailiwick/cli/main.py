@@ -14,7 +14,7 @@ import sys
 
 import typer
 
-from bailiwick.cli import calls, gateway, holds, ledger, objects, people, show
+from bailiwick.cli import calls, gateway, holds, ledger, objects, people, policy, show
 from bailiwick.cli.connect import command as connecting
 from bailiwick.cli.demo import command as demonstrating
 from bailiwick.cli.doctor import doctor
@@ -83,6 +83,11 @@ def build() -> typer.Typer:
     pins.callback(invoke_without_command=True)(objects.pins_list)
     pins.command("accept")(objects.pins_accept)
     app.add_typer(pins, name="pins")
+
+    policies = _group("The organisation's policies, above every mandate.")
+    policies.command("check")(policy.policy_check)
+    policies.command("schema")(policy.policy_schema)
+    app.add_typer(policies, name="policy")
 
     app.command("schema")(objects.schema)
     app.command("doctor")(doctor)

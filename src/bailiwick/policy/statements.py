@@ -185,11 +185,13 @@ def _place(piece: Piece, error: str) -> int:
     """Where the engine stopped, which it does not say.
 
     A text cut before the wrong token ends unexpectedly; cut after it, it is wrong already. So the
-    token is found by halving. What is wrong in another way is looked for by its name.
+    token is found by halving, or is the last one like it before. What is wrong in another way is
+    looked for by its name.
     """
+    named = [one or other for one, other in _QUOTED.findall(error)]
+    name = named[-1] if named else ""
     if not error.startswith(("unexpected token", "invalid token")):
-        named = [one or other for one, other in _QUOTED.findall(error)]
-        return find_name(piece.tokens, named[-1] if named else "", piece.offset)
+        return find_name(piece.tokens, name, piece.offset)
     low, high = 0, len(piece.tokens) - 1
     while low < high:
         middle = (low + high) // 2
@@ -198,7 +200,8 @@ def _place(piece: Piece, error: str) -> int:
             low = middle + 1
         else:
             high = middle
-    return piece.tokens[low].offset
+    like = [token for token in piece.tokens[: low + 1] if token.text == name]
+    return (like[-1] if like else piece.tokens[low]).offset
 
 
 def _ends_early(text: str) -> bool:
