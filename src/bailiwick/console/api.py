@@ -64,10 +64,6 @@ class _Child(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-class _Check(msgspec.Struct, frozen=True):
-    files: dict[str, str] = {}
-
-
 class _Accept(msgspec.Struct, frozen=True):
     upstream: str
     kind: str
