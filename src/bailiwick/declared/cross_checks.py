@@ -12,6 +12,9 @@ from bailiwick.core.glob import Glob
 from bailiwick.core.values import number_of, show
 from bailiwick.declared.circumstances import check_only
 from bailiwick.declared.conditions import conditions_on
+from bailiwick.declared.flow import compile_results
+from bailiwick.declared.flow_checks import check_flow, flow_rules, warn_flow
+from bailiwick.declared.limit_checks import check_limits, warn_limits
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.problems import Place, Problem, did_you_mean, nearest
 from bailiwick.declared.readings import TARGET_KINDS, read_moment, read_target
@@ -80,6 +83,8 @@ def warn(
             warnings += _warn_targets(node, everything, tools)
             warnings += _warn_arguments(node)
             warnings += _warn_stamps(node, everything)
+            warnings += warn_flow(node, _roles(everything), _server_labels(everything))
+            warnings += warn_limits(node)
     return warnings
 
 
@@ -104,6 +109,8 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
             if name.value not in RESERVED_PEOPLE:
                 yield from _named(name, "person", everything, RESERVED_PEOPLE)
     yield from _check_rule_names(node)
+    yield from check_limits(node)
+    yield from check_flow(node)
 
 
 def _named(
@@ -227,6 +234,17 @@ def _warn_stamps(node: Table, everything: Objects) -> Iterator[Problem]:
             yield Problem((people or role or rule).place, message)
 
 
+def _roles(everything: Objects) -> set[str]:
+    people = (each for (kind, _), each in everything.items() if kind == "person")
+    return {role for person in people for role in texts(person.spec, "roles")}
+
+
+def _server_labels(everything: Objects) -> set[str]:
+    servers = (each for (kind, _), each in everything.items() if kind == "server")
+    said = (each for server in servers for each in compile_results(server.spec, server.name))
+    return {label for each in said for label in each.confidential}
+
+
 # --- servers -------------------------------------------------------------------------------------
 
 
@@ -269,11 +287,12 @@ def _secret_places(node: Table) -> Iterator[tuple[str, Scalar]]:
 
 
 def _rules(node: Table) -> Iterator[tuple[str, Table]]:
-    for section in ("allow", "deny", "stamp"):
+    for section in ("allow", "deny", "stamp", "limits"):
         rules = node.get(section)
         for rule in rules.items if isinstance(rules, Items) else ():
             if isinstance(rule, Table):
                 yield section, rule
+    yield from flow_rules(node)
 
 
 def _targets(rule: Table) -> Iterator[tuple[str, Scalar]]:
