@@ -114,6 +114,9 @@ def begun(written: WrittenChild, name: str, parent: Mandate, above: JsonObject) 
         own, given = written.spec.get(section), above.get(section)
         if isinstance(given, Mapping) and (own is None or isinstance(own, Mapping)):
             spec[section] = {**given, **(own or {})}
+    leave = written.spec.get("delegation")
+    if isinstance(leave, Mapping) and parent.delegation is not None:
+        spec["delegation"] = {"children": parent.delegation.children, **leave}
     return Declaration("mandate", name, spec)
 
 

@@ -84,7 +84,7 @@ class _Gap:
     """Something that could not be shown.
 
     Attributes:
-        what: to follow "it cannot be shown that".
+        what: to follow "it cannot be shown that"; without `tries`, a sentence by itself.
         tries: where an example is looked for: rules of the child, each with a target.
         times: moments to try; () for now.
     """
@@ -134,7 +134,7 @@ def _told(pair: Pair, gap: _Gap, now: int) -> Wider:
                 f"{found.because}",
                 found,
             )
-    return Wider(f"it cannot be shown that {gap.what}")
+    return Wider(f"it cannot be shown that {gap.what}" if gap.tries else gap.what)
 
 
 # --- 1 to 4: time, circumstances, leave, flow ----------------------------------------------------
@@ -167,20 +167,18 @@ def _passing_on(child: Mandate, parent: Mandate) -> Iterator[_Gap]:
     if above is None or own.depth >= above.depth:
         depth = 0 if above is None else above.depth
         yield _Gap(
-            f"it passes on less deep than its parent: `{parent.ref}` has a depth of {depth}, and "
-            f"the child's {own.depth} is not below it",
+            f"it would let others delegate to a depth of {own.depth}, which is not below that of "
+            f"`{parent.ref}`, {depth}",
             (),
         )
         return
     for glob in own.to:
         if not any(includes(wide, glob) for wide in above.to):
-            yield _Gap(
-                f"it passes on only to whom its parent may: {show(glob.text)} is more than "
-                f"`{parent.ref}` names",
-                (),
-            )
+            text = f"it would let others delegate to {show(glob.text)}, `{parent.ref}` does not"
+            yield _Gap(text, ())
     if own.children > above.children:
-        yield _Gap(f"it passes on to no more than {above.children} children, as its parent", ())
+        text = f"it would have {own.children} children, `{parent.ref}` has {above.children}"
+        yield _Gap(text, ())
 
 
 def _stricter_flow(own: Flow, above: Flow) -> bool:
