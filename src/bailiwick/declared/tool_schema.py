@@ -227,7 +227,9 @@ def _names(tables: Iterable[JsonObject]) -> Iterator[str]:
 def _stated_types(node: JsonObject) -> frozenset[str]:
     stated = node.get("type")
     names = [stated] if isinstance(stated, str) else stated
-    found = frozenset(names) & TYPES if isinstance(names, list) else TYPES
+    found = TYPES
+    if isinstance(names, list):  # of whatever a server put there
+        found = frozenset(name for name in TYPES if name in names)
     if "enum" in node or "const" in node:
         listed = _listed(node, "enum") or [node.get("const")]
         found &= frozenset[str]().union(*(_types_of_value(each) for each in listed))

@@ -250,9 +250,9 @@ def test_deny_and_stamp_rules_and_limits_are_held_to_the_schema_too() -> None:
         "    limits:\n      - {tool: bank/transfer, id: daily, sum: amont, at_most: 5, each: run}\n"
     )
     assert [str(each).partition(": ")[0] for each in found(rules).problems] == [
-        "f.yaml:11:39",
-        "f.yaml:13:48",
-        "f.yaml:15:49",
+        "f.yaml:11:38",
+        "f.yaml:13:47",
+        "f.yaml:15:47",
     ]
 
 
