@@ -1,0 +1,360 @@
+"""Delegation, as an agent would misuse it: to get more, for longer, or unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+from bailiwick.core.delegation import MAX_DEPTH
+from bailiwick.core.errors import TheirError
+from bailiwick.core.mandate import MandateState
+from bailiwick.declared.children import MAX_CHILD_BYTES
+from bailiwick.ports import Caller
+from tests.app.delegating import ADA, LESS, OLA, PAY, House, declared, house
+
+LIMITED = """
+    from: ada
+    to: clerk
+    allow: [{tool: bank/pay, when: {amount: {at_most: 5000}, currency: {one_of: [CHF, EUR]}}}]
+    limits:
+      - id: in-all
+        tool: bank/pay
+        sum: amount
+        currency: {argument: currency}
+        at_most: {CHF: 100, EUR: 100}
+        each: lifetime
+    delegation: {to: ["helper-*", clerk], depth: 2, children: 5}
+"""
+
+AS_MUCH = """
+    to: helper-a
+    allow: [{tool: bank/pay, when: {amount: {at_most: 5000}, currency: {one_of: [CHF, EUR]}}}]
+    limits:
+      - {id: daily, tool: bank/pay, sum: amount, currency: CHF, at_most: 9000, each: lifetime}
+"""
+
+
+@pytest.fixture
+async def there(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def limited(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path, LIMITED) as found:
+        yield found
+
+
+async def refusal(there: House, text: str, parent: str = "pay", by: Caller | None = None) -> str:
+    """The code with which a child is refused."""
+    before = set(there.gateway.rooms.authority.snapshot.mandates)
+    with pytest.raises(TheirError) as refused:
+        await there.child(text, parent, by)
+    assert set(there.gateway.rooms.authority.snapshot.mandates) == before
+    return refused.value.code
+
+
+class TestSpendingMore:
+    """Every limit of every ancestor counts every call."""
+
+    async def spent(self, there: House, *names: str, amount: int = 40) -> list[str]:
+        return [await there.code(name, "pay", amount=amount, currency="CHF") for name in names]
+
+    async def test_an_agent_that_delegates_to_itself_has_no_more_to_spend(
+        self, limited: House
+    ) -> None:
+        own = await limited.child(AS_MUCH.replace("helper-a", "clerk"))
+        codes = await self.spent(limited, "pay", own.name, own.name, "pay")
+        assert codes == ["done", "done", "limit_exceeded", "limit_exceeded"]
+
+    async def test_children_together_spend_no_more_than_their_parent_has(
+        self, limited: House
+    ) -> None:
+        names = [(await limited.child(AS_MUCH)).name for _ in range(3)]
+        codes = await self.spent(limited, *names)
+        assert codes == ["done", "done", "limit_exceeded"]
+
+    async def test_nor_do_they_when_they_spend_at_the_same_time(self, limited: House) -> None:
+        names = [(await limited.child(AS_MUCH)).name for _ in range(5)]
+        codes = await asyncio.gather(
+            *(limited.code(name, "pay", amount=40, currency="CHF") for name in names * 4)
+        )
+        assert codes.count("done") == 2
+        assert set(codes) == {"done", "limit_exceeded"}
+
+    async def test_another_currency_is_another_account_and_not_another_limit(
+        self, limited: House
+    ) -> None:
+        name = (await limited.child(AS_MUCH.replace("currency: CHF", "currency: EUR"))).name
+        spent = [
+            await limited.code(name, "pay", amount=60, currency=currency)
+            for currency in ("CHF", "EUR", "CHF", "EUR")
+        ]
+        assert spent == ["done", "done", "limit_exceeded", "limit_exceeded"]
+
+    async def test_a_revoked_childs_spending_still_counts(self, limited: House) -> None:
+        for _ in range(2):
+            made = await limited.child(AS_MUCH)
+            assert await self.spent(limited, made.name) == ["done"]
+            await limited.control.revoke(ADA, made.name, "")
+        made = await limited.child(AS_MUCH)
+        assert await self.spent(limited, made.name) == ["limit_exceeded"]
+
+
+class TestAskingForMore:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            "{tool: bank/pay, when: {amount: {at_most: 5001}, payee: {one_of: [acme]}}}",
+            "{tool: bank/pay, when: {amount: {any: true}, payee: {one_of: [acme]}}}",
+            "{tool: bank/pay, when: {payee: {one_of: [acme]}}}",
+            "{tool: bank/pay, when: {amount: {at_most: 1, optional: true}, payee: {equals: acme}}}",
+            "{tool: bank/pay, when: {amount: {at_most: 1}, payee: {one_of: [ACME]}}}",
+            "{tool: bank/pay, when: {amount: {at_most: 1}, payee: {one_of: [acme, mallory]}}}",
+            "{tool: bank/pay, when: {amount: {at_most: 1}, payee: {matches: '*'}}}",
+            "{tool: bank/pay, when: {amount: {at_most: 1}, payee: {equals: acme}}, "
+            "other_arguments: allow}",
+            "{tool: bank/pay, when: {amount: {at_most: 1}, payee: {equals: acme}, x: {any: true}}}",
+            "{tool: bank/pay, when: {amount: {at_most: 1}, payee: {equals: acme}, "
+            "Memo: {any: true}}}",
+            "{tool: 'bank/*', when: {amount: {at_most: 1}, payee: {equals: acme}}}",
+            "{tool: 'ban*/pay', when: {amount: {at_most: 1}, payee: {equals: acme}}}",
+            "{tool: bank/Pay, when: {amount: {at_most: 1}, payee: {equals: acme}}}",
+            "{tool: bank/paу, when: {amount: {at_most: 1}, payee: {equals: acme}}}",
+            "{resource: bank/pay}",
+            "{tool: bank/list, other_arguments: allow}",
+        ],
+    )
+    async def test_a_wider_rule_is_refused(self, there: House, rule: str) -> None:
+        more = f"to: helper-a\nallow:\n  - {{tool: bank/list}}\n  - {rule}\n"
+        assert await refusal(there, more) == "child_wider"
+
+    async def test_a_child_cannot_outlive_its_parent(self, tmp_path: Path) -> None:
+        timed = PAY + '    valid: {until: "2100-01-01T00:00:00Z"}\n'
+        async with house(tmp_path, timed) as there:
+            longer = LESS + '    valid: {until: "2100-01-01T00:00:01Z"}\n'
+            assert await refusal(there, longer) == "child_wider"
+            made = await there.child(LESS)
+            child = there.gateway.rooms.authority.snapshot.mandates[made.name]
+            assert child.not_after == 4_102_444_800_000
+
+    async def test_a_child_cannot_drop_a_stamp_or_a_denial(self, tmp_path: Path) -> None:
+        strict = PAY + (
+            "    deny: [{tool: bank/pay, when: {memo: {matches: 'gift*', optional: true}}}]\n"
+            "    stamp: [{tool: bank/pay, when: {amount: {at_least: 50}}, not: owner}]\n"
+        )
+        async with house(tmp_path, strict) as there:
+            bare = LESS.replace("payee:", "memo: {any: true}, payee:")
+            made = await there.child(bare + "    deny: []\n    stamp: []\n")
+            child = there.gateway.rooms.authority.snapshot.mandates[made.name]
+            assert len(child.deny) == len(child.stamp) == 1
+            code = await there.code(made.name, "pay", amount=1, payee="acme", memo="gift card")
+            assert code == "denied_by_rule"
+
+    async def test_nobody_stamps_what_an_agent_he_answers_for_asks_for(
+        self, tmp_path: Path
+    ) -> None:
+        async with house(tmp_path, PAY + "    stamp: [{tool: bank/pay, not: owner}]\n") as there:
+            made = await there.child(LESS)
+            for mandate in there.gateway.rooms.authority.chain(made.name):
+                assert mandate.stamp[0].excluded == {"ada", "ben"}
+
+    async def test_a_rule_that_comes_later_excludes_the_helpers_owner_too(
+        self, there: House
+    ) -> None:
+        made = await there.child(LESS)
+        await there.apply(PAY + "    stamp: [{tool: bank/pay, not: owner}]\n")
+        above, own = there.gateway.rooms.authority.chain(made.name)
+        assert above.stamp[0].excluded == {"ada", "ben"}
+        assert own.stamp == ()
+        (alone,) = there.gateway.rooms.authority.chain("pay")
+        assert alone.stamp[0].excluded == {"ada"}
+
+
+class TestGoingDeeper:
+    async def test_no_deeper_than_any_mandate_above_lets_it(self, there: House) -> None:
+        leave = "    delegation: {to: 'helper-*', depth: 1}\n"
+        one = await there.child(LESS + leave)
+        two = await there.child(LESS, one.name)
+        assert two.name.startswith(one.name + ":")
+        assert await refusal(there, LESS, two.name) == "delegation_not_allowed"
+
+    async def test_no_leave_to_delegate_as_deep_as_oneself(self, there: House) -> None:
+        same = LESS + "    delegation: {to: 'helper-*', depth: 2}\n"
+        assert await refusal(there, same) == "child_wider"
+
+    async def test_no_leave_for_agents_beyond_those_named(self, there: House) -> None:
+        anybody = LESS + "    delegation: {to: '*'}\n"
+        assert await refusal(there, anybody) == "child_wider"
+        assert (
+            await refusal(there, LESS.replace("helper-a", "stranger")) == "delegation_not_allowed"
+        )
+
+    async def test_no_more_children_at_a_time_than_named(self, there: House) -> None:
+        made = [await there.child(LESS) for _ in range(3)]
+        assert await refusal(there, LESS) == "too_many_children"
+        await there.control.revoke(ADA, made[0].name, "")
+        await there.child(LESS)
+
+    async def test_many_at_once_make_no_more_than_named(self, there: House) -> None:
+        made = await asyncio.gather(*(there.child(LESS) for _ in range(8)), return_exceptions=True)
+        assert sum(not isinstance(each, BaseException) for each in made) == 3
+
+    async def test_a_mandate_without_leave_has_no_children(self, there: House) -> None:
+        made = await there.child(LESS)
+        assert await refusal(there, LESS, made.name) == "delegation_not_allowed"
+
+    def test_no_leave_is_deeper_than_the_longest_line(self) -> None:
+        assert MAX_DEPTH == 8
+
+
+class TestLateAndUnseen:
+    async def test_nothing_is_made_under_a_stopped_line(self, there: House) -> None:
+        leave = "    delegation: {to: 'helper-*', depth: 1}\n"
+        one = await there.child(LESS + leave)
+        await there.control.suspend(ADA, "pay", "")
+        assert await refusal(there, LESS) == "mandate_not_active"
+        assert await refusal(there, LESS, one.name) == "mandate_not_active"
+        with pytest.raises(TheirError) as refused:
+            await there.control.make_token(OLA, "helper-a", one.name, 60)
+        assert refused.value.code == "mandate_not_active"
+
+    async def test_nothing_is_made_with_a_revoked_token(self, there: House) -> None:
+        await there.control.revoke_token(OLA, "token-1")
+        assert await refusal(there, LESS) == "token_revoked"
+
+    @pytest.mark.parametrize("first", ["revoke", "delegate"])
+    async def test_a_child_made_while_its_parent_is_revoked_is_dead(
+        self, there: House, first: str
+    ) -> None:
+        revoking = there.control.revoke(ADA, "pay", "hijacked")
+        making = there.child(LESS)
+        order = (revoking, making) if first == "revoke" else (making, revoking)
+        ended = await asyncio.gather(*order, return_exceptions=True)
+        assert sum(isinstance(each, BaseException) for each in ended) <= 1
+        for row in await there.control.objects("mandate"):
+            assert row.state == "revoked"
+        for mandate in there.gateway.rooms.authority.snapshot.mandates.values():
+            assert mandate.state is MandateState.REVOKED
+
+    async def test_a_revocation_between_the_check_and_the_record_is_heard(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rooms = there.gateway.rooms
+        versions = rooms.records.versions
+
+        async def meanwhile(kind: str, name: str) -> object:
+            rooms.authority.set_state("pay", MandateState.REVOKED)
+            return await versions(kind, name)
+
+        monkeypatch.setattr(rooms.records, "versions", meanwhile)
+        assert await refusal(there, LESS) == "mandate_not_active"
+        assert [row.name for row in await there.control.objects("mandate")] == ["pay"]
+
+    async def test_a_childs_token_passes_on_nothing_of_its_parent(self, there: House) -> None:
+        made = await there.child(LESS)
+        childs = there.caller("helper-a", made.name)
+        assert await refusal(there, LESS, "pay", childs) == "delegate_not_allowed"
+
+    async def test_a_parents_token_passes_on_nothing_of_its_child(self, there: House) -> None:
+        made = await there.child(LESS + "    delegation: {to: helper-b}\n")
+        parents = there.caller("clerk", "pay")
+        assert await refusal(there, LESS, made.name, parents) == "delegate_not_allowed"
+
+    async def test_a_childs_token_is_not_for_its_parent(self, there: House) -> None:
+        made = await there.child(LESS)
+        with pytest.raises(TheirError, match="is not for agent `clerk`"):
+            await there.child(LESS, made.name, there.caller("clerk", made.name))
+
+
+class TestNames:
+    async def test_no_declared_file_replaces_a_child_or_claims_a_parent(self, there: House) -> None:
+        made = await there.child(LESS)
+        quoted = f'"{made.name}":\n{indent(PAY, "  ")}'
+        assert any("is not a name" in told for told in await there.apply(PAY, quoted))
+        claimed = PAY + "    parent: {mandate: pay@1}\n"
+        assert any("unknown key `parent`" in told for told in await there.apply(claimed))
+        assert await there.code(made.name, "pay", amount=101, payee="acme") == "argument_refused"
+
+    @pytest.mark.parametrize("name", ["pay", "../pay", "a:b", "PAY", "a b", "", "x" * 65])
+    async def test_no_name_leads_out_of_the_parents_own(self, there: House, name: str) -> None:
+        named = LESS + f"    name: {json.dumps(name)}\n"
+        if name == "pay":
+            assert (await there.child(named)).name == "pay:pay"
+        else:
+            assert await refusal(there, named) == "child_invalid"
+
+    async def test_a_name_is_used_once_even_when_its_child_is_gone(self, there: House) -> None:
+        named = LESS + "    name: once\n"
+        await there.child(named)
+        assert await refusal(there, named) == "child_exists"
+        await there.control.revoke(ADA, "pay:once", "")
+        assert await refusal(there, named) == "child_exists"
+
+    async def test_a_child_cannot_say_whose_it_is_or_who_gives_it(self, there: House) -> None:
+        for key in ("parent: {mandate: other@1}", "from: ola", "from: ada"):
+            assert await refusal(there, f"{LESS}    {key}\n") == "child_invalid"
+
+    async def test_a_huge_child_is_refused_before_it_is_read(self, there: House) -> None:
+        assert await refusal(there, LESS + "#" * MAX_CHILD_BYTES) == "child_too_large"
+        many = "to: helper-a\nallow:\n" + "  - tool: bank/list\n" * 501
+        assert await refusal(there, many) == "child_invalid"
+        tools = "[" + ", ".join(["bank/list"] * 501) + "]"
+        wide = f"to: helper-a\nallow:\n  - tool: {tools}\n"
+        assert await refusal(there, wide) in ("child_too_large", "child_invalid")
+
+    async def test_aliases_that_grow_are_refused(self, there: House) -> None:
+        lines = ["to: helper-a", "purpose: x", "allow:"]
+        lines.append("  - {tool: bank/pay, when: {a: {equals: &a0 [x, x, x, x, x, x, x, x]}}}")
+        for number in range(1, 12):
+            below = ", ".join([f"*a{number - 1}"] * 8)
+            lines.append(f"  - {{tool: bank/pay, when: {{a: {{equals: &a{number} [{below}]}}}}}}")
+        assert await refusal(there, "\n".join(lines)) == "child_invalid"
+
+
+class TestDamagedLines:
+    """What no act of ours writes, and a damaged or forged store may hold."""
+
+    async def test_a_line_that_leads_into_itself_is_no_chain(self, there: House) -> None:
+        authority = there.gateway.rooms.authority
+        made = await there.child(LESS)
+        whole = dict(authority.snapshot.mandates)
+        whole["pay"] = replace(whole["pay"], parent=made.name)
+        authority.install(replace(authority.snapshot, mandates=whole))
+        assert authority.chain(made.name) == authority.chain("pay") == ()
+        assert await there.code(made.name, "pay", amount=1, payee="acme") == "mandate_unknown"
+        assert await refusal(there, LESS) == "mandate_unknown"
+        assert made.name in {each.name for each in authority.below("pay")}
+
+    async def test_a_child_whose_parent_is_gone_is_no_chain(self, there: House) -> None:
+        authority = there.gateway.rooms.authority
+        made = await there.child(LESS)
+        alone = {made.name: authority.snapshot.mandates[made.name]}
+        authority.install(replace(authority.snapshot, mandates=alone))
+        assert authority.chain(made.name) == ()
+
+    async def test_a_child_of_what_another_person_gives_now_is_stopped(self, there: House) -> None:
+        made = await there.child(LESS)
+        await there.apply(PAY.replace("from: ada", "from: eve"))
+        assert await there.code(made.name, "pay", amount=1, payee="acme") == "mandate_not_active"
+
+    async def test_an_agent_that_was_given_the_mandate_since_has_the_children_too(
+        self, there: House
+    ) -> None:
+        made = await there.child(LESS)
+        await there.apply(PAY.replace("to: clerk", "to: stranger"))
+        with pytest.raises(TheirError, match="is not for agent `clerk`"):
+            await there.child(LESS, by=there.caller("clerk", "pay"))
+        chain = there.gateway.rooms.authority.chain(made.name)
+        assert [each.agent for each in chain] == ["stranger", "helper-a"]
+
+
+def test_what_is_declared_here_names_one_person_who_may_not_act() -> None:
+    assert "eve: {name: Eve}" in declared()
