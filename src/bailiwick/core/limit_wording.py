@@ -37,8 +37,9 @@ def too_much(charge: Charge, used: int, more: int) -> Deny:
 
     left = max(0, charge.ceiling - used)
     until = f" until {charge.until}" if charge.until else ""
+    so_many = amount_words(used, charge.scale, "" if charge.unit in _PLURAL else charge.unit)
     if charge.pending_only:
-        because = f"{words(used)} of {words(charge.ceiling)} at once are under way"
+        because = f"{so_many} of at most {words(charge.ceiling)} at once under way"
         because += charge.over.removeprefix("in all")
         return Deny(
             "limit_exceeded",
@@ -46,7 +47,7 @@ def too_much(charge: Charge, used: int, more: int) -> Deny:
             f"limit {name_of_limit(charge.rule)}: {because}",
             "What is allowed: to try again when one of them has ended",
         )
-    taken = f"{words(used)} of {words(charge.ceiling)} used {charge.over}".rstrip()
+    taken = f"{so_many} of {words(charge.ceiling)} used {charge.over}".rstrip()
     because = f"{taken}; this would take {words(more)}; {words(left)} left{until and ',' + until}"
     if not left:
         allowed = f"What is allowed: nothing more{until}"

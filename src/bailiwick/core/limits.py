@@ -23,7 +23,8 @@ from bailiwick.core.canonical import canonical
 from bailiwick.core.conditions import Condition
 from bailiwick.core.target_pattern import TargetPattern
 
-SUM_SCALE = 1_000_000
+SUM_DIGITS = 6
+SUM_SCALE: int = 10**SUM_DIGITS
 """Steps in one whole unit of a sum: an amount has at most six decimals."""
 
 MAX_AMOUNT = 9_000_000_000_000 * SUM_SCALE
@@ -134,6 +135,8 @@ class Limit:
         unknown_as: how it then is: `posted` or `voided`.
         rows: the list through which `of`, `per` and `currency` go, derived; () if none does.
         account_stem, account_tail: of the names of its accounts, derived.
+        scale: steps in one unit, derived.
+        unit: the one unit there is, or None where an argument names it, derived.
         per_words: `per` for messages, derived.
 
     Raises:
@@ -159,6 +162,8 @@ class Limit:
     account_stem: str = field(init=False, repr=False, compare=False)
     account_tail: str = field(init=False, repr=False, compare=False)
     per_words: str = field(init=False, repr=False, compare=False)
+    scale: int = field(init=False, repr=False, compare=False)
+    unit: str | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Derive what every call needs once."""
@@ -172,6 +177,9 @@ class Limit:
         stem = f"{mandate}:{self.name}:{self.measure.value}:{window.kind}{length}:{zone}:"
         object.__setattr__(self, "account_stem", stem)
         object.__setattr__(self, "account_tail", f":{self._shape()}")
+        object.__setattr__(self, "scale", SUM_SCALE if self.measure is Measure.SUM else 1)
+        unit = None if self.currency else next(iter(self.ceilings))
+        object.__setattr__(self, "unit", unit)
         names = ", ".join(f"`{format_argument_path(path)}`" for path in self.per)
         object.__setattr__(self, "per_words", f" for this {names}" if names else "")
 

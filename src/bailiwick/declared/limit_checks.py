@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from bailiwick.core.argument_path import ArgumentPath, format_argument_path, parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.charging import steps_of, steps_of_number
 from bailiwick.core.conditions import AtMost, Condition
+from bailiwick.core.countable import steps_of, steps_of_number
 from bailiwick.core.glob import Glob
 from bailiwick.core.limits import ZONED, Limit, Measure, rows_of
 from bailiwick.core.target_pattern import TargetPattern

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from bailiwick.core.argument_path import ArgumentPath, parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.charging import steps_of
 from bailiwick.core.conditions import Condition
+from bailiwick.core.countable import steps_of
 from bailiwick.core.limits import Limit, Measure, Window
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.declared.alternatives import ARGUMENT, ByForm, argument_in

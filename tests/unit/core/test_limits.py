@@ -1,0 +1,478 @@
+"""What calls take of limits, and the words in which they are refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailiwick.core.argument_path import ArgumentPath
+from bailiwick.core.books import Books
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.charging import charges, exceeded
+from bailiwick.core.conditions import AtLeast, Condition
+from bailiwick.core.context import NO_COUNTERS
+from bailiwick.core.countable import exact_text, key_text, steps_of
+from bailiwick.core.limit_wording import amount_words
+from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Charge, Limit, Measure, Window
+from bailiwick.core.mandate import Mandate
+from bailiwick.core.tally import MAX_CHARGES
+from bailiwick.core.verdict import Deny
+from tests.unit.core.mandates import allow, at, call, mandate, pattern
+
+NOW = 1_795_363_200_000
+"""2026-11-22 16:00 UTC."""
+RUN = "01JZRUN0000000000000000000"
+DAY = Window("day", "Europe/Zurich")
+CHF = {"CHF": 10_000 * SUM_SCALE}
+PAYEE = {"iban": "CH93", "name": "x"}
+
+
+def limit(
+    measure: Measure = Measure.SUM,
+    *,
+    window: Window = DAY,
+    ceilings: dict[str, int] | None = None,
+    of: str = "amount",
+    currency: str = "",
+    per: tuple[str, ...] = (),
+    conditions: tuple[Condition, ...] = (),
+    target: str = "bank/transfer",
+    name: str = "daily",
+    version: int = 1,
+) -> Limit:
+    counted: ArgumentPath = at(of) if measure in (Measure.SUM, Measure.DISTINCT) else ()
+    if ceilings is None:
+        ceilings = CHF if measure is Measure.SUM else {"calls": 3}
+    return Limit(
+        id=f"pay@{version}/limit/{name}",
+        name=name,
+        targets=(pattern(target),),
+        conditions=conditions,
+        measure=measure,
+        window=window,
+        ceilings=ceilings,
+        of=counted,
+        currency=at(currency) if currency else (),
+        per=tuple(at(each) for each in per),
+    )
+
+
+def under(*limits: Limit) -> Mandate:
+    plain = mandate(allow("bank/*", other=True))
+    return Mandate(
+        **{
+            name: getattr(plain, name)
+            for name in ("name", "version", "digest", "principal", "agent", "purpose", "state")
+        },
+        allow=plain.allow,
+        limits=limits,
+    )
+
+
+def taken(arguments: JsonObject, *limits: Limit, now: int = NOW) -> tuple[Charge, ...]:
+    found = charges(call("bank/transfer", arguments), [under(*limits)], RUN, now)
+    assert not isinstance(found, Deny), found
+    return found
+
+
+def refused(arguments: JsonObject, *limits: Limit) -> Deny:
+    found = charges(call("bank/transfer", arguments), [under(*limits)], RUN, NOW)
+    assert isinstance(found, Deny)
+    return found
+
+
+def test_a_sum_is_charged_in_millionths_to_the_account_of_its_day_and_currency() -> None:
+    (charge,) = taken({"amount": 12.5, "currency": "CHF"}, limit(currency="currency"))
+    assert charge.amount == 12_500_000
+    assert charge.account.startswith("pay:daily:sum:day:Europe/Zurich:2026-11-22:CHF:")
+    assert (charge.rule, charge.unit, charge.scale) == ("pay@1/limit/daily", "CHF", SUM_SCALE)
+    assert (charge.key, charge.member, charge.since_ms) == ("", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "steps"),
+    [
+        (0, 0),
+        (-0.0, 0),
+        (1, SUM_SCALE),
+        (0.1, 100_000),
+        (1e-6, 1),
+        (123456.654321, 123_456_654_321),
+        ("12.50", 12_500_000),
+        ("9000000000000", MAX_AMOUNT),
+        (9_000_000_000_000, MAX_AMOUNT),
+        (9e12, MAX_AMOUNT),
+        (1e-7, "amount_too_fine"),
+        (0.1 + 0.2, "amount_too_fine"),
+        ("0.0000001", "amount_too_fine"),
+        (9_000_000_000_001, "amount_too_large"),
+        ("9000000000000.000000000000000000000000000001", "amount_too_large"),
+        ("8999999999999.000000000000000000000000000001", "amount_too_fine"),
+        (10**400, "amount_too_large"),
+        (1e300, "amount_too_large"),
+        (-1, "amount_negative"),
+        (-0.01, "amount_negative"),
+        (-(10**30), "amount_too_large"),
+        (None, "amount_unclear"),
+        (True, "amount_unclear"),
+        ("", "amount_unclear"),
+        ("1e3", "amount_unclear"),
+        ("1,000", "amount_unclear"),
+        (" 5", "amount_unclear"),
+        ("٥", "amount_unclear"),
+        ([5], "amount_unclear"),
+        ({"value": 5}, "amount_unclear"),
+        (float("inf"), "amount_unclear"),
+    ],
+)
+def test_amounts_are_exact_or_refused(value: Json, steps: int | str) -> None:
+    assert steps_of(value) == steps
+
+
+@given(st.one_of(st.integers(), st.floats(), st.decimals(allow_nan=False).map(str)))
+def test_an_amount_is_never_taken_for_less_than_it_is(value: int | float | str) -> None:
+    steps = steps_of(value)
+    if isinstance(steps, int):
+        assert Decimal(steps) / SUM_SCALE == Decimal(str(value))
+
+
+def test_several_amounts_of_one_call_add_up() -> None:
+    items: Json = [{"amount": 4000}, {"amount": "5000.25"}]
+    (charge,) = taken({"items": items}, limit(of="items[].amount"))
+    assert charge.amount == 9_000_250_000
+
+
+def test_a_batch_is_told_apart_by_payee_and_currency() -> None:
+    items: Json = [
+        {"to": "a", "amount": 1, "in": "CHF"},
+        {"to": "b", "amount": 2, "in": "CHF"},
+        {"to": "A", "amount": 4, "in": "CHF"},
+        {"to": "a", "amount": 8, "in": "EUR"},
+    ]
+    both = {"CHF": 100, "EUR": 100}
+    found = taken(
+        {"items": items},
+        limit(of="items[].amount", currency="items[].in", per=("items[].to",), ceilings=both),
+    )
+    assert [(each.unit, each.key, each.amount) for each in found] == [
+        ("CHF", '["a"]', 5 * SUM_SCALE),
+        ("CHF", '["b"]', 2 * SUM_SCALE),
+        ("EUR", '["a"]', 8 * SUM_SCALE),
+    ]
+
+
+def test_one_amount_for_several_recipients_counts_in_full_for_each() -> None:
+    found = taken({"amount": 7, "to": ["a", "b", "a"]}, limit(per=("to[]",)))
+    assert [(each.key, each.amount) for each in found] == [
+        ('["a"]', 7 * SUM_SCALE),
+        ('["b"]', 7 * SUM_SCALE),
+    ]
+    calls = taken({"to": ["a", "b", "a"]}, limit(Measure.COUNT, per=("to[]",)))
+    assert [(each.key, each.amount) for each in calls] == [('["a"]', 1), ('["b"]', 1)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"amount": None},
+        {"Amount": 5},
+        {"amount": "5 CHF"},
+        {"amount": {"value": 5}},
+        {"amount": [5]},
+        {"amount": True},
+    ],
+)
+def test_an_amount_that_cannot_be_told_is_refused(arguments: JsonObject) -> None:
+    found = refused(arguments, limit())
+    assert (found.code, found.rules) == ("amount_unclear", ("pay@1/limit/daily",))
+    assert "limit `daily`" in found.because
+
+
+@pytest.mark.parametrize("items", [[], None, "x", [{"amount": 5}, {}], [{"amount": 5}, None], [5]])
+def test_a_list_of_which_one_item_cannot_be_told_is_refused(items: Json) -> None:
+    assert refused({"items": items}, limit(of="items[].amount")).code == "amount_unclear"
+
+
+def test_two_names_in_an_item_that_may_be_taken_for_one_are_refused() -> None:
+    items: Json = [{"amount": 5, "Amount": 5000}]
+    assert refused({"items": items}, limit(of="items[].amount")).code == "amount_unclear"
+    inner: Json = {"amount": 5, "amount ": 5000}
+    assert refused({"pay": inner}, limit(of="pay.amount")).code == "amount_unclear"
+
+
+@pytest.mark.parametrize("currency", ["chf", "CHF ", "USD", "ＣＨＦ", "", None, 5, ["CHF"], "Fr."])
+def test_a_currency_without_a_ceiling_is_refused(currency: Json) -> None:
+    found = refused({"amount": 5, "currency": currency}, limit(currency="currency"))
+    assert found.code == "currency_not_allowed"
+    assert found.allowed == "What is allowed: `CHF`"
+
+
+def test_a_missing_currency_is_refused() -> None:
+    assert refused({"amount": 5}, limit(currency="currency")).code == "currency_not_allowed"
+
+
+def test_what_adds_up_to_too_much_to_count_is_refused() -> None:
+    items: Json = [{"amount": 9_000_000_000_000}, {"amount": 1}]
+    assert refused({"items": items}, limit(of="items[].amount")).code == "amount_too_large"
+
+
+# --- keys and values -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        [
+            "CH93 0076 2011",
+            "ch9300762011",
+            " CH93-0076-2011 ",
+            "ＣＨ93 0076 2011",
+            "CH93\u200b00762011",
+        ],
+        [7, 7.0, "7", "7.0", "007", " 7 "],
+        [1.5, "1.50", "1.5"],
+        [True, "TRUE"],
+        ["a.b@x.example", "A.B@X.EXAMPLE"],
+        [0, "0", "00", -0.0],
+        ["Straße", "STRASSE"],
+    ],
+)
+def test_spellings_of_one_key_share_one_allowance(alike: list[Json]) -> None:
+    assert len({key_text(each) for each in alike}) == 1
+
+
+@pytest.mark.parametrize("apart", [["a", "b"], [1, 2], ["CH93", "DE93"], ["а", "a"], ["+", "-"]])
+def test_other_keys_are_counted_apart(apart: list[Json]) -> None:
+    assert len({key_text(each) for each in apart}) == len(apart)
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", "\u200b", [], {}, ["a"], {"a": 1}, "x" * 1025])
+def test_what_is_no_single_value_is_no_key(value: Json) -> None:
+    assert key_text(value) is None
+    found = refused({"amount": 5, "to": value}, limit(per=("to",)))
+    assert found.code == "key_unclear"
+
+
+def test_a_missing_key_is_refused_and_several_are_counted_together() -> None:
+    assert refused({"amount": 5, "to": "a"}, limit(per=("to", "bank"))).code == "key_unclear"
+    (charge,) = taken({"amount": 5, "to": "A", "bank": 1}, limit(per=("to", "bank")))
+    assert charge.key == '["a","1"]'
+
+
+def test_distinct_values_are_told_apart_exactly() -> None:
+    values = limit(Measure.DISTINCT, of="to", ceilings={"values": 5})
+    found = taken({"to": ["a", "A", "a", ["b"], 1, "1"]}, values)
+    assert {each.member for each in found} == {'"a"', '"A"', '"b"', "1", '"1"'}
+    assert all((each.amount, each.ceiling) == (1, 5) for each in found)
+    assert len({each.account for each in found}) == 1
+
+
+@pytest.mark.parametrize("value", [None, "", [], [None], ["a", ""], "x" * 1023])
+def test_what_is_no_value_is_refused(value: Json) -> None:
+    found = refused({"to": value}, limit(Measure.DISTINCT, of="to", ceilings={"values": 5}))
+    assert found.code == "key_unclear"
+    assert exact_text(2**60) == "", "it has no canonical form"
+    assert exact_text("a" * 100) == '"' + "a" * 100 + '"'
+
+
+def test_more_values_than_can_be_counted_one_by_one_are_refused() -> None:
+    many: Json = [f"a{number}" for number in range(MAX_CHARGES + 1)]
+    values = limit(Measure.DISTINCT, of="to", ceilings={"values": 1000})
+    assert refused({"to": many}, values).code == "too_much_to_count"
+    calls = limit(Measure.COUNT, per=("to[]",))
+    assert refused({"to": many}, calls).code == "too_much_to_count"
+    rows = limit(Measure.DISTINCT, of="to[]", per=("to[]",), ceilings={"values": 1000})
+    assert refused({"to": many}, rows).code == "too_much_to_count"
+
+
+# --- which limits count --------------------------------------------------------------------------
+
+
+def test_a_limit_counts_what_it_means_or_may_mean() -> None:
+    one = limit(Measure.COUNT)
+    assert charges(call("bank/balance", {}), [under(one)], RUN, NOW) == ()
+    assert len(taken({}, one)) == 1
+    (nearly,) = charges(call("bank/Transfer", {}), [under(one)], RUN, NOW)  # type: ignore[misc]
+    assert isinstance(nearly, Charge)
+
+
+def test_a_call_counts_unless_a_condition_plainly_fails() -> None:
+    large = limit(Measure.COUNT, conditions=(AtLeast(("amount",), 1000),))
+    assert taken({"amount": 999}, large) == ()
+    assert len(taken({"amount": 1000}, large)) == 1
+    assert len(taken({"amount": "1e6"}, large)) == 1, "doubt counts"
+    assert len(taken({}, large)) == 1, "the server may have a default"
+
+
+def test_every_limit_of_every_mandate_of_the_chain_counts() -> None:
+    root, leaf = under(limit(Measure.COUNT, name="a")), under(limit(Measure.COUNT, name="b"))
+    found = charges(call("bank/transfer", {}), [root, leaf], RUN, NOW)
+    assert not isinstance(found, Deny)
+    assert [each.rule for each in found] == ["pay@1/limit/a", "pay@1/limit/b"]
+
+
+def test_a_new_version_goes_on_counting_where_the_last_one_was() -> None:
+    (old,) = taken({"amount": 5}, limit())
+    (new,) = taken(
+        {"amount": 5},
+        limit(
+            version=2,
+            ceilings={"CHF": 1},
+            target="bank/*",
+            conditions=(AtLeast(("amount",), 1),),
+        ),
+    )
+    assert new.account == old.account
+    assert (new.rule, new.ceiling) == ("pay@2/limit/daily", 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        limit(of="fee"),
+        limit(currency="currency"),
+        limit(per=("to",)),
+        limit(window=Window("week", "Europe/Zurich")),
+        limit(window=Window("day", "UTC")),
+        limit(name="other"),
+        limit(ceilings={"EUR": 5}),
+    ],
+)
+def test_what_cannot_be_added_up_has_another_account(other: Limit) -> None:
+    arguments: JsonObject = {"amount": 5, "fee": 5, "currency": "CHF", "to": "a"}
+    (one,) = taken(arguments, limit())
+    (two,) = taken(arguments, other)
+    assert one.account != two.account
+
+
+@pytest.mark.parametrize(
+    ("window", "start"),
+    [
+        (Window("run"), f"run::{RUN}"),
+        (Window("hour", "UTC"), "hour:UTC:2026-11-22T16+0000"),
+        (DAY, "day:Europe/Zurich:2026-11-22"),
+        (Window("week", "UTC"), "week:UTC:2026-11-16"),
+        (Window("month", "UTC"), "month:UTC:2026-11"),
+        (Window("lifetime"), "lifetime::"),
+        (Window("sliding", seconds=600), "sliding-600::"),
+    ],
+)
+def test_the_account_names_the_window(window: Window, start: str) -> None:
+    (charge,) = taken({"amount": 5}, limit(window=window))
+    assert charge.account.startswith(f"pay:daily:sum:{start}:CHF:")
+    assert charge.since_ms == (NOW - 600_000 if window.kind == "sliding" else 0)
+
+
+def test_calls_at_once_forget_what_has_ended() -> None:
+    (charge,) = taken({}, limit(Measure.CONCURRENT, window=Window("lifetime")))
+    assert charge.pending_only
+    (other,) = taken({}, limit(Measure.COUNT))
+    assert not other.pending_only
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def test_a_limit_per_call_is_held_at_once_and_keeps_nothing() -> None:
+    each = limit(window=Window("call"))
+    assert taken({"amount": 10_000}, each) == ()
+    found = refused({"amount": 10_001}, each)
+    assert found == Deny(
+        "limit_exceeded",
+        ("pay@1/limit/daily",),
+        "limit `daily`: CHF 10,001 in one call",
+        "What is allowed: at most CHF 10,000 in one",
+    )
+    values = limit(Measure.DISTINCT, of="to", window=Window("call"), ceilings={"values": 2})
+    assert taken({"to": ["a", "b", "a"]}, values) == ()
+    assert refused({"to": ["a", "b", "c"]}, values).code == "limit_exceeded"
+
+
+def test_what_does_not_fit_is_told_what_is_left_and_until_when() -> None:
+    books = Books()
+    books.reserve("1", NOW, taken({"amount": 8_000}, limit()))
+    found = exceeded(taken({"amount": 5000.5}, limit()), books)
+    assert found == Deny(
+        "limit_exceeded",
+        ("pay@1/limit/daily",),
+        "limit `daily`: CHF 8,000 of CHF 10,000 used on 2026-11-22 (Europe/Zurich); this would "
+        "take CHF 5,000.50; CHF 2,000 left, until 2026-11-23 00:00",
+        "What is allowed: at most CHF 2,000 more until 2026-11-23 00:00",
+    )
+    assert exceeded(taken({"amount": 2_000}, limit()), books) is None
+
+
+def test_a_full_limit_offers_nothing_more() -> None:
+    books = Books()
+    books.reserve("1", NOW, taken({"amount": 10_000}, limit()))
+    found = exceeded(taken({"amount": 1}, limit(ceilings={"CHF": 5 * SUM_SCALE})), books)
+    assert found is not None
+    assert "CHF 0 left" in found.because, "also where the ceiling was lowered below what is used"
+    assert found.allowed == "What is allowed: nothing more until 2026-11-23 00:00"
+
+
+def test_what_others_have_used_under_another_key_is_not_told() -> None:
+    books = Books()
+    per = limit(per=("to",))
+    books.reserve("1", NOW, taken({"amount": 9_999, "to": "secret-payee"}, per))
+    books.reserve("2", NOW, taken({"amount": 1_000, "to": "mine"}, per))
+    found = exceeded(taken({"amount": 9_500, "to": "mine"}, per), books)
+    assert found is not None
+    assert "CHF 1,000 of CHF 10,000 used" in found.because
+    assert "for this `to`" in found.because
+    assert "secret-payee" not in found.because + found.allowed
+    assert "9,999" not in found.because + found.allowed
+
+
+def test_calls_at_once_say_how_many_are_under_way() -> None:
+    books = Books()
+    once = limit(Measure.CONCURRENT, window=Window("lifetime"), ceilings={"calls": 1})
+    books.reserve("1", NOW, taken({}, once))
+    found = exceeded(taken({}, once), books)
+    assert found is not None
+    assert found.because == "limit `daily`: 1 of at most 1 call at once under way"
+
+
+def test_two_charges_of_one_account_are_added_up() -> None:
+    charge = Charge("pay@1/limit/a", "x", 6, 10)
+    assert exceeded([charge], NO_COUNTERS) is None
+    found = exceeded([charge, charge], NO_COUNTERS)
+    assert found is not None
+    assert "this would take 12" in found.because
+    apart = Charge("pay@1/limit/a", "x", 6, 10, key='["b"]')
+    assert exceeded([charge, apart], NO_COUNTERS) is None
+
+
+def test_several_new_values_of_one_call_are_added_up() -> None:
+    books = Books()
+    values = limit(Measure.DISTINCT, of="to", ceilings={"values": 3})
+    books.reserve("1", NOW, taken({"to": ["a", "b"]}, values))
+    assert exceeded(taken({"to": ["a", "b", "c"]}, values), books) is None
+    found = exceeded(taken({"to": ["a", "c", "d"]}, values), books)
+    assert found is not None
+    assert "2 of 3 values used" in found.because
+    assert "this would take 2 values" in found.because
+
+
+@pytest.mark.parametrize(
+    ("steps", "scale", "unit", "words"),
+    [
+        (18_000_500_000, SUM_SCALE, "CHF", "CHF 18,000.50"),
+        (1, SUM_SCALE, "", "0.000001"),
+        (0, SUM_SCALE, "CHF", "CHF 0"),
+        (1, 1, "calls", "1 call"),
+        (2_000, 1, "calls", "2,000 calls"),
+        (3, 1, "values", "3 values"),
+    ],
+)
+def test_amounts_in_words(steps: int, scale: int, unit: str, words: str) -> None:
+    assert amount_words(steps, scale, unit) == words
+
+
+def test_lists_that_do_not_belong_together_are_refused_when_made() -> None:
+    with pytest.raises(ValueError, match="one and the same list"):
+        limit(of="a[].amount", per=("b[].to",))
