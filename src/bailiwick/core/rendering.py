@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,15 +48,24 @@ def show_text(text: str) -> str:
 
 
 def render(
-    call: Call, asking: Asking, requirement: Requirement, because: str, expires_ms: int
+    call: Call,
+    asking: Asking,
+    requirement: Requirement,
+    because: str,
+    expires_ms: int,
+    origins: Sequence[str] = (),
 ) -> str:
-    """The text for one held call; ends with a line feed. Pure."""
+    """The text for one held call; ends with a line feed. Pure.
+
+    `origins`: a line for each value that nobody vouches for, with where it came from.
+    """
     until = datetime.fromtimestamp(expires_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     lines = [
         f"{asking.agent} wants to use {call.target.kind.value} {show_text(str(call.target))}",
         "",
         *_arguments(call.arguments, 1),
         *(["", "and beside its arguments", *_arguments(call.beside, 1)] if call.beside else []),
+        *_unvouched(origins),
         "",
         f"For: {asking.principal}, under mandate {asking.mandate}"
         + (f" ({show_text(asking.purpose)})" if asking.purpose else ""),
@@ -75,6 +85,17 @@ def describe(requirement: Requirement) -> str:
     role = f" with role {requirement.role}" if requirement.role else ""
     excluded = f", not {', '.join(sorted(requirement.excluded))}" if requirement.excluded else ""
     return people + role + excluded
+
+
+def _unvouched(origins: Sequence[str]) -> list[str]:
+    if not origins:
+        return []
+    return [
+        "",
+        "Nobody vouches for",
+        *(f"  {show_text(origin)}" for origin in origins),
+        "An approval vouches for it, in this run.",
+    ]
 
 
 def _arguments(value: Json, depth: int) -> list[str]:

@@ -52,6 +52,12 @@ _LONGEST_NAME = 64
 
 _GROUPS = (",", "'", "’", " ")
 _ACCOUNT = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}|[0-9]{16}")
+_ACCOUNT_IN_FOURS = re.compile(
+    r"(?<![a-z0-9])(?:[a-z]{2}[0-9]{2}(?: [a-z0-9]{4}){2,7}(?: [a-z0-9]{1,3})?"
+    r"|[0-9]{4}(?:[ -][0-9]{4}){3})(?![a-z0-9])"
+)
+_LONGEST_ACCOUNT = 44
+_ACCOUNT_DIGITS = 8
 _ACCOUNT_BREAKS = str.maketrans("", "", " -")
 
 
@@ -185,6 +191,7 @@ def _is_whole(text: str, at: int, end: int) -> bool:
     2. Then a blank, or the end of the text: fine.
     3. Or something that sets apart (`,` of a list, `"`, the `:` after a name), unless the words
        between two blanks are a URL, in which anything may stand.
+    4. An account number in groups of four is one thing, for all the blanks in it.
     """
     left = at
     while left > 0 and text[left - 1] in _OPENING:  # 1
@@ -196,7 +203,8 @@ def _is_whole(text: str, at: int, end: int) -> bool:
     after = right == len(text) or text[right] in _BLANK
     if not after and not _set_apart_after(text, end, right):
         return False
-    return (before and after) or not _in_url(text, at, end)  # 3
+    apart = (before and after) or not _in_url(text, at, end)  # 3
+    return apart and not _in_account(text, at, end)  # 4
 
 
 def _closed(text: str, end: int) -> int:
@@ -258,6 +266,17 @@ def _in_url(text: str, at: int, end: int) -> bool:
     # The value itself may be a URL that stands in quotation marks: `"https://a.example/"`.
     around = chunk[: at - start] + chunk[end - start :]
     return "://" in around or "www." in around or around.startswith("//")
+
+
+def _in_account(text: str, at: int, end: int) -> bool:
+    """Whether it is a piece of an account number written in groups of four."""
+    start = max(0, at - _LONGEST_ACCOUNT)
+    for found in _ACCOUNT_IN_FOURS.finditer(text, start, end + _LONGEST_ACCOUNT):
+        first, last = found.span()
+        digits = sum(letter.isdigit() for letter in found[0])
+        if first <= at and end <= last and digits >= _ACCOUNT_DIGITS and end - at < last - first:
+            return True
+    return False
 
 
 def _end_of_number(text: str, end: int, decimals: str) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, LimitReached, StoreError
 from bailiwick.core.flow import Labels
+from bailiwick.core.flowing import origins
 from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.rendering import Asking, render
@@ -188,7 +189,8 @@ class HeldCalls:
             purpose=context.mandate.purpose,
             run=context.run,
         )
-        shown = render(call, asking, need, verdict.because, expires)
+        sources = origins(verdict.rules, call, context.labels)
+        shown = render(call, asking, need, verdict.because, expires, sources)
         if len(shown) > MAX_RENDERING_CHARS:
             return Deny("too_long_to_show", verdict.rules, _TOO_LONG)
         held = HoldOpened(
