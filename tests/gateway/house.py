@@ -156,6 +156,7 @@ class House:
         self.holds = Holds(
             self.journal, self.records, self.recorder, self.authority, self.clock, self.events
         )
+        self.runs = Runs(self.journal, self.records, self.recorder, new_id)
         nonces = itertools.count()
         self.gate = Pipeline(
             journal=self.journal,
@@ -163,7 +164,7 @@ class House:
             authority=self.authority,
             holds=self.holds,
             memories=Memories(Recalled(self.records, self.recorder), self.authority),
-            runs=Runs(self.journal, self.records, self.recorder, new_id),
+            runs=self.runs,
             clock=self.clock,
             events=self.events,
             new_id=new_id,

@@ -188,7 +188,9 @@ async def test_what_the_gateway_did_by_itself_can_be_opened_too(house: House) ->
     (run,) = [entry for entry in entries if b'"type":"run"' in entry.leaf]
     opened = house.recorder.open(run.leaf, run.sealed)
     assert isinstance(opened, dict)
-    assert opened["content"] == {"key": "session-1"}
+    content = opened["content"]
+    assert isinstance(content, dict)
+    assert content["key"] == "session-1"
 
 
 # --- promise 5: a stamp is a person's, for one thing, once --------------------------------------

@@ -30,7 +30,7 @@ from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
-from bailiwick.gateway.run_facts import facts_of
+from bailiwick.gateway.run_facts import facts_of, objection
 from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.settlement import NOTHING, Ending, answered, ended
 from bailiwick.ports import Caller, CallState, Clock, Journal, Settlement, UpstreamReply
@@ -93,7 +93,7 @@ class Pipeline:
 
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """See `gate.Gate.keep_answer`."""
-        told = self._runs.known(asked.caller, asked.run_key)
+        told = self._runs.known(asked)
         self._held.keep_answer(asked, answer, "" if told is None else told.run)
 
     async def govern(self, asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
@@ -112,16 +112,19 @@ class Pipeline:
         try:
             if not self._recorder.ready(mandate.principal):
                 await self._recorder.prepare([mandate.principal], self._clock.wall_ms())
-            told = self._runs.known(caller, asked.run_key)
+            told = self._runs.known(asked)
             if told is None:
-                told = await self._runs.open(caller, asked.run_key, self._clock.wall_ms())
+                told = await self._runs.open(asked, mandate.principal, self._clock.wall_ms())
         except StoreError:
             return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
-        facts = facts_of(told, asked, None)
+        zones = self._authority.snapshot.networks.around(asked.address)
+        facts = facts_of(told, asked, zones)
         labels = self._memories.known(told, chain, facts)
         if labels is None:
             labels = await self._memories.open(told, chain, facts)
-        verdict = self.judge(call, chain, labels)  # 2
+        verdict: Verdict | None = objection(told, asked)
+        if verdict is None:
+            verdict = self.judge(call, chain, labels)  # 2
         if asked.blocked is not None and not isinstance(verdict, Deny):
             # What the mandate refuses anyway is refused for that: whether a server has such a
             # thing is nothing to tell an agent that may not use it.
@@ -259,6 +262,8 @@ class Pipeline:
                 return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
         if self._authority.token_revoked(context.token):
             return Refused(call_id, "token_revoked", "the token this came with was revoked")
+        if self._runs.over(context.run):
+            return Refused(call_id, "run_ended", f"the run `{context.run}` was ended by a person")
         return None
 
     async def _end(

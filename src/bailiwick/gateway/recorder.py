@@ -20,6 +20,7 @@ from bailiwick.core.flow import Labels
 from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.verdict import Deny, Verdict
+from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
@@ -191,20 +192,45 @@ class Recorder:
 
         `payload` is committed to as a whole in the leaf's `content` and sealed for the person.
         """
+        fields = {**fields, "by": self._vault.pseudonym(person) if person else "gateway"}
+        return self._act(kind, ident, at_ms, person or GATEWAY, fields, payload, {})
+
+    def run(self, told: RunFacts, payload: JsonObject, subject: str, at_ms: int) -> Entry:
+        """The entry of a run that begins. Its instruction has a commitment of its own, so that it
+        can be shown to somebody without the rest.
+
+        Args:
+            payload: all it was told; sealed for `subject`.
+        """
+        fields: dict[str, LeafValue] = {
+            "agent": told.agent,
+            "mandate": told.mandate,
+            "started_by": told.started_by,
+            "by": self._vault.pseudonym(told.person) if told.person else "gateway",
+        }
+        opening: dict[str, object] = {}
+        if told.instruction:
+            salt = self._random(SALT_BYTES)
+            fields["supplier"] = told.supplier
+            fields["instruction"] = commit(salt, told.instruction.encode())
+            opening["instruction_salt"] = salt.hex()
+        return self._act(LeafType.RUN, told.run, at_ms, subject, fields, payload, opening)
+
+    def _act(
+        self,
+        kind: LeafType,
+        ident: str,
+        at_ms: int,
+        subject: str,
+        fields: Mapping[str, LeafValue],
+        payload: JsonObject,
+        beside: Mapping[str, object],
+    ) -> Entry:
         salt = self._random(SALT_BYTES)
         content = canonical(payload)
-        leaf = _leaf(
-            kind,
-            ident,
-            at_ms,
-            {
-                **fields,
-                "by": self._vault.pseudonym(person) if person else "gateway",
-                "content": commit(salt, content),
-            },
-        )
-        sealed = _encode({"salt": salt.hex(), "content": msgspec.Raw(content)})
-        return Entry(leaf, self._vault.seal(person or GATEWAY, leaf, sealed))
+        leaf = _leaf(kind, ident, at_ms, {**fields, "content": commit(salt, content)})
+        sealed = _encode({"salt": salt.hex(), "content": msgspec.Raw(content), **beside})
+        return Entry(leaf, self._vault.seal(subject, leaf, sealed))
 
     async def prepare(self, people: Sequence[str], now_ms: int) -> None:
         """Make sure that payloads can be sealed for these people ("" is the gateway itself).

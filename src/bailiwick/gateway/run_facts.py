@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.flow import Facts
+from bailiwick.core.run_words import RunWords
+from bailiwick.core.values import show
+from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Asked
 
 PERSON = "person"
@@ -37,6 +43,53 @@ class RunFacts(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
+def begun(run: str, agent: str, mandate: str, words: RunWords, person: str = "") -> RunFacts:
+    """A run that begins with these words, said by `person`, or "" for the agent's side."""
+    by = PERSON if person else AGENT
+    return RunFacts(
+        run=run,
+        agent=agent,
+        mandate=mandate,
+        instruction=words.instruction,
+        supplier=by if words.instruction else "",
+        started_by=by,
+        person=person,
+        purpose=words.purpose,
+        labels=frozenset(words.labels),
+        end_user=words.end_user,
+    )
+
+
+def as_payload(told: RunFacts, key: str) -> JsonObject:
+    """What is sealed of a run when it begins."""
+    return {
+        "key": key,
+        "instruction": told.instruction,
+        "started_by": told.started_by,
+        "person": told.person,
+        "purpose": told.purpose,
+        "labels": sorted(told.labels),
+        "end_user": told.end_user,
+    }
+
+
+def from_payload(run: str, agent: str, mandate: str, payload: Json, *, ended: bool) -> RunFacts:
+    """The run whose payload that is. What cannot be read (it was erased) counts as never said."""
+    content = payload.get("content") if isinstance(payload, Mapping) else None
+    if not isinstance(content, Mapping):
+        return RunFacts(run, agent, mandate, ended=ended)
+    labels = content.get("labels", ())
+    assert isinstance(labels, list | tuple)
+    person = str(content.get("person", ""))
+    words = RunWords(
+        str(content.get("instruction", "")),
+        str(content.get("purpose", "")),
+        tuple(str(label) for label in labels),
+        str(content.get("end_user", "")),
+    )
+    return msgspec.structs.replace(begun(run, agent, mandate, words, person), ended=ended)
+
+
 def facts_of(told: RunFacts, asked: Asked, zones: frozenset[str] | None) -> Facts:
     """What `judge` is told of a call's run and caller.
 
@@ -54,3 +107,40 @@ def facts_of(told: RunFacts, asked: Asked, zones: frozenset[str] | None) -> Fact
         zones=zones,
         started_by=told.started_by,
     )
+
+
+def objection(told: RunFacts, asked: Asked) -> Deny | None:
+    """Why this call has no place in the run, or None.
+
+    A run's words are said once, when it begins. To say the same again is fine, since a client that
+    keeps no session sends its headers with every request; to say something else is refused.
+    """
+    said, bound = asked.said, asked.caller.run
+    if bound and said.joins and said.joins != bound:
+        return Deny("run_fixed", (), f"this token belongs to the run `{bound}` and to no other")
+    wanted = bound or said.joins
+    if wanted and told.run != wanted:
+        because = f"there is no run {show(wanted)} of this agent under this mandate"
+        return Deny("run_unknown", (), because)
+    if told.ended:
+        because = f"the run `{told.run}` was ended by a person: nothing more is done in it"
+        return Deny("run_ended", (), because)
+    changed = _changed(told, asked)
+    if changed:
+        who = "a person" if told.started_by == PERSON else "the agent's side"
+        because = f"{who} began this run, and its {changed} cannot be set or changed afterwards"
+        return Deny("run_fixed", (), because)
+    return None
+
+
+def _changed(told: RunFacts, asked: Asked) -> str:
+    said = asked.said
+    if said.instruction and said.instruction != told.instruction:
+        return "instruction"
+    if said.purpose and said.purpose != told.purpose:
+        return "purpose"
+    if said.labels and frozenset(said.labels) != told.labels:
+        return "labels"
+    if said.end_user and told.end_user and said.end_user != told.end_user:
+        return "end user"
+    return ""

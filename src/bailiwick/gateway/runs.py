@@ -1,26 +1,35 @@
-"""Runs: which piece of work a call belongs to.
+"""Runs: which piece of work a call belongs to, and what that work was told when it began.
 
-An edge says what tells runs apart for its client (a session, the agent's own run id, the token);
-the first call with a new key opens a run. The map in memory is bounded; the store has them all.
+A person starts a run, and the token printed for it is bound to it; or the agent's side does, before
+its first call; or the first call does, with what an edge tells runs apart by (a session, the
+agent's own run id, the token). The map in memory is bounded; the store has them all.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
+
+from bailiwick.core.canonical import Json
+from bailiwick.core.errors import StoreError, VerificationError
+from bailiwick.core.run_words import RunWords, is_run_id
+from bailiwick.gateway.gate import Asked
 from bailiwick.gateway.recorder import Recorder
-from bailiwick.gateway.run_facts import RunFacts
-from bailiwick.ledger.leaf import LeafType
-from bailiwick.ports import Caller, Journal, Records, RunOpened
+from bailiwick.gateway.run_facts import RunFacts, as_payload, begun, from_payload
+from bailiwick.ledger.leaf import LeafType, parse_leaf
+from bailiwick.ports import Caller, Change, Entry, Journal, Records, RunOpened, RunRow
 
 _REMEMBERED = 10_000
 MAX_KEY_CHARS = 200
 
+_Name = tuple[str, str, str]
+
 
 class Runs:
-    """Run ids by agent, mandate and key."""
+    """Runs by their ids, and by agent, mandate and key."""
 
     def __init__(
         self,
@@ -33,40 +42,166 @@ class Runs:
         self._records = records
         self._recorder = recorder
         self._new_id = new_id
-        self._known: OrderedDict[tuple[str, str, str], RunFacts] = OrderedDict()
-        self._by_id: dict[str, RunFacts] = {}
+        self._keys: dict[_Name, str] = {}
+        self._known: OrderedDict[str, tuple[_Name, RunFacts]] = OrderedDict()
+        self._ended: set[str] = set()
         self._opening = asyncio.Lock()
 
-    def known(self, caller: Caller, key: str) -> RunFacts | None:
-        """The run, if this process has seen it."""
-        return self._known.get((caller.agent, caller.mandate, key[:MAX_KEY_CHARS]))
+    def known(self, asked: Asked) -> RunFacts | None:
+        """The run of a call, if this process has seen it. Look at its `objection` next."""
+        caller = asked.caller
+        wanted = caller.run or asked.said.joins
+        run = wanted or self._keys.get(_name(caller, asked.run_key))
+        found = self._known.get(run) if run else None
+        if found is None or found[0][:2] != (caller.agent, caller.mandate):
+            return None
+        self._known.move_to_end(found[1].run)
+        return found[1]
 
     def facts(self, run: str) -> RunFacts | None:
         """A run by its id, if this process has seen it."""
-        return self._by_id.get(run)
+        found = self._known.get(run)
+        return None if found is None else found[1]
 
-    async def open(self, caller: Caller, key: str, now_ms: int) -> RunFacts:
-        """The run; it is durable when this returns. Raises StoreError."""
-        key = key[:MAX_KEY_CHARS]
-        name = (caller.agent, caller.mandate, key)
+    def over(self, run: str) -> bool:
+        """Whether a run was ended. Synchronous: what `end` has said stands at once."""
+        return run in self._ended
+
+    async def open(self, asked: Asked, principal: str, now_ms: int) -> RunFacts:
+        """The run of a call; it is durable when this returns.
+
+        A call that names a run which is not there for this agent and mandate, or which is
+        another's, gets a run of its own to be refused in (`objection`), beside that of the others.
+
+        Args:
+            principal: whose key seals what the agent's side says.
+
+        Raises:
+            StoreError: it cannot be read or written.
+        """
+        caller, said = asked.caller, asked.said
+        wanted = caller.run or said.joins
         async with self._opening:
-            known = self._known.get(name)
+            known = self.known(asked)
             if known is not None:
                 return known
+            if wanted:
+                row = await self._records.run(wanted) if is_run_id(wanted) else None
+                if row is not None and (row.agent, row.mandate) == (caller.agent, caller.mandate):
+                    return self._keep(await self._told(row), row.key)
+            key = f"stray:{caller.token}" if wanted else asked.run_key
+            agent, mandate, key = name = _name(caller, key)
             row = await self._records.run_by_key(*name)
-            run = row.id if row is not None else await self._record(caller, key, now_ms)
-            told = self._known[name] = RunFacts(run, caller.agent, caller.mandate)
-            self._by_id[run] = told
-            while len(self._known) > _REMEMBERED:
-                _, gone = self._known.popitem(last=False)
-                del self._by_id[gone.run]
-            return told
+            if row is not None:
+                return self._keep(await self._told(row), row.key)
+            words = RunWords() if wanted else _words(asked)
+            told = begun(self._new_id(), agent, mandate, words)
+            await self._record(told, key, principal, now_ms)
+            return self._keep(told, key)
 
-    async def _record(self, caller: Caller, key: str, now_ms: int) -> str:
-        run = self._new_id()
-        fields = {"agent": caller.agent, "mandate": caller.mandate}
-        await self._recorder.prepare([""], now_ms)
-        entry = self._recorder.act(LeafType.RUN, run, now_ms, "", fields, {"key": key})
-        opened = RunOpened(run, key, now_ms, caller.agent, caller.mandate)
-        await self._journal.commit((entry,), (opened,))
-        return run
+    async def start(
+        self,
+        told: RunFacts,
+        principal: str,
+        now_ms: int,
+        token: str = "",
+        entries: Sequence[Entry] = (),
+    ) -> None:
+        """Begin a run before its first call.
+
+        Args:
+            told: with an id of `new_id`.
+            principal: whose key seals what the agent's side says; a person's own seals theirs.
+            token: id of the token that is bound to it.
+            entries: further entries of the same commit.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        key = f"run:{told.run}"
+        await self._record(told, key, principal, now_ms, token, entries)
+        self._keep(told, key)
+
+    def new_id(self) -> str:
+        """An id for a run that is about to start."""
+        return self._new_id()
+
+    def end(self, run: str) -> None:
+        """Let nothing more be dispatched in a run, at once; the caller makes it durable."""
+        self._ended.add(run)
+        found = self._known.get(run)
+        if found is not None:
+            name, told = found
+            self._known[run] = name, msgspec.structs.replace(told, ended=True)
+
+    async def read(self, row: RunRow) -> RunFacts:
+        """What the run of a row was told.
+
+        Raises:
+            StoreError: it cannot be read, or was tampered with.
+        """
+        return await self._told(row)
+
+    async def _told(self, row: RunRow) -> RunFacts:
+        payload = None if row.entry_index is None else await self._payload(row.id, row.entry_index)
+        ended = row.ended_ms is not None or row.id in self._ended
+        return from_payload(row.id, row.agent, row.mandate, payload, ended=ended)
+
+    async def _payload(self, run: str, index: int) -> Json:
+        """What was sealed when the run began; None if it was erased."""
+        found = await self._records.entries(index, index + 1)
+        leaf = parse_leaf(found[0].leaf) if found else None
+        if leaf is None or (leaf.type, leaf.id) != (LeafType.RUN, run):
+            raise StoreError("run_damaged", f"run `{run}`: its entry is not where it was written")
+        try:
+            return self._recorder.open(found[0].leaf, found[0].sealed)
+        except VerificationError as error:
+            if error.code == "payload_erased":
+                return None
+            raise StoreError("run_damaged", f"run `{run}`: {error.message}") from error
+
+    async def _record(
+        self,
+        told: RunFacts,
+        key: str,
+        principal: str,
+        now_ms: int,
+        token: str = "",
+        entries: Sequence[Entry] = (),
+    ) -> None:
+        subject = told.person or principal
+        await self._recorder.prepare([subject], now_ms)
+        entry = self._recorder.run(told, as_payload(told, key), subject, now_ms)
+        opened: Change = RunOpened(
+            id=told.run,
+            key=key,
+            at_ms=now_ms,
+            agent=told.agent,
+            mandate=told.mandate,
+            started_by=told.started_by,
+            person=told.person,
+            supplier=told.supplier,
+            token=token,
+            entry=0,
+        )
+        await self._journal.commit((entry, *entries), (opened,))
+
+    def _keep(self, told: RunFacts, key: str) -> RunFacts:
+        name = told.agent, told.mandate, key
+        self._keys[name] = told.run
+        self._known[told.run] = name, told
+        if told.ended:
+            self._ended.add(told.run)
+        while len(self._known) > _REMEMBERED:
+            _, (gone, _) = self._known.popitem(last=False)
+            del self._keys[gone]
+        return told
+
+
+def _name(caller: Caller, key: str) -> _Name:
+    return caller.agent, caller.mandate, key[:MAX_KEY_CHARS]
+
+
+def _words(asked: Asked) -> RunWords:
+    said = asked.said
+    return RunWords(said.instruction, said.purpose, said.labels)

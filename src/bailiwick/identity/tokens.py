@@ -64,16 +64,24 @@ class TokenKey:
         self._issuer = issuer
 
     def issue_agent(
-        self, agent: str, mandate: str, principal: str, ttl_seconds: int, now_ms: int
+        self,
+        agent: str,
+        mandate: str,
+        principal: str,
+        ttl_seconds: int,
+        now_ms: int,
+        run: str = "",
     ) -> IssuedToken:
-        """A token for `agent` under `mandate`."""
-        return self._issue(
-            AGENT_TYPE,
-            f"{self._issuer}/mcp",
-            {"sub": agent, "client_id": agent, "mandate": mandate, "principal": principal},
-            ttl_seconds,
-            now_ms,
-        )
+        """A token for `agent` under `mandate`, good for one `run` only if that is given."""
+        claims: dict[str, object] = {
+            "sub": agent,
+            "client_id": agent,
+            "mandate": mandate,
+            "principal": principal,
+        }
+        if run:
+            claims["run"] = run
+        return self._issue(AGENT_TYPE, f"{self._issuer}/mcp", claims, ttl_seconds, now_ms)
 
     def issue_person(self, person: str, ttl_seconds: int, now_ms: int) -> IssuedToken:
         """A token for a person, for the people's API only."""
@@ -207,9 +215,13 @@ def _caller(claims: VerifiedClaims) -> Caller:
     mandate, principal = claims.get("mandate"), claims.get("principal")
     if not isinstance(mandate, str) or not isinstance(principal, str):
         raise TheirError("token_invalid", "the token names no mandate")
+    run = claims.get("run", "")
+    if not isinstance(run, str) or ("run" in claims and not run):
+        # A token that was meant for one run must never be good for every run.
+        raise TheirError("token_invalid", "the token names a run in an unknown way")
     expires = claims["exp"]
     assert isinstance(expires, int)
-    return Caller(str(claims["sub"]), mandate, principal, str(claims["jti"]), expires * 1000)
+    return Caller(str(claims["sub"]), mandate, principal, str(claims["jti"]), expires * 1000, run)
 
 
 def _bearer(authorization: str | None) -> str:

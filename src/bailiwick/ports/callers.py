@@ -16,6 +16,7 @@ class Caller:
         principal: who gave the mandate.
         token: the token's id (`jti`).
         expires_ms: when the token ends, Unix milliseconds.
+        run: id of the run the token is bound to, "" for none.
     """
 
     agent: str
@@ -23,10 +24,13 @@ class Caller:
     principal: str
     token: str
     expires_ms: int
+    run: str = ""
 
     @property
     def key(self) -> str:
         """Names this authority: state bound to an identity (sessions, event ids) is keyed by it."""
+        if self.run:
+            return f"{self.agent}|{self.mandate}|{self.run}"
         return f"{self.agent}|{self.mandate}"
 
 

@@ -117,13 +117,35 @@ class CallMoved(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RunOpened:
-    """First call of a run. Ignored when the run is already there."""
+    """A run began. Ignored when the run is already there.
+
+    Attributes:
+        started_by: `person` or `agent`.
+        person: name of the person who started it, "" for an agent's.
+        supplier: who gave its instruction: `person`, `agent`, "" if it has none.
+        token: id of the token that is bound to it, "" for none.
+        entry: position of its entry within the same commit: what it was told lies sealed there,
+            and nowhere else. -1 for none.
+    """
 
     id: str
     key: str
     at_ms: int
     agent: str
     mandate: str
+    started_by: str = "agent"
+    person: str = ""
+    supplier: str = ""
+    token: str = ""
+    entry: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run was ended. The whole commit is void (`Conflict`) unless it is there and goes on."""
+
+    id: str
+    at_ms: int
 
 
 class HoldState(StrEnum):
@@ -268,6 +290,7 @@ Change = (
     | CallOpened
     | CallMoved
     | RunOpened
+    | RunEnded
     | HoldOpened
     | Stamped
     | HoldMoved

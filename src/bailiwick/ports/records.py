@@ -88,6 +88,13 @@ class RunRow:
     mandate: str
     calls: int
     states: Mapping[str, int] = field(default_factory=dict)
+    started_by: str = "agent"
+    person: str = ""
+    supplier: str = ""
+    token: str = ""
+    ended_ms: int | None = None
+    entry_index: int | None = None
+    """The entry in which it began; None for runs from before there was one to open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,10 @@ class Records(Protocol):
 
     async def runs(self, limit: int = 50) -> Sequence[RunRow]:
         """Runs, newest first."""
+        ...
+
+    async def run(self, run_id: str) -> RunRow | None:
+        """One run, or None."""
         ...
 
     async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:

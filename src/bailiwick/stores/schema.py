@@ -98,6 +98,15 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # A stamp holds for the policies its call was judged under; before, there were none.
     "ALTER TABLE holds ADD COLUMN policies TEXT NOT NULL DEFAULT '';",
+    # Who began a run. What it was told stays in its entry, under the key of the person who said it.
+    """
+    ALTER TABLE runs ADD COLUMN started_by TEXT NOT NULL DEFAULT 'agent';
+    ALTER TABLE runs ADD COLUMN person TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN supplier TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN token TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN ended_ms INTEGER;
+    ALTER TABLE runs ADD COLUMN entry_index INTEGER;
+    """,
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

@@ -33,6 +33,7 @@ from bailiwick.ports import (
     ObjectState,
     Pinned,
     Reserved,
+    RunEnded,
     RunOpened,
     Settled,
     Stamped,
@@ -358,10 +359,21 @@ def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: 
     match change:
         case CallOpened() | CallMoved() | Reserved() | Settled():
             return
-        case RunOpened(id=run, key=key, at_ms=at, agent=agent, mandate=mandate):
+        case RunOpened():
             db.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)", (run, key, at, agent, mandate)
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+                (
+                    *(change.id, change.key, change.at_ms, change.agent, change.mandate),
+                    *(change.started_by, change.person, change.supplier, change.token),
+                    None if change.entry < 0 else start + change.entry,
+                ),
             )
+        case RunEnded(id=run, at_ms=at):
+            cursor = db.execute(
+                "UPDATE runs SET ended_ms = ? WHERE id = ? AND ended_ms IS NULL", (at, run)
+            )
+            if cursor.rowcount != 1:
+                raise Conflict("run_ended", f"run `{run}` has ended, or is not there")
         case HoldOpened():
             cells = hold_cells(seal, change)
             db.execute(

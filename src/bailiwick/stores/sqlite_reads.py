@@ -128,8 +128,17 @@ class SqliteRecords:
         """See `ports.Records.runs`."""
 
         def query(db: sqlite3.Connection) -> list[RunRow]:
-            sql = "SELECT id, key, at_ms, agent, mandate FROM runs ORDER BY id DESC LIMIT ?"
+            sql = "SELECT * FROM runs ORDER BY id DESC LIMIT ?"
             return [_run(db, row) for row in db.execute(sql, (_limit(limit),)).fetchall()]
+
+        return await self._read(query)
+
+    async def run(self, run_id: str) -> RunRow | None:
+        """See `ports.Records.run`."""
+
+        def query(db: sqlite3.Connection) -> RunRow | None:
+            row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            return None if row is None else _run(db, row)
 
         return await self._read(query)
 
@@ -137,10 +146,7 @@ class SqliteRecords:
         """See `ports.Records.run_by_key`."""
 
         def query(db: sqlite3.Connection) -> RunRow | None:
-            sql = (
-                "SELECT id, key, at_ms, agent, mandate FROM runs "
-                "WHERE agent = ? AND mandate = ? AND key = ?"
-            )
+            sql = "SELECT * FROM runs WHERE agent = ? AND mandate = ? AND key = ?"
             row = db.execute(sql, (agent, mandate, key)).fetchone()
             return None if row is None else _run(db, row)
 

@@ -94,6 +94,10 @@ class MemoryRecords:
         """Runs, newest first."""
         return sorted(self.run_rows.values(), key=lambda row: row.at_ms, reverse=True)[:limit]
 
+    async def run(self, run_id: str) -> RunRow | None:
+        """One run."""
+        return self.run_rows.get(run_id)
+
     async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:
         """The run a caller's key names."""
         for row in self.run_rows.values():
