@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bailiwick.core.call import CallKind
@@ -176,3 +179,12 @@ def test_vouched_of_items_is_written_on_their_path() -> None:
 def test_what_is_hardly_meant_is_a_warning(flow: str, when: str, message: str) -> None:
     (warning,) = load_text(house(flow, when=when)).warnings
     assert message in str(warning)
+
+
+def test_the_example_of_the_page_on_flow_is_sound() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "flow.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    declared = load_text(example)
+    assert declared.warnings == ()
+    flow = compiled(example).flow
+    assert (len(flow.accepts), flow.vouch_role, flow.person_instructs) == (2, "treasurer", True)
