@@ -43,6 +43,7 @@ from bailiwick.declared.shapes import (
     Shape,
     Text,
 )
+from bailiwick.declared.sql import SQL, sql_condition
 
 TEXT = frozenset({"string"})
 NUMBER = frozenset({"integer", "number", "string"})
@@ -192,6 +193,13 @@ PLAIN_KINDS: tuple[Kind, ...] = (
         "The value is one plain command, a line or a list of words, of one of these forms.",
         command_condition,
         frozenset({"string", "array"}),
+    ),
+    Kind(
+        "sql",
+        SQL,
+        "The value is one statement of SQL that does no more than this.",
+        sql_condition,
+        TEXT,
     ),
     Kind(
         "money",

@@ -1,0 +1,324 @@
+"""What a statement of SQL does, by a parser that knows its dialect (sqlglot).
+
+The second of two readers; `sql.py` is the first. The parser is lenient, so its tree is believed
+only where every node and every part of a node is on a list of those understood here, and where the
+tree accounts for what the first reader saw: each name after `FROM`, `JOIN`, `INTO` and `UPDATE`,
+each call, each name, string and number. What is not understood has no meaning.
+
+A name that `WITH` defines is not a table, but dialects differ in where such a name can be seen
+(SQLite and `RECURSIVE` see later ones, a target of writing sees none). Only where all agree that it
+is the defined one does it count as that; where they do not, there is no meaning.
+
+Loading the parser takes about half a second, so only mandates with a condition on SQL import this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator
+from functools import lru_cache
+
+import sqlglot
+from sqlglot import exp
+
+from bailiwick.core.sql import (
+    HARMLESS,
+    NamePart,
+    SqlMeaning,
+    Token,
+    calls_in,
+    sources_in,
+    tokens_of,
+)
+from bailiwick.core.values import show
+
+logging.getLogger("sqlglot").disabled = True  # it would write the text itself to the log
+
+
+class _NotUnderstood(Exception):
+    """Something in the tree is not on the list; says what, in words."""
+
+
+@lru_cache(maxsize=64)
+def read_sql(text: str, dialect: str) -> SqlMeaning | str:
+    """What `text` does, or in words why that cannot be told.
+
+    Pure and total. Bounded by `MAX_SQL`, `MAX_TOKENS` and `MAX_DEPTH`.
+
+    Args:
+        text: one statement.
+        dialect: one of `DIALECTS`.
+    """
+    tokens = tokens_of(text, dialect)
+    if isinstance(tokens, str):
+        return tokens
+    tree = _parse(text, dialect)
+    if tree is None:
+        return f"is not understood as {dialect}"
+    try:
+        return _Reading(tree, tokens).meaning()
+    except _NotUnderstood as reason:
+        return str(reason)
+
+
+def _parse(text: str, dialect: str) -> exp.Expr | None:
+    try:
+        trees = sqlglot.parse(text, read=dialect)
+    except Exception:  # noqa: BLE001  # its own errors, RecursionError, and whatever a bug may raise
+        return None
+    return trees[0] if len(trees) == 1 else None
+
+
+class _Reading:
+    """One pass over a tree, collecting what the statement does."""
+
+    def __init__(self, tree: exp.Expr, tokens: tuple[Token, ...]) -> None:
+        self.tree = tree
+        self.tokens = tokens
+        self.statements: set[str] = set()
+        self.tables: set[tuple[NamePart, ...]] = set()
+        self.functions: set[str] = set()
+        self.texts: set[str] = set()
+        self.named_lists: set[str] = set()  # names before a list of columns, that is no call
+        self.calls = frozenset(calls_in(tokens))
+        self.defined: dict[str, set[NamePart]] = {}
+        for cte in tree.find_all(exp.CTE):
+            name = cte.args["alias"].this
+            self.defined.setdefault(cte.alias.lower(), set()).add(_part(name))
+
+    def meaning(self) -> SqlMeaning:
+        """Visit every node; raises `_NotUnderstood`."""
+        queue: list[tuple[exp.Expr, frozenset[str]]] = [(self.tree, frozenset())]
+        # Not recursive: a chain of a thousand additions is as deep as it is long.
+        while queue:
+            node, seen = queue.pop()
+            self._check_parts(node)
+            queue.extend(self._visit(node, seen))
+        self._account_for_tokens()
+        return SqlMeaning(
+            frozenset(self.statements), frozenset(self.tables), frozenset(self.functions)
+        )
+
+    def _check_parts(self, node: exp.Expr) -> None:
+        kind = type(node)
+        parts = PARTS.get(kind)
+        if parts is None and kind not in PLAIN and not self._is_spelled_call(node):
+            raise _NotUnderstood(f"holds {_name_of(kind)}, which is not understood")
+        for part, value in node.args.items():
+            if value is None or value is False or value == [] or value == "":
+                continue
+            if parts is not None and part not in parts:
+                raise _NotUnderstood(f"holds {_name_of(kind)} with {part.strip('_').upper()}")
+            if isinstance(value, str):
+                self.texts.add(value.lower())
+
+    def _is_spelled_call(self, node: exp.Expr) -> bool:
+        """Whether it is a function by its own name, which is then looked at as any other's."""
+        if isinstance(node, exp.Anonymous):
+            return True
+        kinds = [kind for kind in type(node).__mro__ if kind in _FUNCTION_KINDS]
+        return any(name.lower() in self.calls for kind in kinds for name in kind.sql_names())
+
+    def _visit(
+        self, node: exp.Expr, seen: frozenset[str]
+    ) -> Iterator[tuple[exp.Expr, frozenset[str]]]:
+        """Take note of a node, and say where to go on, with the `WITH` names seen there."""
+        definitions = node.args.get("with_")
+        if definitions is not None:
+            seen = yield from self._definitions(definitions, seen)
+        target: exp.Expr | None = None
+        if isinstance(node, exp.Insert | exp.Update | exp.Delete):
+            target = node.this
+            self._note_writing(node)
+        elif isinstance(node, exp.Select | exp.Values | exp.SetOperation):
+            written = isinstance(node, exp.Values) and isinstance(node.parent, exp.Insert)
+            self.statements.update(() if written else ("select",))
+        elif isinstance(node, exp.Table):
+            self._note_table(node, seen)
+        elif isinstance(node, exp.Anonymous):
+            self._note_call(str(node.this).lower())
+        elif isinstance(node, exp.DataType) and node.this not in TYPES:
+            raise _NotUnderstood("holds a type that is not a plain one")
+        if isinstance(node, exp.Schema) or (isinstance(node, exp.TableAlias) and node.columns):
+            self.named_lists.add(node.this.name.lower() if node.this else "")
+        for child in node.iter_expressions():
+            if child is not definitions:
+                # What is written is always a table, whatever `WITH` says.
+                yield child, frozenset() if child is target else seen
+
+    def _definitions(
+        self, definitions: exp.Expr, seen: frozenset[str]
+    ) -> Generator[tuple[exp.Expr, frozenset[str]], None, frozenset[str]]:
+        """Visit the queries of a `WITH`; returns the names seen after it."""
+        self._check_parts(definitions)
+        recursive = bool(definitions.args.get("recursive"))
+        for definition in definitions.expressions:
+            self._check_parts(definition)
+            own = frozenset({definition.alias.lower()})
+            yield definition.this, seen | own if recursive else seen - own
+            yield definition.args["alias"], seen
+            seen = seen | own
+        return seen
+
+    def _note_writing(self, node: exp.Expr) -> None:
+        kind = type(node).__name__.lower()
+        self.statements.add(kind)
+        conflict = node.args.get("conflict")
+        if conflict is not None and conflict.expressions:
+            self.statements.add("update")
+        beside = (node.args.get("returning"), node.args.get("from_"), node.args.get("using"))
+        if any(beside) or node.this.args.get("joins"):
+            self.statements.add("select")
+
+    def _note_table(self, node: exp.Table, seen: frozenset[str]) -> None:
+        if not isinstance(node.this, exp.Identifier):
+            return  # a function in its place, noted as a call
+        stated = [node.args.get("catalog"), node.args.get("db"), node.this]
+        parts = tuple(_part(part) for part in stated if part is not None)
+        name = parts[-1].text.lower()
+        if len(parts) > 1 or name not in self.defined:
+            self.tables.add(parts)
+        elif name not in seen:
+            raise _NotUnderstood(f"uses {show(parts[-1].text)} where WITH may or may not define it")
+        elif not _all_one(self.defined[name] | {parts[-1]}):
+            raise _NotUnderstood(f"writes {show(parts[-1].text)} otherwise than WITH may do")
+
+    def _note_call(self, name: str) -> None:
+        if name not in HARMLESS:
+            self.functions.add(name)
+
+    def _account_for_tokens(self) -> None:
+        """Hold the tree to what the first reader saw: nothing dropped, nothing turned over."""
+        tables = {part.text for parts in self.tables for part in parts}
+        for name in sources_in(self.tokens):
+            if name not in tables and name.lower() not in self.defined.keys() | self.calls:
+                raise _NotUnderstood(f"takes from {show(name)}, which is not understood")
+        if any(name in _FUNCTION_NAMES for name in self.named_lists):
+            raise _NotUnderstood("gives the name of a function to something else")
+        for name in self.calls:
+            if name not in self.named_lists:
+                self._note_call(name)
+        before = Token("sign", "")
+        for token in self.tokens:
+            text = token.text.lower()
+            # The parser takes an interval apart: '1 day' becomes 1 and DAY.
+            stated = token.kind in ("name", "string", "number") and before.lower != "interval"
+            if stated and text not in self.texts:
+                raise _NotUnderstood(f"holds {show(token.text)}, which is not understood")
+            before = token
+
+
+def _part(name: exp.Expr) -> NamePart:
+    return NamePart(name.name, bool(name.args.get("quoted")))
+
+
+def _all_one(names: set[NamePart]) -> bool:
+    """Whether they are one name in every dialect: same letters, and if only some are in quotes
+    (which keeps capitals in PostgreSQL), small ones."""
+    texts = {name.text for name in names}
+    return len(texts) == 1 and (len(names) == 1 or all(text == text.lower() for text in texts))
+
+
+def _name_of(kind: type) -> str:
+    return show(kind.__name__.upper())
+
+
+_FUNCTION_KINDS = frozenset(exp.FUNCTION_BY_NAME.values())
+_FUNCTION_NAMES = frozenset(name.lower() for name in exp.FUNCTION_BY_NAME)
+
+_QUERY = frozenset(
+    {
+        "with_",
+        "joins",
+        "laterals",
+        "where",
+        "group",
+        "having",
+        "windows",
+        "order",
+        "limit",
+        "offset",
+    }
+)
+
+PARTS: dict[type[exp.Expr], frozenset[str]] = {
+    exp.Select: _QUERY | {"expressions", "distinct", "from_"},
+    exp.Subquery: _QUERY | {"this", "alias"},
+    exp.Union: _QUERY | {"this", "expression", "distinct"},
+    exp.Except: _QUERY | {"this", "expression", "distinct"},
+    exp.Intersect: _QUERY | {"this", "expression", "distinct"},
+    exp.Values: frozenset({"expressions", "alias", "order", "limit", "offset"}),
+    exp.With: frozenset({"expressions", "recursive"}),
+    exp.CTE: frozenset({"this", "alias", "materialized"}),
+    exp.Insert: frozenset({"with_", "this", "expression", "conflict", "returning"}),
+    exp.Update: frozenset({"with_", "this", "expressions", "from_", "where", "returning"}),
+    exp.Delete: frozenset({"with_", "this", "using", "where", "returning"}),
+    exp.OnConflict: frozenset(
+        {"duplicate", "expressions", "action", "conflict_keys", "index_predicate", "where"}
+    ),
+    exp.Returning: frozenset({"expressions"}),
+    exp.Schema: frozenset({"this", "expressions"}),
+    exp.Table: frozenset({"this", "alias", "db", "catalog", "joins", "laterals"}),
+    exp.TableAlias: frozenset({"this", "columns"}),
+    exp.From: frozenset({"this"}),
+    exp.Join: frozenset({"this", "on", "side", "kind", "using", "method"}),
+    exp.Lateral: frozenset({"this", "alias"}),
+    exp.Group: frozenset({"expressions", "rollup", "cube"}),
+    exp.Window: frozenset({"this", "partition_by", "order", "spec", "alias", "over"}),
+    exp.Limit: frozenset({"this", "expression"}),
+    exp.Offset: frozenset({"this", "expression"}),
+    exp.Distinct: frozenset({"expressions", "on"}),
+    exp.Star: frozenset(),
+    exp.Column: frozenset({"this", "table", "db"}),
+    exp.Identifier: frozenset({"this", "quoted"}),
+    exp.In: frozenset({"this", "expressions", "query"}),
+    exp.Cast: frozenset({"this", "to"}),
+    exp.DataType: frozenset({"this", "expressions"}),
+}
+"""Nodes that are understood with these parts, and with no others."""
+
+PLAIN: frozenset[type[exp.Expr]] = frozenset(
+    {
+        *(exp.Literal, exp.Null, exp.Boolean, exp.Placeholder, exp.Parameter, exp.Var),
+        *(exp.Alias, exp.Paren, exp.Tuple, exp.Where, exp.Having, exp.Order, exp.Ordered),
+        *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is),
+        *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg, exp.DPipe),
+        *(exp.Between, exp.Like, exp.ILike, exp.Escape, exp.NullSafeEQ, exp.NullSafeNEQ),
+        *(exp.Any, exp.All, exp.Exists, exp.Case, exp.If, exp.Interval, exp.Filter),
+        *(exp.WithinGroup, exp.WindowSpec, exp.DataTypeParam, exp.Concat),
+        *(exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript),
+        *(exp.Rollup, exp.Cube, exp.JSONExtract, exp.JSONExtractScalar, exp.JSONObject),
+        *(exp.Abs, exp.Acos, exp.Asin, exp.Atan, exp.Atan2, exp.Ceil, exp.Cos, exp.Degrees),
+        *(exp.Exp, exp.Floor, exp.Ln, exp.Log, exp.Pi, exp.Pow, exp.Radians, exp.Round, exp.Sign),
+        *(exp.Sin, exp.Sqrt, exp.Tan, exp.Trunc, exp.Greatest, exp.Least, exp.Coalesce, exp.Nullif),
+        *(exp.ArrayAgg, exp.Avg, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.Corr, exp.Count),
+        *(exp.CovarPop, exp.CovarSamp, exp.GroupConcat, exp.Grouping, exp.JSONArrayAgg),
+        *(exp.JSONBObjectAgg, exp.JSONObjectAgg, exp.LogicalAnd, exp.LogicalOr, exp.Max, exp.Min),
+        *(exp.Mode, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance),
+        *(exp.VariancePop, exp.PercentileCont, exp.PercentileDisc),
+        *(exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag, exp.LastValue, exp.Lead),
+        *(exp.NthValue, exp.Ntile, exp.PercentRank, exp.Rank, exp.RowNumber),
+        *(exp.Ascii, exp.ConcatWs, exp.Hex, exp.Initcap, exp.Left, exp.Length, exp.Lower),
+        *(exp.Overlay, exp.Replace, exp.Reverse, exp.Right, exp.SplitPart, exp.StrPosition),
+        *(exp.Substring, exp.Trim, exp.Typeof, exp.Upper, exp.ToChar, exp.ToNumber),
+        *(exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime),
+        *(exp.Localtimestamp, exp.Date, exp.DateAdd, exp.DateDiff, exp.DateSub, exp.DateTrunc),
+        *(exp.Datetime, exp.Day, exp.DayOfMonth, exp.DayOfWeek, exp.DayOfYear, exp.Extract),
+        *(exp.Hour, exp.LastDay, exp.Minute, exp.Month, exp.Quarter, exp.Second, exp.StrToDate),
+        *(exp.StrToTime, exp.Time, exp.TimeToStr, exp.TimestampAdd, exp.TimestampDiff),
+        *(exp.TimestampTrunc, exp.TsOrDsToDate, exp.TsOrDsToTimestamp, exp.UnixToTime, exp.Week),
+        *(exp.Year,),
+    }
+)
+"""Nodes that are understood whatever they hold, since all of that is visited too."""
+
+TYPES = frozenset(
+    exp.DataType.Type[name]
+    for names in (
+        "BOOLEAN TINYINT SMALLINT MEDIUMINT INT BIGINT UTINYINT USMALLINT UINT UBIGINT DECIMAL",
+        "FLOAT DOUBLE CHAR NCHAR VARCHAR NVARCHAR BPCHAR TEXT DATE TIME TIMETZ DATETIME TIMESTAMP",
+        "TIMESTAMPTZ TIMESTAMPNTZ INTERVAL UUID JSON JSONB YEAR",
+    )
+    for name in names.split()
+)
+"""Types whose input is plain data."""
