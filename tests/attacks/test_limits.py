@@ -57,7 +57,7 @@ class Bank:
         self.now = now
         self.calls = 0
 
-    def ask(self, name: str = "transfer", **arguments: Json) -> str:
+    def ask(self, name: str = "transfer", /, **arguments: Json) -> str:
         """The code of the refusal, or `allowed`."""
         self.calls += 1
         call = Call.of(f"call{self.calls}", Target(CallKind.TOOL, "bank", name), arguments)
@@ -141,7 +141,7 @@ def test_two_calls_that_are_judged_before_either_is_reserved() -> None:
         ("9 000", "amount_unclear"),
         ("9'000.00", "amount_unclear"),
         ("９０００", "amount_unclear"),
-        ("CHF 9000", "amount_unclear"),
+        ("EUR 9000", "amount_unclear"),
         ("nine thousand", "amount_unclear"),
         (True, "amount_unclear"),
         (None, "amount_unclear"),

@@ -13,6 +13,7 @@ import msgspec
 
 from bailiwick.core.call import Call, Target
 from bailiwick.core.conditions import triggers
+from bailiwick.core.currencies import decimals_of
 from bailiwick.core.limit_wording import too_much, too_much_in_one_call
 from bailiwick.core.limits import Charge, Counters, Limit, Measure
 from bailiwick.core.tally import Tally, Uncountable, tally
@@ -149,6 +150,7 @@ def _made(
         window.over + limit.per_words,
         window.until,
         limit.failed_frees,
+        limit.scale // 10 ** decimals_of(unit) if limit.minor_units else 0,
     )
 
 

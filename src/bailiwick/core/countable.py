@@ -11,6 +11,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bailiwick.core.canonical import Json, canonical
+from bailiwick.core.conditions.money import amount_of
+from bailiwick.core.currencies import CODES
 from bailiwick.core.errors import TheirError
 from bailiwick.core.limits import MAX_AMOUNT, SUM_DIGITS, SUM_SCALE
 from bailiwick.core.values import Number, fold, number_of
@@ -22,14 +24,27 @@ MAX_KEY_CHARS = 1_024
 """Longest value that is counted by, in characters."""
 
 
-def steps_of(value: Json) -> int | str:
-    """An amount in steps, or the code of what is wrong with it."""
+def steps_of(value: Json, currency: str = "") -> int | str:
+    """An amount in steps, or the code of what is wrong with it.
+
+    A number, plain decimal text or, if it is in a `currency` of ISO 4217, text with its code.
+    """
+    if type(value) is int and 0 <= value <= MAX_WHOLE:
+        return value * SUM_SCALE
     if type(value) is float and 0.001 <= value <= 1e12:
         # By the decimals that read back as it, as `number_of`: most amounts are such.
         whole, _, part = repr(value).partition(".")
         if len(part) <= SUM_DIGITS:
             return int(whole + part.ljust(SUM_DIGITS, "0"))
     number = number_of(value)
+    if number is None and currency in CODES:
+        number = amount_of(value, currency)
+    return "amount_unclear" if number is None else steps_of_number(number)
+
+
+def steps_of_money(value: Json, currency: str) -> int | str:
+    """`steps_of` for an amount that counts centimes, or what the currency has."""
+    number = amount_of(value, currency, minor_units=True)
     return "amount_unclear" if number is None else steps_of_number(number)
 
 

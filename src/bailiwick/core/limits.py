@@ -66,6 +66,7 @@ class Charge(msgspec.Struct, frozen=True):
         over, until: the window in words, and when it ends: "on 2026-11-22 (Europe/Zurich)",
             "2026-11-23 00:00". Only for messages.
         failed_frees: a call whose tool reports an error takes nothing.
+        actual_scale: steps in one of what `actual` says (a centime, say); 0 for `scale`.
     """
 
     rule: str
@@ -82,6 +83,7 @@ class Charge(msgspec.Struct, frozen=True):
     over: str = ""
     until: str = ""
     failed_frees: bool = False
+    actual_scale: int = 0
 
 
 @runtime_checkable
@@ -127,6 +129,7 @@ class Limit:
         ceilings: highest value by unit, in steps. A currency that is not named here is refused.
             Without a currency from an argument there is exactly one unit: `calls`, `values`, the
             fixed currency, or "".
+        minor_units: amounts count centimes, or what the currency has.
         per: arguments by whose values the limit counts apart.
         actual: see `Charge.actual`.
         failed_frees: see `Charge.failed_frees`.
@@ -154,6 +157,7 @@ class Limit:
     currency: ArgumentPath = ()
     per: tuple[ArgumentPath, ...] = ()
     actual: ArgumentPath = ()
+    minor_units: bool = False
     failed_frees: bool = False
     unknown_after_seconds: int | None = None
     unknown_as: str = "posted"
@@ -194,6 +198,8 @@ class Limit:
             format_argument_path(self.currency),
             *(format_argument_path(path) for path in self.per),
         ]
+        if self.minor_units:
+            paths.append("[minor_units]")
         return hashlib.sha256(canonical(paths)).hexdigest()[:8]
 
 

@@ -18,9 +18,9 @@ from bailiwick.core.argument_path import (
     reach,
 )
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.countable import MAX_WHOLE, exact_text, key_text, steps_of
+from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
 from bailiwick.core.limit_wording import name_of_limit
-from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Limit, Measure
+from bailiwick.core.limits import MAX_AMOUNT, Limit, Measure
 from bailiwick.core.values import kind_of, show
 
 MAX_CHARGES = 256
@@ -58,7 +58,7 @@ def tally(limit: Limit, arguments: JsonObject) -> Tally:
     key = _key(limit, None, arguments) if limit.per else ""
     measure = limit.measure
     if measure is _SUM:
-        return {(unit, key): _amount(limit, None, arguments)}
+        return {(unit, key): _amount(limit, unit, None, arguments)}
     if measure is _DISTINCT:
         members = dict.fromkeys(_members(limit, None, arguments))
         if len(members) > MAX_CHARGES:
@@ -81,7 +81,7 @@ def _of_rows(limit: Limit, arguments: JsonObject) -> Tally:
         elif limit.measure is not _SUM:
             taken[unit, key] = 1
         else:
-            amount = _amount(limit, row, arguments)
+            amount = _amount(limit, unit, row, arguments)
             if isinstance(before, int) and limit.of[: len(limit.rows)] == limit.rows:
                 amount += before
             if amount > MAX_AMOUNT:
@@ -143,11 +143,11 @@ def _unit(limit: Limit, row: Found, arguments: JsonObject) -> str:
     )
 
 
-def _amount(limit: Limit, row: Found, arguments: JsonObject) -> int:
+def _amount(limit: Limit, unit: str, row: Found, arguments: JsonObject) -> int:
     found = _find(limit, limit.of, row, arguments)
-    if type(found) is int and 0 <= found <= MAX_WHOLE:
-        return found * SUM_SCALE
-    steps = "amount_unclear" if isinstance(found, Gap) else steps_of(found)
+    steps: int | str = "amount_unclear"
+    if not isinstance(found, Gap):
+        steps = steps_of_money(found, unit) if limit.minor_units else steps_of(found, unit)
     if isinstance(steps, int):
         return steps
     raise _unclear(limit, limit.of, steps, f"{_state(found)}{_WHY[steps]}")

@@ -8,6 +8,7 @@ from bailiwick.core.argument_path import ArgumentPath, format_argument_path, par
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import AtMost, Condition
 from bailiwick.core.countable import steps_of, steps_of_number
+from bailiwick.core.currencies import CODES
 from bailiwick.core.glob import Glob
 from bailiwick.core.limits import ZONED, Limit, Measure, rows_of
 from bailiwick.core.target_pattern import TargetPattern
@@ -15,7 +16,7 @@ from bailiwick.core.values import show
 from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.limits import MAX_COUNT, MEASURES, compile_limit
 from bailiwick.declared.objects import texts
-from bailiwick.declared.problems import Problem
+from bailiwick.declared.problems import Problem, did_you_mean
 from bailiwick.declared.readings import TARGET_KINDS, read_target
 from bailiwick.declared.tree import Items, Node, Scalar, Table, to_json
 
@@ -187,6 +188,14 @@ def _check_ceiling(limit: Table) -> Iterator[Problem]:
         yield Problem(most.place, message)
     for _, amount in most.entries if isinstance(most, Table) else (("", most),):
         yield from _check_amount(amount)
+    minor = limit.get("minor_units")
+    if isinstance(minor, Scalar) and minor.value is True:
+        named = [key for key, _ in most.entries] if isinstance(most, Table) else [currency]
+        for unit in named:
+            if isinstance(unit, Scalar) and unit.value not in CODES:
+                near = did_you_mean(str(unit.value), CODES)
+                message = f"how many decimals has {show(str(unit.value))}? It is not in ISO 4217"
+                yield Problem(unit.place, message + near)
 
 
 def _check_amount(amount: Node) -> Iterator[Problem]:

@@ -19,7 +19,17 @@ from bailiwick.declared.conditions import WHEN
 from bailiwick.declared.names import NAME
 from bailiwick.declared.objects import texts
 from bailiwick.declared.readings import DURATION, read_duration
-from bailiwick.declared.shapes import Choice, Field, ListOf, MapOf, Quantity, Record, Text, Whole
+from bailiwick.declared.shapes import (
+    Choice,
+    Field,
+    Flag,
+    ListOf,
+    MapOf,
+    Quantity,
+    Record,
+    Text,
+    Whole,
+)
 
 MAX_COUNT = 1_000_000_000
 """Highest number of calls or values."""
@@ -65,6 +75,9 @@ def limit_shape(targets: Mapping[str, Field]) -> Record:
                 "The currency of the sum: `CHF`, or the argument that names it: "
                 "`{argument: currency}`.",
             ),
+            "minor_units": Field(
+                Flag(), "The argument, and `actual`, count centimes, or what the currency has."
+            ),
             "per": Field(
                 ListOf(_ARGUMENT_NAME, or_one=True, most=MAX_KEYS),
                 "Count apart for each value of this argument, such as each payee.",
@@ -82,7 +95,7 @@ def limit_shape(targets: Mapping[str, Field]) -> Record:
             ),
             "actual": Field(
                 _ARGUMENT_NAME,
-                "Where the result says what was really spent: `structuredContent.charged`.",
+                "Where the structured content of the result says what was really spent.",
             ),
             "failed": Field(_COUNTS_AS, "What a call counts as that the tool says failed."),
             "unknown": Field(
@@ -98,7 +111,12 @@ def limit_shape(targets: Mapping[str, Field]) -> Record:
         },
         some_of=tuple(targets),
         one_of=tuple(MEASURES),
-        needs={"currency": "sum", "actual": "sum", "zone": "each"},
+        needs={
+            "currency": "sum",
+            "minor_units": "currency",
+            "actual": "sum",
+            "zone": "each",
+        },
     )
 
 
@@ -135,6 +153,7 @@ def compile_limit(
         currency=argument_in(spec.get("currency")) or (),
         per=tuple(parse_argument_path(text) for text in texts(spec, "per")),
         actual=_path(spec.get("actual")),
+        minor_units=spec.get("minor_units") is True,
         failed_frees=spec.get("failed") == "released",
         unknown_after_seconds=read_duration(after) if after else None,
         unknown_as="voided" if counts_as == "released" else "posted",

@@ -72,7 +72,7 @@ def answered(
     over: dict[str, None] = {}
     for charge in charges:
         if charge.actual:
-            steps = spent(reply, charge.actual, charge.scale)
+            steps = spent(reply, charge.actual, charge.actual_scale or charge.scale)
             if steps is not None:
                 actual.append((charge.account, charge.key, steps))
                 if steps > charge.amount:

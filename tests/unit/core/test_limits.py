@@ -14,7 +14,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.charging import charges, exceeded
 from bailiwick.core.conditions import AtLeast, Condition
 from bailiwick.core.context import NO_COUNTERS
-from bailiwick.core.countable import exact_text, key_text, steps_of
+from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
 from bailiwick.core.limit_wording import amount_words
 from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Charge, Limit, Measure, Window
 from bailiwick.core.mandate import Mandate
@@ -180,7 +180,7 @@ def test_one_amount_for_several_recipients_counts_in_full_for_each() -> None:
         {},
         {"amount": None},
         {"Amount": 5},
-        {"amount": "5 CHF"},
+        {"amount": "5 EUR"},
         {"amount": {"value": 5}},
         {"amount": [5]},
         {"amount": True},
@@ -476,3 +476,60 @@ def test_amounts_in_words(steps: int, scale: int, unit: str, words: str) -> None
 def test_lists_that_do_not_belong_together_are_refused_when_made() -> None:
     with pytest.raises(ValueError, match="one and the same list"):
         limit(of="a[].amount", per=("b[].to",))
+
+
+# --- money as it is written ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "steps"),
+    [
+        ("CHF 12.50", 12_500_000),
+        ("12.50 CHF", 12_500_000),
+        ("EUR 12.50", "amount_unclear"),
+        ("12.50 CHF CHF", "amount_unclear"),
+        ("CHF -12.50", "amount_negative"),
+        ("CHF 12.505", "amount_unclear"),
+    ],
+)
+def test_an_amount_with_the_code_of_its_currency(value: str, steps: int | str) -> None:
+    assert steps_of(value, "CHF") == steps
+    assert steps_of(value) == "amount_unclear"
+    assert steps_of(value, "POINTS") == "amount_unclear"
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "steps"),
+    [
+        (1250, "CHF", 12_500_000),
+        ("1250", "CHF", 12_500_000),
+        (1250.0, "CHF", 12_500_000),
+        (1250, "JPY", 1_250_000_000),
+        (1250, "KWD", 1_250_000),
+        (12.5, "CHF", "amount_unclear"),
+        ("12.50", "CHF", "amount_unclear"),
+        (-1, "CHF", "amount_negative"),
+    ],
+)
+def test_an_amount_in_centimes(value: Json, currency: str, steps: int | str) -> None:
+    assert steps_of_money(value, currency) == steps
+
+
+def test_what_a_result_says_counts_centimes_too() -> None:
+    plain = limit()
+    minor = Limit(
+        plain.id,
+        plain.name,
+        plain.targets,
+        (),
+        Measure.SUM,
+        DAY,
+        {"CHF": SUM_SCALE},
+        plain.of,
+        actual=("charged",),
+        minor_units=True,
+    )
+    (charge,) = taken({"amount": 99}, minor)
+    assert (charge.amount, charge.ceiling) == (990_000, 1_000_000)
+    assert charge.actual_scale == 10_000
+    assert taken({"amount": 1}, plain)[0].actual_scale == 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bailiwick.core.argument_path import EACH
 from bailiwick.core.limit_wording import describe
 from bailiwick.core.limits import Limit, Measure, Window
 from bailiwick.declared import from_document, load_text
+from bailiwick.declared.limits import limit_shape
 
 from .house import HOUSE, compiled, problems, warnings
 
@@ -103,11 +107,11 @@ def test_what_is_counted_and_over_what_time(
 def test_what_becomes_of_the_failed_and_the_unknown() -> None:
     found = limit(
         "{id: a, tool: bank/transfer, sum: amount, at_most: 1, each: lifetime, failed: released,"
-        " unknown: {after: 24h, counts_as: released}, actual: structuredContent.charged}"
+        " unknown: {after: 24h, counts_as: released}, actual: charged}"
     )
     assert found.failed_frees
     assert (found.unknown_after_seconds, found.unknown_as) == (86_400, "voided")
-    assert found.actual == ("structuredContent", "charged")
+    assert found.actual == ("charged",)
     plain = limit(DAILY)
     assert (plain.failed_frees, plain.unknown_after_seconds) == (False, None)
     assert plain.unknown_as == "posted"
@@ -236,3 +240,32 @@ def test_a_limit_on_an_argument_that_no_rule_lets_through_gets_a_warning() -> No
         "refuses every call" in each and "payee2.iban" in each for each in warnings(house(odd))
     )
     assert not any("limit" in each or "refuses" in each for each in warnings(house(DAILY)))
+
+
+def test_amounts_may_count_centimes() -> None:
+    text = DAILY.replace("currency: CHF", "currency: CHF, minor_units: true")
+    found = limit(text)
+    assert found.minor_units
+    assert found.ceilings == {"CHF": 20_000_000_000}, "the ceiling counts francs"
+    assert found.account_tail != limit(DAILY).account_tail
+    assert "goes with `currency`" in fault(text.replace("currency: CHF, ", ""))
+    assert "not in ISO 4217, did you mean `CHF`?" in fault(text.replace("CHF", "CHFR"))
+    by_argument = (
+        "{id: a, tool: bank/transfer, sum: amount, currency: {argument: memo}, minor_units: true,"
+        " at_most: {CHF: 1, ZZZ: 1}, each: run}"
+    )
+    assert "how many decimals has `ZZZ`?" in fault(by_argument)
+
+
+def test_every_key_of_a_limit_is_on_the_reference_page() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "mandates.md"
+    section = page.read_text().partition("### Limits\n")[2].partition("\n### ")[0]
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", section))))
+    assert set(limit_shape({}).fields) - words == set()
+
+
+def test_the_limits_of_the_reference_page_are_sound() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "mandates.md"
+    example = page.read_text().partition("### Limits\n")[2].partition("```yaml\n")[2]
+    declared = load_text(HOUSE + example.partition("```")[0])
+    assert len(compiled(declared).limits) == 5
