@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import cedarpy
+import msgspec
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject, digest_of
@@ -43,6 +44,8 @@ from bailiwick.policy.statements import (
     read_statements,
 )
 from bailiwick.policy.types import Inexpressible
+
+_encode = msgspec.json.Encoder().encode
 
 MAX_NAMED = 5
 """How many statements one refusal tells of."""
@@ -172,7 +175,7 @@ class CedarPolicies:
             "principal": {"type": "Agent", "id": mandate.agent},
             "action": gate.action_ref,
             "resource": gate.resource_ref,
-            "context": json.dumps(gate.context(moment)),
+            "context": _encode(gate.context(moment)).decode(),
         }
         entities = self._entities_of(gate.action, mandate.agent, mandate.principal)
         answer = cedarpy.is_authorized(request, gate.policies, entities, gate.schema)

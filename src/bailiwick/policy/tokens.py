@@ -13,11 +13,14 @@ from dataclasses import dataclass
 MAX_TEXT_CHARS = 32_768
 """Longest Cedar text of one policy object."""
 
-MAX_TOKENS = 1_500
-"""Most tokens of one statement: chains such as `a || b || …` nest as deep as they are long."""
+MAX_TOKENS = 4_000
+"""Most tokens of one statement."""
 
 MAX_DEPTH = 64
 """Most brackets, `if`s and signs in one another."""
+
+MAX_LINKS = 200
+"""Most operators of one statement: `a || b || …` and `a.b.c…` nest as deep as they are long."""
 
 MAX_STATEMENTS = 200
 
@@ -29,6 +32,7 @@ _TOKEN = re.compile(
       | (?P<sign>::|&&|\|\||==|!=|<=|>=|[-+*!<>?@.,;:=(){}\[\]%/|&])""",
     re.VERBOSE,
 )
+_LINKS = frozenset({"||", "&&", "+", "-", "*", "."})
 _OPEN = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -108,12 +112,14 @@ def _tokens(text: str) -> list[Token]:
 
 
 def _bound_depth(current: Sequence[Token], closing: Sequence[str]) -> None:
-    """Brackets, and all `if`s and signs of a statement: each may nest the next."""
+    """Brackets, and all `if`s, signs and operators of a statement: each may nest the next."""
     last = current[-1]
     if len(closing) > MAX_DEPTH:
         raise PolicyTextError(last.offset, f"nested more than {MAX_DEPTH} deep")
     if last.text in ("if", "!", "-") and sum(t.text == last.text for t in current) > MAX_DEPTH:
         raise PolicyTextError(last.offset, f"more than {MAX_DEPTH} times `{last.text}`")
+    if last.text in _LINKS and sum(token.text in _LINKS for token in current) > MAX_LINKS:
+        raise PolicyTextError(last.offset, f"more than {MAX_LINKS} operators in one statement")
 
 
 def _piece(text: str, tokens: Sequence[Token]) -> Piece:

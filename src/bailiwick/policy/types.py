@@ -129,6 +129,9 @@ def type_of_input(schema: Json) -> tuple[RecordOf, list[tuple[str, str]]]:
     return found, reading.left_out
 
 
+_NO_TYPE = "its schema gives it no one type"
+
+
 def _type(schema: Json, path: str, reading: Reading, depth: int) -> tuple[Type | None, bool]:
     """The type of a schema, and whether null is also taken; None, noted, if it has none."""
     found, nullable = _type_or_why(schema, path, reading, depth)
@@ -142,14 +145,14 @@ def _type_or_why(schema: Json, path: str, reading: Reading, depth: int) -> tuple
     nullable = False
     for _ in range(MAX_DEPTH):  # wrappers around the one schema that says something
         if not isinstance(schema, Mapping):
-            return "its schema says nothing of its type, or too much", nullable
+            return _NO_TYPE, nullable
         inner, null = _unwrapped(schema, reading)
         nullable = nullable or null
         if inner is schema:
             break
         schema = inner
     if not isinstance(schema, Mapping):
-        return "its schema says nothing of its type, or too much", nullable
+        return _NO_TYPE, nullable
     kind, null = _kind(schema)
     return _of_kind(kind, schema, path, reading, depth), nullable or null
 
@@ -158,7 +161,7 @@ def _of_kind(kind: str, schema: JsonObject, path: str, reading: Reading, depth: 
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind not in ("object", "array"):
-        return "it may be of several types"
+        return _NO_TYPE
     if depth >= MAX_DEPTH:
         return f"more than {MAX_DEPTH} levels"
     if kind == "object":
@@ -215,6 +218,8 @@ def _unwrapped(schema: JsonObject, reading: Reading) -> tuple[Json, bool]:
 
 
 def _resolve(ref: str, root: JsonObject) -> Json:
+    if ref == "#":
+        return root
     if not ref.startswith("#/"):
         return None
     here: Json = root

@@ -13,9 +13,7 @@ from bailiwick.policy import CedarPolicies
 from tests.unit.policy.office import (
     DEFINITIONS,
     MANDATE,
-    MONDAY,
     SUNDAY,
-    TRANSFER,
     call,
     code,
     decide,
@@ -408,8 +406,3 @@ def test_made_up_tools_and_resources_are_not_remembered() -> None:
         decide(found, call(f"bank/made-up-{number}", {}))
         decide(found, call(f"files/file:///{number}", {}, CallKind.RESOURCE))
     assert len(found._gates) == 1
-
-
-def test_the_schema_of_a_transfer_is_what_the_tests_say() -> None:
-    assert isinstance(TRANSFER, dict)
-    assert MONDAY % 86_400_000 == SUNDAY % 86_400_000 == 10 * 3_600_000
