@@ -23,6 +23,7 @@ from bailiwick.app.settings import Settings
 from bailiwick.app.system_clock import SystemClock
 from bailiwick.console import Parts, console_app
 from bailiwick.core.errors import BailiwickError, VerificationError
+from bailiwick.core.network import Network
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.held import Waiting
@@ -128,6 +129,7 @@ class Gateway:
                 limits=Limits(body_bytes=self.settings.max_body_bytes),
                 state_key=self.folder.state_key(),
             ),
+            proxies=lambda: _proxies(rooms.authority),
         )
 
 
@@ -316,6 +318,11 @@ async def _publish_the_rest(publisher: Publisher) -> None:
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _proxies(authority: Authority) -> Sequence[Network] | None:
+    networks = authority.snapshot.networks
+    return networks.proxies if networks.zones else None
 
 
 def _roles(authority: Authority, name: str) -> frozenset[str] | None:

@@ -141,6 +141,11 @@ class Recorder:
         }
         if reserved:
             payload["reserved"] = [_charge(charge) for charge in reserved]
+        facts = context.labels.facts
+        if facts.end_user:
+            payload["end_user"], payload["end_user_by"] = facts.end_user, facts.end_user_by
+        if facts.zones is not None:
+            payload["zones"] = sorted(facts.zones)
         return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
 
     def outcome(

@@ -23,12 +23,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from typing import Any
 
 from bailiwick.core.errors import TheirError
+from bailiwick.core.network import Network, caller_address
 from bailiwick.gateway.gate import Gate
 from bailiwick.gateway.mcp.catalog import Catalog
 from bailiwick.gateway.mcp.core import Core, Limits, Where
@@ -49,6 +50,7 @@ from bailiwick.protocols.mcp.state import KEY_BYTES
 from bailiwick.protocols.strict_json import encode
 
 _QUICK_BYTES = 64 * 1024
+_FORWARDED = b"x-forwarded-for"
 _METADATA = "/.well-known/oauth-protected-resource"
 _STATUS = {
     "headers_too_large": 431,
@@ -92,6 +94,8 @@ class McpEdge:
         clock: time.
         public_url: the gateway's own address without a path, as clients see it.
         settings: see `EdgeSettings`.
+        proxies: from which `X-Forwarded-For` is believed; None while nothing depends on where a
+            caller is, so that nobody looks.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class McpEdge:
         clock: Clock,
         public_url: str,
         settings: EdgeSettings | None = None,
+        proxies: Callable[[], Sequence[Network] | None] = lambda: None,
     ) -> None:
         settings = settings or EdgeSettings()
         self._settings = settings
@@ -112,6 +117,7 @@ class McpEdge:
         self._doorman = Doorman(hosts, settings.origins)
         self._public_url = public_url.rstrip("/")
         self._upstreams = upstreams
+        self._proxies = proxies
         self._core = Core(
             gate,
             Catalog(upstreams, pins, clock.monotonic),
@@ -171,7 +177,8 @@ class McpEdge:
             await self._challenge(send, error, where)
             return
 
-        visit = Visit(where, caller, headers, receive, send, self._authenticator, text)
+        address = self._address(scope)
+        visit = Visit(where, caller, headers, receive, send, self._authenticator, text, address)
         flying = self._core.in_flight
         count = flying.get(caller.key, 0) + 1
         if count > self._settings.limits.in_flight_per_caller:
@@ -186,6 +193,16 @@ class McpEdge:
                 flying[caller.key] = left
             else:
                 del flying[caller.key]
+
+    def _address(self, scope: Scope) -> str:
+        proxies = self._proxies()
+        if proxies is None:
+            return ""
+        peer = scope.get("client")
+        forwarded = [
+            value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED
+        ]
+        return caller_address(peer[0] if peer else "", forwarded, proxies)
 
     def _let_in(self, method: str, visit: Visit) -> Awaitable[None]:
         # Every coroutine between a call and what it waits for is passed through at each waking.

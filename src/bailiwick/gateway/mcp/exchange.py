@@ -20,6 +20,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import UpstreamDown
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
+    NOTHING_SAID,
     Answer,
     Answered,
     Asked,
@@ -87,6 +88,7 @@ class Exchange(ABC):
         "_last_tick",
         "_questions",
         "_showing",
+        "address",
         "asked",
         "caller",
         "core",
@@ -94,10 +96,12 @@ class Exchange(ABC):
         "headers",
         "log_level",
         "names_of_model",
+        "objection",
         "outgoing",
         "progress_token",
         "request",
         "run_key",
+        "said",
         "server_version",
         "shelf",
         "sink",
@@ -120,6 +124,9 @@ class Exchange(ABC):
         self.progress_token: str | int | None = None
         self.log_level: str | None = None
         self.run_key = ""
+        self.said = NOTHING_SAID
+        self.address = ""
+        self.objection: Deny | None = None
         self.names_of_model = False
         self._questions = 0
         self._last_tick = 0.0
@@ -176,8 +183,10 @@ class Exchange(ABC):
             self.run_key,
             f"mcp/{self.facts.version}",
             trace_parent(self.headers),
-            blocked,
+            blocked if self.objection is None else self.objection,
             self._beside(),
+            self.said,
+            self.address,
         )
         return await self.core.gate.govern(self.asked, self._dispatch_checked, self.on_tick)
 
@@ -314,6 +323,8 @@ class Exchange(ABC):
             arguments,
             self.run_key,
             f"mcp/{self.facts.version}",
+            said=self.said,
+            address=self.address,
         )
         answer = await self.core.gate.govern(asked, deliver, on_tick)
         if isinstance(answer, Answered):

@@ -24,6 +24,7 @@ from bailiwick.gateway.mcp.greetings import greeting
 from bailiwick.gateway.mcp.hearing import Hearing
 from bailiwick.gateway.mcp.legacy import LegacyExchange, SessionSink
 from bailiwick.gateway.mcp.lists import answer_list
+from bailiwick.gateway.mcp.said import read_said, since_initialize, without_ours
 from bailiwick.gateway.mcp.sessions import MAX_IN_FLIGHT, MAX_URIS, Session, Sessions
 from bailiwick.gateway.mcp.streams import Attachment, Replay, parse_event_id
 from bailiwick.gateway.mcp.visit import Visit, accepts
@@ -111,9 +112,11 @@ class LegacyDoor:
         facts = ClientFacts(visit.caller.key, hello.version, hello.capabilities, hello.info)
         try:
             check_client(encode(hello.capabilities), encode(hello.info))
+            said = read_said(visit.headers, request.params)
             session = self._sessions.open(
                 visit.caller.key, visit.where.server, hello.version, facts
             )
+            session.said = said
         except TheirError as error:
             status = 503 if error.code == "too_many_sessions" else 400
             await _answer(visit, status, request.id_json, Code.INVALID_REQUEST, error.message)
@@ -135,8 +138,15 @@ class LegacyDoor:
             busy = "the id is in use, or too many requests are in flight"
             await _answer(visit, 200, request.id_json, Code.INVALID_REQUEST, busy)
             return
+        try:
+            now = read_said(visit.headers, request.params)
+        except TheirError as error:
+            await _answer(visit, 200, request.id_json, Code.INVALID_PARAMS, error.message)
+            return
         sink = self._sink(visit, session)
         exchange = LegacyExchange(self._core, visit.caller, visit.where, session, sink)
+        exchange.said, exchange.objection = since_initialize(session.said, now)
+        exchange.address = visit.address
         exchange.progress_token = progress_token(request.params)
         name = session.facts.info.get("name")
         exchange.names_of_model = (
@@ -144,7 +154,7 @@ class LegacyDoor:
             if visit.where.model_names is None
             else visit.where.model_names
         )
-        exchange.take(request, visit.headers, sink)
+        exchange.take(without_ours(request), visit.headers, sink)
         await self._work(visit, exchange, sink, handler)
 
     async def _work(

@@ -14,6 +14,7 @@ from bailiwick.gateway.mcp.follow_ups import complete, use_task
 from bailiwick.gateway.mcp.greetings import discover
 from bailiwick.gateway.mcp.lists import answer_list
 from bailiwick.gateway.mcp.modern import ModernExchange
+from bailiwick.gateway.mcp.said import read_said, without_ours
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
 from bailiwick.gateway.mcp.visit import Visit
@@ -75,6 +76,7 @@ class ModernDoor:
                 envelope.capabilities,
                 envelope.info,
             )
+            said = read_said(visit.headers, message.params)
         except TheirError as error:
             rejection = Rejection(Code.INVALID_PARAMS, error.message)
             await _reject(visit, message.id_json, rejection)
@@ -83,6 +85,7 @@ class ModernDoor:
         exchange.progress_token = envelope.progress_token
         exchange.log_level = envelope.log_level
         exchange.run_key = run_key(visit.caller, visit.headers, message.params)
+        exchange.said, exchange.address = said, visit.address
         name = facts.info.get("name")
         exchange.names_of_model = (
             needs_model_names(name if isinstance(name, str) else "")
@@ -91,7 +94,7 @@ class ModernDoor:
         )
         wanted = visit.accepts
         sink = PostSink(visit.send, can_stream=wanted.events, json_too=wanted.json)
-        exchange.take(message, visit.headers, sink)
+        exchange.take(without_ours(message), visit.headers, sink)
         await self._work(visit, exchange, sink)
 
     async def _work(self, visit: Visit, exchange: ModernExchange, sink: PostSink) -> None:

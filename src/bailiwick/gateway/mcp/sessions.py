@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from bailiwick.core.errors import TheirError
+from bailiwick.gateway.gate import NOTHING_SAID, Said
 from bailiwick.gateway.mcp.streams import Replay, Stream
 from bailiwick.ports import ClientFacts
 from bailiwick.protocols.mcp.jsonrpc import RequestId, Response
@@ -42,6 +43,7 @@ class Session:
         asks: requests of servers that wait for this client's answer, by the id we gave them.
         uris: resources subscribed to, as (server, uri).
         telling: whether servers are being told right now that the client's roots changed.
+        said: what the client said of its run when the session began.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Session:
     telling: bool = False
     on_end: list[Callable[[], None]] = field(default_factory=list)
     counter: int = 0
+    said: Said = NOTHING_SAID
     run_key: str = field(init=False)
 
     def __post_init__(self) -> None:

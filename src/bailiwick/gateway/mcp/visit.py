@@ -39,6 +39,7 @@ class Visit:
 
     Attributes:
         authorization: the header as received; kept for long streams, which outlive tokens.
+        address: where it came from, "" if that is not known or nothing depends on it.
     """
 
     where: Where
@@ -48,6 +49,7 @@ class Visit:
     send: Send
     authenticator: Authenticator
     authorization: str | None
+    address: str = ""
     accepts: Accepts = Accepts.BOTH
     watch: Watch | None = None
 

@@ -32,6 +32,11 @@ _READ = {
     b"last-event-id": "last_event",
     b"traceparent": "traceparent",
     b"agent-session-id": "agent_session",
+    b"bailiwick-run": "run",
+    b"bailiwick-instruction": "instruction",
+    b"bailiwick-purpose": "purpose",
+    b"bailiwick-run-labels": "run_labels",
+    b"bailiwick-end-user": "end_user",
 }
 _ROUTING = frozenset({"version", "method", "name"})
 _PARAM = b"mcp-param-"
@@ -63,6 +68,11 @@ class Headers:
     last_event: bytes | None = None
     traceparent: bytes | None = None
     agent_session: bytes | None = None
+    run: bytes | None = None
+    instruction: bytes | None = None
+    purpose: bytes | None = None
+    run_labels: bytes | None = None
+    end_user: bytes | None = None
 
     def __init__(self, found: dict[str, bytes], params: list[tuple[str, str]], twice: str) -> None:
         # What was received becomes the attributes; the class holds None for the rest.
