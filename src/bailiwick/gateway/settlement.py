@@ -1,10 +1,9 @@
 """How the reservation of a call ends: what it really took, and which mandates that freezes.
 
-What a result says was spent is read from where a limit's `actual` points: in the structured
-content of a tool's result, or, where there is none, in its only text if that is JSON; in any other
-result from its top. It is read exactly. What cannot be read leaves the estimate standing; what is
-above the estimate is posted all the same, and the mandate whose limit it is stops (a limit that
-calls can talk themselves past is no limit).
+What a result says was spent is read from where a limit's `actual` points in the structured content
+of a tool's result, exactly. Not from its text, which may quote anybody. What cannot be read leaves
+the estimate standing; what is above the estimate is posted all the same, and the mandate whose
+limit it is stops (a limit that calls can talk themselves past is no limit).
 """
 
 from __future__ import annotations
@@ -70,13 +69,21 @@ def answered(
         return Ending((voided, Settled(call, at_ms, Settlement.POSTED, only=kept)))
     actual: list[tuple[str, str, int]] = []
     over: dict[str, None] = {}
+    by_limit: dict[str, list[Charge]] = {}
     for charge in charges:
         if charge.actual:
-            steps = spent(reply, charge.actual, charge.actual_scale or charge.scale)
-            if steps is not None:
-                actual.append((charge.account, charge.key, steps))
-                if steps > charge.amount:
-                    over[charge.rule.partition("@")[0]] = None
+            by_limit.setdefault(charge.rule, []).append(charge)
+    for rule, parts in by_limit.items():
+        steps = spent(reply, parts[0].actual, parts[0].actual_scale or parts[0].scale)
+        if steps is None:
+            continue
+        beyond = steps - sum(part.amount for part in parts)
+        if len(parts) == 1 or beyond > 0:
+            # One number for several amounts says nothing of each: only what is beyond all of them
+            # together is told, and it counts for the first.
+            actual.append((parts[0].account, parts[0].key, parts[0].amount + beyond))
+        if beyond > 0:
+            over[rule.partition("@")[0]] = None
     return Ending((Settled(call, at_ms, Settlement.POSTED, tuple(actual)),), tuple(over))
 
 
@@ -100,19 +107,9 @@ def spent(reply: UpstreamReply, path: ArgumentPath, scale: int) -> int | None:
 
 
 def _content(reply: UpstreamReply) -> Json:
-    """The part of a result in which a path is looked for; None when there is none."""
+    """The structured content of a tool's result; None when there is none."""
     result = _parsed(reply.result)
-    if not isinstance(result, Mapping):
-        return None
-    structured = result.get("structuredContent")
-    if structured is not None:
-        return structured
-    content = result.get("content")
-    if not isinstance(content, list):
-        return result
-    texts = [part for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
-    text = texts[0].get("text") if len(texts) == len(content) == 1 else None
-    return _parsed(text.encode()) if isinstance(text, str) else None
+    return result.get("structuredContent") if isinstance(result, Mapping) else None
 
 
 def _parsed(body: bytes | None) -> Json:
