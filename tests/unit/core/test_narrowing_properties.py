@@ -156,7 +156,7 @@ def judged(call: Call, under: Mandate, now: int) -> Verdict:
     return judge(call, (under,), NO_POLICIES, NO_COUNTERS, NO_LABELS, NO_STEP, now)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pairs, st.lists(st.tuples(calls, moments), min_size=5, max_size=20))
 def test_no_call_gets_through_a_narrower_child_that_its_parent_would_stop(
     pair: tuple[Mandate, Mandate], asked: list[tuple[Call, int]]
@@ -204,7 +204,7 @@ texts = st.text("xyXY* ab", max_size=5)
 globs = texts.map(lambda text: Glob(text.replace("\\", "")))
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(globs, globs, texts)
 def test_what_fits_an_included_glob_fits_the_glob_that_includes_it(
     wide: Glob, narrow: Glob, text: str
@@ -215,7 +215,7 @@ def test_what_fits_an_included_glob_fits_the_glob_that_includes_it(
     assert includes(Glob("*"), narrow)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(globs, globs, texts)
 def test_a_text_that_fits_two_globs_shows_that_they_overlap(
     one: Glob, other: Glob, text: str

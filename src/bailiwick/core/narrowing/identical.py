@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+
+_PLAIN = (bool, int, float, str, bytes, Decimal, Enum, date, IPv4Address, IPv6Address)
 
 
 def identical(one: object, other: object) -> bool:
@@ -17,7 +21,7 @@ def identical(one: object, other: object) -> bool:
         return True
     if type(one) is not type(other):
         return False
-    if isinstance(one, bool | int | float | str | bytes | Decimal | Enum):
+    if isinstance(one, _PLAIN):
         return one == other
     if isinstance(one, list | tuple):
         assert isinstance(other, list | tuple)

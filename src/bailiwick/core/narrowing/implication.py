@@ -23,38 +23,45 @@ from bailiwick.core.argument_path import (
     MISSING,
     ArgumentPath,
     Each,
+    Found,
     NameTree,
+    reach,
     unnamed,
 )
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import (
     Anything,
     AtLeast,
     AtMost,
     Condition,
     Equals,
-    Matches,
+    Money,
+    MoneyBeside,
     OneOf,
     Present,
-    Under,
+    Vouched,
 )
 from bailiwick.core.mandate import AllowRule
-from bailiwick.core.narrowing.globs import includes
 from bailiwick.core.narrowing.identical import identical
-from bailiwick.core.paths import read_path
+from bailiwick.core.narrowing.kinds import amounts_within, implies
 from bailiwick.core.values import fold
 
 MAX_VALUES = 1_000
 """Most values of a list that are tried one by one."""
 
-_PLAIN_KINDS = (Anything, AtLeast, AtMost, Equals, Matches, OneOf, Present, Under)
-"""Kinds for which a whole number and the same number with a point are one."""
+_PLAIN_KINDS = (Anything, AtLeast, AtMost, Equals, Money, OneOf, Present, Vouched)
+"""Kinds for which a whole number and the same number with a point are one, wherever it stands."""
 
 
 def permits_all(child: AllowRule, asked: Condition) -> bool:
     """Whether `asked` permits every call that the child's rule lets through."""
     if any(identical(mine, asked) for mine in child.conditions):  # 1
         return True
+    if isinstance(asked, MoneyBeside):
+        return any(
+            isinstance(mine, MoneyBeside) and amounts_within(mine, asked)
+            for mine in child.conditions
+        )
     if not alone(asked):
         return False
     if never_given(child, asked.path):  # 2
@@ -112,7 +119,7 @@ def alone(condition: Condition) -> bool:
         and kind.permits is Condition.permits
         and kind.permitted is Condition.permitted
         and kind.paths is Condition.paths
-        and kind.passes_over is Condition.passes_over
+        and (kind.passes_over is Condition.passes_over or not condition.optional)
     )
 
 
@@ -164,12 +171,15 @@ def _few_values(mine: Condition, asked: Condition) -> bool:
     there = dataclasses.replace(asked, path=rest)  # type: ignore[type-var]  # each kind is one
     if mine.optional and not (there.permits({}) and there.permits({"x": None})):
         return False
-    if type(asked) not in _PLAIN_KINDS and any(map(_has_forms, values)):
+    given: list[JsonObject] = [{"x": value} for value in values]
+    if type(asked) not in _PLAIN_KINDS and any(
+        _has_forms(found) for value in given for found in reach(rest, value)
+    ):
         return False
-    return all(there.permits({"x": value}) for value in values)
+    return all(there.permits(value) for value in given)
 
 
-def _has_forms(value: Json) -> bool:
+def _has_forms(value: Found) -> bool:
     """Whether a call may hold another value where this one is asked for: `1.0` for `1`."""
     if isinstance(value, Mapping | list | tuple):
         return True
@@ -187,30 +197,14 @@ def _implied(here: Sequence[Condition], asked: Condition) -> bool:
 
 def _value_implied(mine: Condition, asked: Condition) -> bool:
     """Whether `asked` holds for every value but null for which `mine` holds."""
-    if isinstance(asked, Anything):
+    if isinstance(asked, Anything | Vouched):
         return True
     if isinstance(mine, Present) and not mine.wanted:
         return True  # it holds for no value
     if isinstance(asked, Present):
         return asked.wanted
-    if identical(_required(mine), _required(asked)):
-        return True
-    match mine, asked:
-        case AtMost(bound=own), AtMost(bound=bound):
-            return own <= bound
-        case AtLeast(bound=own), AtLeast(bound=bound):
-            return own >= bound
-        case Matches(globs=own), Matches(globs=globs):
-            return all(any(includes(wide, glob) for wide in globs) for glob in own)
-        case Under(roots=own), Under(roots=roots):
-            return all(any(_below(root, wide) for wide in roots) for root in own)
-    return False
+    return identical(_required(mine), _required(asked)) or implies(mine, asked)
 
 
 def _required(condition: Condition) -> Condition:
     return dataclasses.replace(condition, optional=False)  # type: ignore[type-var]  # each kind is one
-
-
-def _below(root: str, wide: str) -> bool:
-    inner, outer = read_path(root), read_path(wide)
-    return not isinstance(inner, str) and not isinstance(outer, str) and inner.is_under(outer)

@@ -21,6 +21,7 @@ from bailiwick.core.circumstances import Circumstance
 from bailiwick.core.flow import Accepts, Flow
 from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
+from bailiwick.core.narrowing.circumstances import implied
 from bailiwick.core.narrowing.examples import Example, Pair, find
 from bailiwick.core.narrowing.globs import includes, overlap
 from bailiwick.core.narrowing.identical import identical
@@ -153,11 +154,8 @@ def _outlasting(
 
 
 def _missing(asked: Iterable[Circumstance], given: Sequence[Circumstance]) -> Circumstance | None:
-    """The first circumstance asked for that is not among those given."""
-    for each in asked:
-        if not any(identical(each, other) for other in given):
-            return each
-    return None
+    """The first circumstance asked for that does not follow from those given."""
+    return next((each for each in asked if not implied(given, each)), None)
 
 
 def _passing_on(child: Mandate, parent: Mandate) -> Iterator[_Gap]:
@@ -279,7 +277,8 @@ def _applies_wherever(own: DenyRule | StampRule, above: DenyRule | StampRule) ->
     return (
         all(any(identical(p, q) for q in own.targets) for p in above.targets)
         and all(any(identical(c, d) for d in above.conditions) for c in own.conditions)
-        and _missing(own.circumstances, above.circumstances) is None
+        # The very same: what only follows from another may be in doubt where that one fails.
+        and all(any(identical(c, d) for d in above.circumstances) for c in own.circumstances)
     )
 
 
