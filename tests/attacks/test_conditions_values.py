@@ -598,6 +598,44 @@ def test_both_arguments_are_named_and_no_other() -> None:
     assert isinstance(verdict(call("bank/pay", more), rules), Deny)
 
 
+def test_an_optional_condition_lets_nothing_odd_be_given_for_its_second_argument() -> None:
+    lax = Compared(AMOUNT, How.AT_MOST, at("total"), NUMBER, optional=True)
+    assert permits(lax, {})
+    assert permits(lax, {"total": 5})
+    for odd in ({"to": "mallory"}, [1], "1e9", True):
+        assert untold(lax, {"total": odd})
+    same = Compared(AMOUNT, How.EQUAL, at("other"), optional=True)
+    assert permits(same, {"other": "x"})
+    assert untold(same, {"other": {"to": "mallory"}})
+    price = MoneyBeside(AMOUNT, at("currency"), {"CHF": Bounds(None, 5)}, optional=True)
+    assert permits(price, {"currency": "CHF"})
+    assert untold(price, {"currency": "EUR"})
+
+
+def test_lists_and_objects_of_two_arguments_are_not_compared() -> None:
+    same = Compared(AMOUNT, How.EQUAL, at("other"))
+    assert untold(same, {"amount": {"a": 1}, "other": {"a": 1}})
+    assert untold(same, {"amount": [1], "other": [1]})
+    assert permits(same, {"amount": False, "other": False})
+    assert permits(same, {"amount": "é" * 1000, "other": "é" * 1000})
+
+
+BESIDE: dict[str, Json] = {
+    "a long text": "é" * 250_000,
+    "a text longer than is looked at": "é" * 5_000_000,
+    "an object of many names": {f"name{number}": 0 for number in range(50_000)},
+}
+
+
+@pytest.mark.parametrize("other", BESIDE.values(), ids=BESIDE.keys())
+def test_many_items_beside_a_large_argument_are_compared_in_linear_time(other: Json) -> None:
+    arguments: dict[str, Json] = {"items": ["é", {"name0": 0, "Name1": 0}] * 10_000, "other": other}
+    started = time.perf_counter()
+    assert not permits(Compared(at("items[]"), How.EQUAL, at("other")), arguments)
+    assert triggers(Compared(at("items[]"), How.EQUAL, at("other")), arguments)
+    assert time.perf_counter() - started < SECONDS
+
+
 def test_many_items_beside_many_names_are_compared_in_linear_time() -> None:
     arguments: dict[str, Json] = {f"name{number}": 0 for number in range(20_000)}
     arguments |= {"items": [1] * 20_000, "most": 1}

@@ -82,6 +82,7 @@ def warn(
         elif each.kind == "mandate":
             warnings += _warn_targets(node, everything, tools)
             warnings += _warn_arguments(node)
+            warnings += _warn_fences(node)
             warnings += _warn_stamps(node, everything)
             warnings += warn_flow(node, _roles(everything), _server_labels(everything))
             warnings += warn_limits(node)
@@ -206,6 +207,22 @@ def _warn_arguments(node: Table) -> Iterator[Problem]:
                 "`other_arguments: allow`"
             )
             yield Problem(rule.place, message)
+
+
+def _warn_fences(node: Table) -> Iterator[Problem]:
+    """Text that is meant to fence paths or URLs in, and does not: `/work/*` fits `/work/../etc`."""
+    for section, rule in _rules(node):
+        for _, condition in _conditions(rule) if section == "allow" else ():
+            for key in ("prefix", "matches"):
+                for piece in _scalars(condition.get(key)):
+                    text = str(piece.value)
+                    open_ended = key == "prefix" or "*" in text.partition("/")[2]
+                    if open_ended and "://" in text:
+                        message = f"{show(text)} does not tie a URL to its host: use `url`"
+                        yield Problem(piece.place, message)
+                    elif open_ended and text.startswith(("/", "./", "~/")):
+                        message = f"{show(text)} also fits what leads out by `..`: use `under`"
+                        yield Problem(piece.place, message)
 
 
 def _warn_stamps(node: Table, everything: Objects) -> Iterator[Problem]:

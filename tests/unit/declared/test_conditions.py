@@ -31,7 +31,7 @@ from bailiwick.core.regex import Regex
 from bailiwick.core.scales import DATE, DURATION, NUMBER, TIME
 from bailiwick.declared import from_document, load_text
 from bailiwick.declared.conditions import BY_KEY, CONDITION, KINDS, ON_ITEMS, PLAIN_KINDS
-from tests.unit.declared.house import HOUSE, compiled, problems
+from tests.unit.declared.house import HOUSE, compiled, problems, warnings
 
 at = parse_argument_path
 X, ITEMS = at("x"), at("x[]")
@@ -246,6 +246,30 @@ MISTAKES: list[tuple[str, str]] = [
 def test_a_mistake_is_reported_where_it_stands(text: str, message: str) -> None:
     found = problems(with_condition(text))
     assert any(each.startswith(f"f.yaml:{message}") for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("{prefix: /work/}", "26:26: `/work/` also fits what leads out by `..`: use `under`"),
+        ("{matches: '/work/*'}", "26:27: `/work/*` also fits what leads out by `..`: use `under`"),
+        (
+            "{matches: [a, 'https://a.example*']}",
+            "26:31: `https://a.example*` does not tie a URL to its host: use `url`",
+        ),
+        (
+            "{prefix: 'https://a.example'}",
+            "26:26: `https://a.example` does not tie a URL to its host: use `url`",
+        ),
+    ],
+)
+def test_text_that_is_no_fence_for_paths_and_urls_is_a_warning(text: str, warning: str) -> None:
+    assert warnings(with_condition(text)) == [f"f.yaml:{warning}"]
+
+
+@pytest.mark.parametrize("text", ["{prefix: INV-/}", "{matches: /work/a}", "{matches: 'CH*'}"])
+def test_other_text_is_no_fence_to_warn_of(text: str) -> None:
+    assert warnings(with_condition(text)) == []
 
 
 def test_every_kind_has_its_own_key_in_the_shape() -> None:

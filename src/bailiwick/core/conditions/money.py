@@ -18,7 +18,7 @@ from decimal import Decimal
 from bailiwick.core.argument_path import ArgumentPath, format_argument_path
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed
-from bailiwick.core.conditions.comparing import Beside, Unknown, check_beside
+from bailiwick.core.conditions.comparing import Beside, check_beside
 from bailiwick.core.currencies import CODES, decimals_of
 from bailiwick.core.values import (
     CANNOT_TELL,
@@ -121,12 +121,11 @@ class MoneyBeside(Beside):
         """Raises ValueError when the currency cannot be read beside the amount."""
         check_beside(self.path, self.other)
 
-    def given(self, other: Json) -> Condition:
+    def given(self, other: Json) -> Condition | None:
         """In a currency that is now known."""
         bounds = self.bounds.get(other) if isinstance(other, str) else None
         if bounds is None or not isinstance(other, str):
-            fault = f"is {show(other)}"
-            return Unknown(self.path, self.phrase, self.other, fault, self.optional)
+            return None
         return Money(self.path, other, bounds, self.minor_units, self.optional)
 
     @property
