@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from bailiwick.core.argument_path import escape_key
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.values import number_of
 from bailiwick.core.whole import BETWEEN
 
@@ -74,20 +74,28 @@ class Leaves:
             return
         elif depth > MAX_DEPTH:
             self.complete = False
-        elif isinstance(value, Mapping):
-            for key, item in value.items():
-                here = (place, key)
-                if self._all_keys or not key.isidentifier():
-                    self.found.append((here, key))
-                self.add(item, here, depth + 1)
-        elif isinstance(value, list | tuple):
+        elif kind is dict or isinstance(value, Mapping):
+            self._add_table(value, place, depth)  # type: ignore[arg-type]  # a mapping
+        elif kind is list or isinstance(value, list | tuple):
             here = (place, _EACH)
-            for item in value:
+            for item in value:  # type: ignore[union-attr]  # a list
                 self.add(item, here, depth + 1)
         else:
             text = _number_text(value)
             if text:
                 self.found.append((place, text))
+
+    def _add_table(self, table: JsonObject, place: Place, depth: int) -> None:
+        found, all_keys = self.found, self._all_keys
+        for key, item in table.items():
+            here = (place, key)
+            if all_keys or not key.isidentifier():
+                found.append((here, key))
+            # Most are plain texts, and this is on the path of every result.
+            if type(item) is str and item[:1] not in _JSON_STARTS:
+                found.append((here, item))
+            else:
+                self.add(item, here, depth + 1)
 
     def _add_text(self, text: str, place: Place, depth: int) -> None:
         if text and text[0] in _JSON_STARTS:

@@ -22,21 +22,18 @@ kept, and once what was sent does not fit, no later result vouches.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import Equals, OneOf
 from bailiwick.core.flow import NO_FACTS, Facts, Source, Vouching
-from bailiwick.core.leaves import Leaves, leaves_of, leaves_of_reply, path_text
+from bailiwick.core.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
+from bailiwick.core.leaves import Leaves, leaves_of, leaves_of_reply
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.values import fold_inside
-from bailiwick.core.whole import BETWEEN, Wanted, anywhere, normal, wanted, whole
+from bailiwick.core.whole import BETWEEN, Wanted, normal, wanted
 from bailiwick.core.worth import Worths
-
-MAX_KEPT_CHARS = 1_048_576
-"""Most that is kept of each: trusted results, all other results, and what was sent."""
 
 MAX_LEARNED_BYTES = 256 * 1024
 """Largest result that is learned from. A larger one is not recorded whole either, so a memory that
@@ -49,58 +46,12 @@ MIN_PIECE = 6
 """Letters and digits a value needs to be looked for as a piece of something longer. Shorter ones
 are looked for as wholes, or every call would hold them."""
 
-_NOT_LETTERS = re.compile(r"[\W_]+")
+MAX_ANSWERS = 256
+MAX_ANSWER_CHARS = 256
+"""Answers remembered until something happens, and the longest value among them: of a held call the
+same is asked again and again."""
 
-_Seen = tuple[int, Source]
-"""When (counted in events of this run) and where."""
-
-
-class _Texts:
-    """Texts in normal form, in order, each with when and where it was seen."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._new: list[str] = []
-        self._starts: list[int] = []
-        self._seen: list[_Seen] = []
-        self.size = 0
-
-    def add(self, text: str, when: int, source: Source) -> bool:
-        """Keep `text`; False if there is no room for it."""
-        if self.size + len(text) > MAX_KEPT_CHARS:
-            return False
-        self._starts.append(self.size)
-        self._seen.append((when, source))
-        self._new += (text, BETWEEN)
-        self.size += len(text) + 1
-        return True
-
-    @property
-    def text(self) -> str:
-        """All of it, apart from each other."""
-        if self._new:
-            self._text = "".join((self._text, *self._new))
-            self._new.clear()
-        return self._text
-
-    def at(self, place: int) -> _Seen:
-        """What stands at this place."""
-        return self._seen[bisect_right(self._starts, place) - 1]
-
-    def first_anywhere(self, sought: tuple[Wanted, ...]) -> _Seen | None:
-        """Where one of `sought` first stands, however it is hidden."""
-        place = anywhere(sought, self.text)
-        return None if place < 0 else self.at(place)
-
-    def first_whole(self, sought: tuple[Wanted, ...]) -> _Seen | None:
-        """Where one of `sought` first stands as a whole."""
-        place = whole(sought, self.text)
-        return None if place < 0 else self.at(place)
-
-    def first(self, piece: str) -> _Seen | None:
-        """Where `piece` first stands, whole or not."""
-        place = self.text.find(piece)
-        return None if place < 0 else self.at(place)
+_NOT_LETTERS = re.compile(r"[^\w\0]+|_+")
 
 
 class RunMemory:
@@ -114,15 +65,16 @@ class RunMemory:
         self.keeps_texts = texts
         self._worths = worths
         self._now = 0
-        self._given = _Texts()
-        self._trusted = _Texts()
-        self._sent = _Texts()
-        self._sent_compact = _Texts()
+        self._given = Texts()
+        self._trusted = Texts()
+        self._sent = Texts()
+        self._sent_compact = Texts()
         self._trusting_until: int | None = None
         self._unread: list[tuple[int, Source, bytes]] = []
         self._trusted_bytes = 0
-        self._read: list[tuple[int, Source, bytes]] = []
+        self._read: list[ReadResult] = []
         self._read_bytes = 0
+        self._answers: dict[str, Vouching] = {}
         self.untrusted: Source | None = None
         self._confidential: dict[str, Source] = {}
 
@@ -159,7 +111,7 @@ class RunMemory:
         From here on the run carries the labels of what it asks. A request of a server to the
         agent's side is the other way about: its arguments are what the run reads.
         """
-        self._now += 1
+        self._happened()
         where = Source("result", call.id, str(call.target))
         worth = self._worths.of(call.target)
         if not worth.trusted and self.untrusted is None:
@@ -181,7 +133,7 @@ class RunMemory:
         """
         if not self.keeps_texts:
             return
-        self._now += 1
+        self._happened()
         where = Source("result", call.id, str(call.target))
         if call.target.kind is CallKind.CLIENT:
             if len(body) > MAX_LEARNED_BYTES:
@@ -209,6 +161,7 @@ class RunMemory:
         for label in self._worths.every_label:
             self._confidential.setdefault(label, unknown)
         self._trusting_until = 0
+        self._answers.clear()
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -239,6 +192,15 @@ class RunMemory:
         if value is None or isinstance(value, bool):
             return Vouching(vouched=False)
         assert isinstance(value, str | int | float)
+        asked = repr(value)
+        answer = self._answers.get(asked)
+        if answer is None:
+            answer = self._look_up(value)
+            if len(asked) <= MAX_ANSWER_CHARS and len(self._answers) < MAX_ANSWERS:
+                self._answers[asked] = answer
+        return answer
+
+    def _look_up(self, value: str | int | float) -> Vouching:
         sought = wanted(value)
         given = self._given.first_whole(sought)
         if given is not None:
@@ -261,7 +223,12 @@ class RunMemory:
 
     # --- inside ----------------------------------------------------------------------------------
 
+    def _happened(self) -> None:
+        self._now += 1
+        self._answers.clear()
+
     def _give(self, text: str, source: Source) -> None:
+        self._answers.clear()
         if text:
             self._given.add(normal(text.replace(BETWEEN, " ")), 0, source)
 
@@ -274,25 +241,28 @@ class RunMemory:
 
     def _keep_read(self, body: bytes, where: Source) -> None:
         if self._read_bytes + len(body) <= MAX_KEPT_CHARS:
-            self._read.append((self._now, where, body))
+            self._read.append(ReadResult(self._now, where, body))
             self._read_bytes += len(body)
 
     def _keep_sent(self, leaves: Leaves, where: Source) -> None:
+        if self._trusting_until is not None:
+            return  # no later result vouches, whatever was sent
         text = leaves.joined()
         kept = not text or (
-            self._sent.add(normal(text), self._now, where)
+            len(text) <= MAX_KEPT_CHARS
+            and self._sent.add(normal(text), self._now, where)
             and self._sent_compact.add(_compact(text), self._now, where)
         )
         if not (kept and leaves.complete):
             self._stop_trusting()
 
-    def _trusted_texts(self) -> _Texts:
+    def _trusted_texts(self) -> Texts:
         for when, where, body in self._unread:
             self._trusted.add(normal(leaves_of_reply(body).joined()), when, where)
         self._unread.clear()
         return self._trusted
 
-    def _unspoken(self, when: int, sent: _Seen | None) -> bool:
+    def _unspoken(self, when: int, sent: Seen | None) -> bool:
         """Whether something was read before the run can have written it itself."""
         if self._trusting_until is not None and when >= self._trusting_until:
             return False
@@ -302,7 +272,7 @@ class RunMemory:
         if self._trusting_until is None:
             self._trusting_until = self._now
 
-    def _first_sent(self, value: Json, sought: tuple[Wanted, ...]) -> _Seen | None:
+    def _first_sent(self, value: Json, sought: tuple[Wanted, ...]) -> Seen | None:
         """When the run first sent something that holds `value`, in whatever writing."""
         found = self._sent.first_anywhere(sought)
         if isinstance(value, str):
@@ -312,14 +282,15 @@ class RunMemory:
                 return piece
         return found
 
-    def _origin(self, value: Json, sought: tuple[Wanted, ...], sent: _Seen | None) -> Source | None:
+    def _origin(self, value: Json, sought: tuple[Wanted, ...], sent: Seen | None) -> Source | None:
         """Where something that is not vouched for was first seen: read, or else made up."""
-        for when, where, body in self._read:
-            if sent is not None and sent[0] <= when:
+        piece = normal(value) if isinstance(value, str) and len(value) >= MIN_PIECE else ""
+        for read in self._read:
+            if sent is not None and sent[0] <= read.when:
                 break
-            path = _path_of(value, sought, body)
-            if path is not None:
-                return Source(where.kind, where.call, where.name, path)
+            place = read.place_of(sought, piece)
+            if place >= 0:
+                return read.source_at(place)
         return sent[1] if sent is not None else None
 
 
@@ -361,15 +332,6 @@ def scalars(value: Json) -> Iterator[Json]:
 
 def _compact(text: str) -> str:
     """Letters and digits alone, however written: what survives being formatted anew."""
-    plain = text if text.isascii() else fold_inside(text)
-    return BETWEEN.join(_NOT_LETTERS.sub("", part) for part in plain.lower().split(BETWEEN))
-
-
-def _path_of(value: Json, sought: tuple[Wanted, ...], body: bytes) -> str | None:
-    """Where in a result `value` stands, whole or (of text) as a piece; None if it does not."""
-    piece = normal(value) if isinstance(value, str) and len(value) >= MIN_PIECE else ""
-    for place, text in leaves_of_reply(body).found:
-        plain = normal(text)
-        if whole(sought, plain) >= 0 or (piece and piece in plain):
-            return path_text(place)
-    return None
+    # Folding takes out what does not print, and so the sign between texts: each is folded alone.
+    plain = text if text.isascii() else BETWEEN.join(map(fold_inside, text.split(BETWEEN)))
+    return _NOT_LETTERS.sub("", plain.lower())

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -31,12 +31,15 @@ BETWEEN = "\0"
 MAX_VALUE_CHARS = 16_384
 """Longest value that is looked for, in characters."""
 
-MAX_PLACES = 2_000
+MAX_PLACES = 500
 """Places looked at for one spelling in one text. A value that has not stood whole in so many is
 taken for one that does not."""
 
-MAX_COMPOSED_WORD = 512
+MAX_COMPOSED_WORD = 128
 """Longest word that is put into canonical composition: ordering marks takes the square of it."""
+
+_UNEVEN = ("  ", " \n", "\n ", *"\t\r\v\f\x1c\x1d\x1e\x1f")
+"""What is found in a plain text that is not evenly spaced; without it there is nothing to do."""
 
 _BLANK = frozenset(" \n" + BETWEEN)
 _OPENING = frozenset("([{'‘*~#@$€£¥¿¡")
@@ -49,6 +52,8 @@ _NAMING = frozenset(":=")
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _LONGEST_CHUNK = 1_024
 _LONGEST_NAME = 64
+_MOST_MARKS = 16
+_MOST_DECIMALS = 64
 
 _GROUPS = (",", "'", "’", " ")
 _ACCOUNT = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}|[0-9]{16}")
@@ -69,6 +74,8 @@ def normal(text: str) -> str:
     if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         text = " ".join(_composed(word) for word in text.split(" "))
     text = text.lower()
+    if text.isascii() and not any(blank in text for blank in _UNEVEN):
+        return text.strip(" ")
     if "\n" in text:
         return "\n".join(" ".join(line.split()) for line in text.split("\n"))
     return " ".join(text.split())
@@ -128,17 +135,13 @@ def whole(sought: tuple[Wanted, ...], text: str) -> int:
 
 
 def anywhere(sought: tuple[Wanted, ...], text: str) -> int:
-    """As `whole`, for a text in which `sought` may have been hidden: a number is there wherever no
-    other digit touches it, and a single letter wherever it is a word."""
-    first = -1
-    for each in sought:
-        if each.decimals is None:
-            at = whole((Wanted(each.spellings),), text)
-        else:
-            at = min((at for at in map(_among_digits(text), each.spellings) if at >= 0), default=-1)
-        if at >= 0 and (first < 0 or at < first):
-            first = at
-    return first
+    """As `whole`, for a text in which `sought` may have been hidden: doubt says that it is there.
+
+    A number stands wherever no other digit touches it, a single letter wherever it is a word, and
+    something that stands in too many places to look at all of them stands in the first.
+    """
+    found = (_hidden(each, spelling, text) for each in sought for spelling in each.spellings)
+    return min((at for at in found if at >= 0), default=-1)
 
 
 def places(text: str, spelling: str) -> Iterator[int]:
@@ -166,18 +169,18 @@ def _first_whole(sought: Wanted, spelling: str, text: str) -> int:
     return -1
 
 
-def _among_digits(text: str) -> Callable[[str], int]:
-    """Where a spelling of a number first stands in `text` without another digit beside it."""
-
-    def first(spelling: str) -> int:
-        digits = spelling.lstrip("-")
-        for at in places(text, digits):
-            end = at + len(digits)
-            if not (text[at - 1 : at].isdigit() or text[end : end + 1].isdigit()):
-                return at
-        return -1
-
-    return first
+def _hidden(sought: Wanted, spelling: str, text: str) -> int:
+    number = sought.decimals is not None
+    piece = spelling.lstrip("-") if number else spelling
+    first, looked = -1, 0
+    for at in places(text, piece):
+        looked += 1
+        end = at + len(piece)
+        digits = text[max(0, at - 1) : at].isdigit() or text[end : end + 1].isdigit()
+        if (not digits) if number else _is_whole(text, at, end):
+            return at
+        first = at if first < 0 else first
+    return first if looked >= MAX_PLACES else -1
 
 
 def _alone(text: str, at: int, end: int) -> bool:
@@ -194,7 +197,7 @@ def _is_whole(text: str, at: int, end: int) -> bool:
     4. An account number in groups of four is one thing, for all the blanks in it.
     """
     left = at
-    while left > 0 and text[left - 1] in _OPENING:  # 1
+    while left > 0 and at - left < _MOST_MARKS and text[left - 1] in _OPENING:  # 1
         left -= 1
     before = left == 0 or text[left - 1] in _BLANK  # 2
     if not before and not _set_apart_before(text, left):
@@ -211,7 +214,8 @@ def _closed(text: str, end: int) -> int:
     right, size = end, len(text)
     if right + 1 < size and text[right] in "'’" and text[right + 1] == "s":
         right += 2  # Ann's
-    while right < size and text[right] in _CLOSING:
+    stop = min(size, right + _MOST_MARKS)
+    while right < stop and text[right] in _CLOSING:
         right += 1
     return right
 
@@ -228,7 +232,7 @@ def _set_apart_before(text: str, left: int) -> bool:
 
 
 def _set_apart_after(text: str, end: int, right: int) -> bool:
-    for at in range(end, right + 1):
+    for at in range(end, min(right + 1, len(text))):
         sign = text[at]
         if sign in _APART:
             return True
@@ -257,10 +261,11 @@ def _names(text: str, at: int) -> bool:
 
 def _in_url(text: str, at: int, end: int) -> bool:
     """Whether it lies in a URL: no blank between it and a `://` or `www.`. Doubt is a yes."""
-    start = max(text.rfind(blank, 0, at) for blank in _BLANK) + 1
-    stops = [stop for blank in _BLANK if (stop := text.find(blank, end)) >= 0]
+    first, last = max(0, at - _LONGEST_CHUNK), end + _LONGEST_CHUNK
+    start = max(text.rfind(blank, first, at) for blank in _BLANK) + 1
+    stops = [stop for blank in _BLANK if (stop := text.find(blank, end, last)) >= 0]
     stop = min(stops, default=len(text))
-    if stop - start > _LONGEST_CHUNK:
+    if (start == 0 and first > 0) or stop > last:
         return True
     chunk = text[start:stop]
     # The value itself may be a URL that stands in quotation marks: `"https://a.example/"`.
@@ -284,7 +289,8 @@ def _end_of_number(text: str, end: int, decimals: str) -> int:
     stop = end
     if stop + 1 < len(text) and text[stop] == "." and text[stop + 1] in "0123456789":
         stop += 1
-        while stop < len(text) and text[stop] in "0123456789":
+        last = min(len(text), stop + _MOST_DECIMALS)
+        while stop < last and text[stop] in "0123456789":
             stop += 1
     return stop if text[end + 1 : stop].rstrip("0") == decimals else -1
 

@@ -14,8 +14,9 @@ from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import Equals, Matches, OneOf
 from bailiwick.core.flow import Facts, Flow, Source
 from bailiwick.core.glob import Glob
+from bailiwick.core.kept import MAX_KEPT_CHARS
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.run_memory import MAX_KEPT_CHARS, MAX_LEARNED_BYTES, RunMemory
+from bailiwick.core.run_memory import MAX_LEARNED_BYTES, RunMemory
 from bailiwick.core.worth import Worth, Worths
 from tests.unit.core.mandates import allow, at, call, deny, mandate
 from tests.unit.core.runs import BOOK, Run, labels, text_result
@@ -135,6 +136,14 @@ def test_a_number_that_was_sent_is_not_vouched_for_by_its_echo(sent: Json) -> No
     run.send("contacts/add", {"note": sent})
     run.read("contacts/find", {"limit": 1000})
     assert not run.vouched(1000)
+
+
+@pytest.mark.parametrize(("value", "noise"), [("ann", "xannx "), (7, "77 ")])
+def test_a_short_value_cannot_be_hidden_behind_many_that_are_none(value: Json, noise: str) -> None:
+    run = Run()
+    run.send("contacts/add", {"note": noise * 5_000 + str(value)})
+    run.read("contacts/find", {"value": value})
+    assert not run.vouched(value)
 
 
 def test_what_was_known_before_it_was_sent_stays_vouched_for() -> None:
