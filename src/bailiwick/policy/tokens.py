@@ -16,8 +16,9 @@ MAX_TEXT_CHARS = 32_768
 MAX_TOKENS = 4_000
 """Most tokens of one statement."""
 
-MAX_DEPTH = 64
-"""Most brackets, `if`s and signs in one another."""
+MAX_DEPTH = 24
+"""Most brackets, `if`s and signs in one another: a level takes the engine some 12 KiB of stack, and
+threads have as little as 512 on some systems."""
 
 MAX_LINKS = 200
 """Most operators of one statement: `a || b || …` and `a.b.c…` nest as deep as they are long."""

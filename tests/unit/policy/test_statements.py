@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bailiwick.policy import PolicyTextError, Statement, read_statements
+from bailiwick.core.flow import NO_LABELS
+from bailiwick.policy import PolicyTextError, Statement, check, read_statements
 from bailiwick.policy.statements import Entity, Wanted
 from bailiwick.policy.tokens import MAX_DEPTH, MAX_STATEMENTS, MAX_TEXT_CHARS
-from tests.unit.policy.office import policy
+from tests.unit.policy.office import MANDATE, MONDAY, call, house, policies, policy
 
 
 def read(text: str, because: str = "") -> list[Statement]:
@@ -196,6 +199,37 @@ def test_what_nests_as_deep_as_is_taken_is_read() -> None:
     assert one("(" * deep + "true" + ")" * deep).forbids
     assert one("||".join(["true"] * 200)).forbids
     assert one("if true then true else " * deep + "true").forbids
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "(" * 22 + "true" + ")" * 22,
+        "!(" * 22 + "true" + ")" * 22,
+        "[" * 22 + "1" + "]" * 22 + " == [1]",
+        "{a:" * 22 + "1" + "}" * 22 + " == {}",
+        "context" + ".a" * 199 + " == 1",
+        "if !(" * 22 + "||".join(["context.a.a"] * 40) + ") then true else false" * 22,
+    ],
+)
+def test_what_is_taken_fits_a_small_stack(condition: str) -> None:
+    # Too deep ends the whole process, here too.
+    text = f"forbid(principal, action, resource) when {{ {condition} }};"
+    done: list[bool] = []
+
+    def work() -> None:
+        assert check([policy(text)], house()) or read(text)
+        denied = policies(text).decide(call(), (MANDATE,), NO_LABELS, MONDAY)
+        done.append(denied is not None)
+
+    before = threading.stack_size(512 * 1024)
+    try:
+        small = threading.Thread(target=work)
+        small.start()
+    finally:
+        threading.stack_size(before)
+    small.join()
+    assert done == [True]
 
 
 def test_long_texts_and_many_statements_are_refused() -> None:
