@@ -10,6 +10,7 @@ The way through this room:
 * `compile_server`, `compile_person`, `compile_agent`, `compile_mandate` make values of
   declarations, from files and from stores alike; `resolve_server(server, environment)` fills in
   its secrets as `Secret`s.
+* `check_tools(declarations, definitions)` holds conditions against the tools' input schemas.
 * `diff(current, new)` says what applying would change; `schema()` is the JSON Schema for editors.
 """
 
@@ -37,6 +38,7 @@ from bailiwick.declared.policies import Policy, compile_policy, place_in
 from bailiwick.declared.problems import DeclarationError, Place, Problem
 from bailiwick.declared.schema import schema
 from bailiwick.declared.secrets import Secret, resolve
+from bailiwick.declared.tool_checks import Definitions, ToolFindings, check_tools
 
 __all__ = [
     "Agent",
@@ -45,6 +47,7 @@ __all__ = [
     "DeclarationError",
     "Declared",
     "DeclaredPerson",
+    "Definitions",
     "FieldChange",
     "How",
     "ObjectChange",
@@ -53,7 +56,9 @@ __all__ = [
     "Problem",
     "Secret",
     "Server",
+    "ToolFindings",
     "WebAddress",
+    "check_tools",
     "compile_agent",
     "compile_calendar",
     "compile_mandate",

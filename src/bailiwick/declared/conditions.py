@@ -119,12 +119,6 @@ def _of_one_of(value: Json) -> frozenset[str]:
     return frozenset[str]().union(*(_by_content(each) for each in value))
 
 
-def _of_inner(value: Json) -> frozenset[str]:
-    if not isinstance(value, Mapping):
-        return ANYTHING
-    return types_of(value)
-
-
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -285,7 +279,6 @@ KINDS: tuple[Kind, ...] = (
         "`true`: names the argument and all beneath it; any value will do. Or what at least one "
         "item must meet.",
         _any,
-        _of_inner,
     ),
     *PLAIN_KINDS,
     Kind(
@@ -294,8 +287,8 @@ KINDS: tuple[Kind, ...] = (
         "The value comes from the person or a trusted source; otherwise the call waits.",
         lambda path, _value, optional: Vouched(path, optional),
     ),
-    Kind("all", _ON_ITEMS, "What every item must meet.", _of_items(Which.ALL), _of_inner),
-    Kind("none", _ON_ITEMS, "What no item may meet.", _of_items(Which.NONE), _of_inner),
+    Kind("all", _ON_ITEMS, "What every item must meet.", _of_items(Which.ALL)),
+    Kind("none", _ON_ITEMS, "What no item may meet.", _of_items(Which.NONE)),
 )
 """Every kind, in the order in which the conditions on one argument are looked at."""
 
@@ -326,16 +319,6 @@ def conditions_on(path: ArgumentPath, asked: JsonObject) -> Iterator[Condition]:
         ValueError: what its shape cannot say is wrong with it, in words for people.
     """
     return _made(KINDS, path, asked, asked.get("optional") is True)
-
-
-def types_of(asked: JsonObject) -> frozenset[str]:
-    """JSON Schema types of the values that can meet everything in `asked`."""
-    found = ANYTHING
-    for key, value in asked.items():
-        kind = BY_KEY.get(key)
-        if kind is not None:
-            found &= kind.types(value) if callable(kind.types) else kind.types
-    return found
 
 
 def _made(

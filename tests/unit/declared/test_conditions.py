@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import jsonschema
 import pytest
 
 from bailiwick.core.argument_path import parse_argument_path
@@ -29,8 +30,9 @@ from bailiwick.core.conditions import (
 )
 from bailiwick.core.regex import Regex
 from bailiwick.core.scales import DATE, DURATION, NUMBER, TIME
-from bailiwick.declared import from_document, load_text
+from bailiwick.declared import from_document, load_text, schema
 from bailiwick.declared.conditions import BY_KEY, CONDITION, KINDS, ON_ITEMS, PLAIN_KINDS
+from bailiwick.declared.tree import parse_yaml, to_json
 from tests.unit.declared.house import HOUSE, compiled, problems, warnings
 
 at = parse_argument_path
@@ -138,6 +140,38 @@ def test_a_condition_means_what_is_written_and_reads_back(
     found = written(text, "x")
     assert found == conditions
     assert sentence(found[0]) == read
+
+
+validator = jsonschema.Draft202012Validator(schema())
+
+MISSHAPEN = [
+    "{money: {at_most: 5}}",
+    "{money: {at_most: 5, currency: chf}}",
+    "{money: {at_most: {CHF: five}, currency: {argument: c}}}",
+    "{date: {}}",
+    "{date: {at_most: 26-12-31}}",
+    "{time: {at_most: 2026-12-31}}",
+    "{duration: {at_most: P1M}}",
+    "{at_most: {arg: x}}",
+    "{length: {at_most: -1}}",
+    "{count: 3}",
+    "{all: {any: true}}",
+    "{none: {}}",
+    "{any: false}",
+]
+
+
+@pytest.mark.parametrize("text", [each[0] for each in WRITTEN])
+def test_the_schema_takes_what_is_written_well(text: str) -> None:
+    (node,) = parse_yaml(with_condition(text), "f.yaml")
+    assert validator.is_valid(to_json(node))
+
+
+@pytest.mark.parametrize("text", MISSHAPEN)
+def test_the_schema_refuses_what_the_checks_of_shape_refuse(text: str) -> None:
+    (node,) = parse_yaml(with_condition(text), "f.yaml")
+    assert not validator.is_valid(to_json(node))
+    assert problems(with_condition(text)) != []
 
 
 @pytest.mark.parametrize(
