@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,17 +14,20 @@ from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.conditions import Anything, Vouched
+from bailiwick.core.context import NoPolicies
 from bailiwick.core.errors import StoreError, UpstreamDown
-from bailiwick.core.flow import Accepts, Flow, ResultLabels
+from bailiwick.core.flow import NO_FLOW, Accepts, Flow, Labels, ResultLabels
 from bailiwick.core.mandate import AllowRule, Mandate, StampRule
 from bailiwick.core.run_memory import RunMemory
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.verdict import Deny
 from bailiwick.gateway import memories as memories_module
-from bailiwick.gateway.gate import Answer, Answered, Asked, Refused
+from bailiwick.gateway.gate import Answer, Answered, Asked, Refused, Said
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ports import HoldRow, HoldState, Records, UpstreamReply
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, CLERK, Dispatched, House, mandate
@@ -338,3 +341,93 @@ class Slow(Recalled):
         self.asked.set()
         await self.go.wait()
         return done
+
+
+# --- the instruction -----------------------------------------------------------------------------
+
+
+async def told(house: House, iban: str, said: Said, run_key: str = "told") -> Answer:
+    house.ticked.clear()
+    asked = Asked(CLERK, PAY, {"iban": iban}, run_key, "mcp/2026-07-28", said=said)
+    task = asyncio.ensure_future(house.gate.govern(asked, Dispatched(), house.on_tick))
+    ticked = asyncio.ensure_future(house.ticked.wait())
+    async with asyncio.timeout(10):
+        await asyncio.wait({task, ticked}, return_when=asyncio.FIRST_COMPLETED)
+    ticked.cancel()
+    if not task.done():
+        for hold in await house.records.holds(HoldState.WAITING):
+            await house.holds.stamp(BEN, hold.id, False, "")
+    return await task
+
+
+def only_a_person_instructs(house: House) -> None:
+    strict = careful(2)
+    strict = dataclasses.replace(
+        strict, flow=dataclasses.replace(strict.flow, person_instructs=True)
+    )
+    snapshot = house.authority.snapshot
+    house.authority.install(dataclasses.replace(snapshot, mandates={"payments": strict}))
+
+
+async def test_the_instruction_of_the_agents_harness_vouches_unless_a_person_must_give_it(
+    house: House,
+) -> None:
+    said = Said(instruction=f"Pay {ACCOUNT}")
+    assert isinstance(await told(house, ACCOUNT, said), Answered)
+    only_a_person_instructs(house)
+    assert isinstance(await told(house, ACCOUNT, said), Refused)
+
+
+async def test_an_instruction_that_comes_after_the_first_call_vouches_for_nothing(
+    house: House,
+) -> None:
+    await house.gate.govern(
+        Asked(CLERK, BOOK, {}, "late", "mcp/2026-07-28"), says("nobody"), house.on_tick
+    )
+    said = Said(instruction=f"Pay {ACCOUNT}")
+    assert isinstance(await told(house, ACCOUNT, said, "late"), Refused)
+
+
+async def test_the_instruction_of_a_person_vouches_also_after_a_restart(house: House) -> None:
+    run = RunFacts(
+        run=house.gate._runs.new_id(),
+        agent="clerk",
+        mandate="payments",
+        instruction=f"Pay {ACCOUNT}",
+        supplier="person",
+        started_by="person",
+        person="ada",
+    )
+    await house.gate._runs.start(run, "ada", house.clock.wall_ms())
+    only_a_person_instructs(house)
+    strict = house.authority.snapshot.mandates["payments"]
+    joins = Said(joins=run.run)
+    assert isinstance(await told(house, ACCOUNT, joins), Answered)
+    await reopened(house, strict)
+    assert isinstance(await told(house, ACCOUNT, joins), Answered)
+    assert isinstance(await told(house, OTHER, joins), Refused)
+
+
+async def test_a_policy_hears_what_a_run_has_read_though_its_mandate_has_no_flow_rules(
+    house: House,
+) -> None:
+    house.authority.install(
+        dataclasses.replace(
+            house.authority.snapshot,
+            mandates={"payments": dataclasses.replace(careful(), flow=NO_FLOW)},
+            policies=NothingAfterUntrusted(),
+        )
+    )
+    assert isinstance(await house.ask(POST, {}, Dispatched()), Answered)
+    refused = await house.ask(POST, {}, Dispatched())
+    assert isinstance(refused, Refused)
+    assert refused.code == "denied_by_policy"
+
+
+class NothingAfterUntrusted(NoPolicies):
+    """A policy that asks what the run has read."""
+
+    version = "1"
+
+    def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
+        return Deny("denied_by_policy", (), "no") if labels.untrusted is not None else None
