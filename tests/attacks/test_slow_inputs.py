@@ -16,7 +16,9 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Equals, Matches, triggers
 from bailiwick.core.errors import TheirError
 from bailiwick.core.glob import Glob
+from bailiwick.core.paths import read_path
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
 
@@ -72,6 +74,15 @@ def test_counting_values_takes_no_longer_than_reading_them(body: bytes) -> None:
     with pytest.raises(TheirError) as refused:
         parse(body, MAX_VALUES)
     assert refused.value.code in ("body_not_json", "too_many_values")
+    assert time.perf_counter() - started < SECONDS
+
+
+@pytest.mark.parametrize("text", HARD_TO_ORDER, ids=["two kinds", "decomposing", "half width"])
+def test_paths_and_urls_full_of_marks_are_refused_at_once(text: str) -> None:
+    started = time.perf_counter()
+    for _ in range(1_000):
+        assert isinstance(read_path("/" + text[118_000:122_000]), str)
+        assert isinstance(read_url("https://a.example/" + text[116_000:124_000]), str)
     assert time.perf_counter() - started < SECONDS
 
 

@@ -24,7 +24,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from bailiwick.core.values import fold
+from bailiwick.core.values import MAX_MARKS, fold
 
 MAX_PATH = 4096
 """Longest path looked at, in characters (PATH_MAX on Linux)."""
@@ -109,8 +109,14 @@ def trick_in(text: str, syntax: str = _TELLING) -> str:
     """
     if text.isascii():
         return "" if text.isprintable() else "holds a control character"
-    if any(unicodedata.category(letter) in _UNPLAIN for letter in text):
-        return "holds a control or invisible character"
+    marks = 0
+    for letter in text:
+        category = unicodedata.category(letter)
+        if category in _UNPLAIN:
+            return "holds a control or invisible character"
+        marks = marks + 1 if category in _MARKS else 0
+        if marks > MAX_MARKS:  # putting a run of them in order takes the square of its length
+            return f"holds more than {MAX_MARKS} marks in a row"
     if unicodedata.normalize("NFC", text) != text:
         return "is not in Unicode NFC"
     if not _SLASH_LOOKALIKES.isdisjoint(text):
@@ -121,6 +127,7 @@ def trick_in(text: str, syntax: str = _TELLING) -> str:
     return ""
 
 
+_MARKS = frozenset({"Mn", "Mc", "Me", "Lm"})
 _UNPLAIN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 # A step beginning with two dots (`..;x` too: some servers cut at the semicolon), an encoded dot,

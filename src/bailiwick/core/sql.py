@@ -252,7 +252,7 @@ HARMLESS = frozenset(
         "count sum avg min max total coalesce nullif ifnull greatest least if iif cast convert",
         "lower upper length char_length character_length octet_length substr substring trim ltrim",
         "rtrim btrim replace concat concat_ws left right instr position strpos split_part initcap",
-        "reverse ascii hex quote typeof format_date overlay",
+        "reverse ascii char hex quote typeof format_date overlay",
         "round abs ceil ceiling floor trunc power pow sqrt mod sign exp ln log log10 pi degrees",
         "radians sin cos tan asin acos atan atan2 div",
         "date time datetime julianday unixepoch strftime now date_trunc date_part extract age",

@@ -15,6 +15,7 @@ Loading the parser takes about half a second, so only mandates with a condition 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Generator, Iterator
 from functools import lru_cache
 
@@ -79,8 +80,8 @@ class _Reading:
         self.tables: set[tuple[NamePart, ...]] = set()
         self.functions: set[str] = set()
         self.texts: set[str] = set()
-        self.named_lists: set[str] = set()  # names before a list of columns, that is no call
-        self.calls = frozenset(calls_in(tokens))
+        self.calls = Counter(calls_in(tokens))
+        self.lists: Counter[str] = Counter()  # names before a list of columns: those are no calls
         self.defined: dict[str, set[NamePart]] = {}
         for cte in tree.find_all(exp.CTE):
             name = cte.args["alias"].this
@@ -140,7 +141,7 @@ class _Reading:
         elif isinstance(node, exp.DataType) and node.this not in TYPES:
             raise _NotUnderstood("holds a type that is not a plain one")
         if isinstance(node, exp.Schema) or (isinstance(node, exp.TableAlias) and node.columns):
-            self.named_lists.add(node.this.name.lower() if node.this else "")
+            self.lists[node.this.name.lower() if node.this else ""] += 1
         for child in node.iter_expressions():
             if child is not definitions:
                 # What is written is always a table, whatever `WITH` says.
@@ -193,11 +194,8 @@ class _Reading:
         for name in sources_in(self.tokens):
             if name not in tables and name.lower() not in self.defined.keys() | self.calls:
                 raise _NotUnderstood(f"takes from {show(name)}, which is not understood")
-        if any(name in _FUNCTION_NAMES for name in self.named_lists):
-            raise _NotUnderstood("gives the name of a function to something else")
-        for name in self.calls:
-            if name not in self.named_lists:
-                self._note_call(name)
+        for name in self.calls - self.lists:
+            self._note_call(name)
         before = Token("sign", "")
         for token in self.tokens:
             text = token.text.lower()
@@ -224,8 +222,6 @@ def _name_of(kind: type) -> str:
 
 
 _FUNCTION_KINDS = frozenset(exp.FUNCTION_BY_NAME.values())
-_FUNCTION_NAMES = frozenset(name.lower() for name in exp.FUNCTION_BY_NAME)
-
 _QUERY = frozenset(
     {
         "with_",
