@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.judge_limits import LIMIT_CASES
 from bench.judge_policies import POLICY_CASES
 
 Judgement = Callable[[], object]
@@ -29,7 +30,10 @@ class Measured:
     goal_us: float | None
 
 
-CASES: Mapping[str, tuple[Callable[[], Judgement], float | None]] = {**POLICY_CASES}
+CASES: Mapping[str, tuple[Callable[[], Judgement], float | None]] = {
+    **LIMIT_CASES,
+    **POLICY_CASES,
+}
 """By name: what prepares the judgement, and the most its median may take, in microseconds."""
 
 

@@ -104,33 +104,11 @@ def _find(limit: Limit, path: ArgumentPath, row: Found, arguments: JsonObject) -
         if len(path) == len(rows):
             return row
         return reach(path[len(rows) :], row)[0]  # type: ignore[arg-type]  # steps over any value
-    value = _straight_to(path, arguments)
-    return reach(path, arguments)[0] if value is MISSING else value
-
-
-def _straight_to(path: ArgumentPath, arguments: JsonObject) -> Found:
-    """What `reach` finds, where nothing stands in the way and no key looks like another.
-
-    That is nearly always so, and costs a fifth. MISSING means only that it is not so simple. Of the
-    top arguments `judge` has refused those that may be taken for another.
-    """
-    value: Found = arguments
-    for depth, step in enumerate(path):
-        if type(value) is not dict:
-            return MISSING
-        if depth:
-            for key in value:
-                if key != step and _may_be_alike(key, step):  # type: ignore[arg-type]  # a name
-                    return MISSING
-        value = value.get(step, MISSING)
-    return value
-
-
-def _may_be_alike(key: str, step: str) -> bool:
-    # Of two plain names `fold` changes the case alone.
-    if len(key) != len(step):
-        return not (key.isascii() and key.isidentifier())
-    return key.lower() == step.lower() or not (key.isascii() and key.isidentifier())
+    if len(path) == 1:  # most are, and `judge` has refused what may be taken for it
+        value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]  # a name
+        if value is not MISSING:
+            return value
+    return reach(path, arguments)[0]
 
 
 def _unit(limit: Limit, row: Found, arguments: JsonObject) -> str:

@@ -10,13 +10,15 @@ from bailiwick.core.argument_path import (
     BLOCKED,
     EACH,
     MISSING,
+    Each,
+    _walk,
     format_argument_path,
     name_tree,
     parse_argument_path,
     reach,
     unnamed,
 )
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 
 
 def test_dots_go_into_objects_and_brackets_into_every_item() -> None:
@@ -84,3 +86,23 @@ def test_a_path_that_covers_the_whole_covers_it_beside_deeper_ones() -> None:
     payee, iban = parse_argument_path("payee"), parse_argument_path("payee.iban")
     tree = name_tree([payee, iban], whole=[payee])
     assert unnamed(tree, {"payee": {"iban": 1, "bic": 2}}) == ""
+
+
+_KEYS = st.sampled_from(["a", "A", "b", "ab", "aB", "a ", "ß", "ss", "\u200ba", "ａ", "é"])
+_VALUES = st.recursive(
+    st.none() | st.integers(0, 3) | st.text(max_size=2),
+    lambda inner: st.dictionaries(_KEYS, inner, max_size=4) | st.lists(inner, max_size=2),
+    max_leaves=12,
+)
+
+
+@given(
+    arguments=st.dictionaries(_KEYS, _VALUES, max_size=4),
+    path=st.lists(_KEYS | st.just(EACH), max_size=3),
+    first=_KEYS,
+)
+def test_the_short_way_to_an_argument_leads_where_the_long_one_does(
+    arguments: JsonObject, path: list[str | Each], first: str
+) -> None:
+    whole = (first, *path)
+    assert reach(whole, arguments) == _walk(whole, arguments)
