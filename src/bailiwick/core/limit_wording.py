@@ -32,35 +32,32 @@ def amount_words(steps: int, scale: int, unit: str) -> str:
 def too_much(charge: Charge, used: int, more: int) -> Deny:
     """The refusal of `more` steps where `used` are taken already."""
 
-    def words(steps: int) -> str:
-        return amount_words(steps, charge.scale, charge.unit)
-
     left = max(0, charge.ceiling - used)
+    left_words = amount_words(left, charge.scale, charge.unit)
     until = f" until {charge.until}" if charge.until else ""
-    so_many = amount_words(used, charge.scale, "" if charge.unit in _PLURAL else charge.unit)
+    because = f"limit {name_of_limit(charge.rule)}: {standing(charge, used)}"
     if charge.pending_only:
-        because = f"{so_many} of at most {words(charge.ceiling)} at once under way"
-        because += charge.over.removeprefix("in all")
-        return Deny(
-            "limit_exceeded",
-            (charge.rule,),
-            f"limit {name_of_limit(charge.rule)}: {because}",
-            "What is allowed: to try again when one of them has ended",
-        )
-    taken = f"{so_many} of {words(charge.ceiling)} used {charge.over}".rstrip()
-    because = f"{taken}; this would take {words(more)}; {words(left)} left{until and ',' + until}"
-    if not left:
-        allowed = f"What is allowed: nothing more{until}"
-    elif charge.member:
-        allowed = "What is allowed: what has been used already"
+        allowed = "to try again when one of them has ended"
     else:
-        allowed = f"What is allowed: at most {words(left)} more{until}"
-    return Deny(
-        "limit_exceeded",
-        (charge.rule,),
-        f"limit {name_of_limit(charge.rule)}: {because}",
-        allowed,
-    )
+        asked = amount_words(more, charge.scale, charge.unit)
+        because += f"; this would take {asked}; {left_words} left{until and ',' + until}"
+        if not left:
+            allowed = f"nothing more{until}"
+        elif charge.member:
+            allowed = "what has been used already"
+        else:
+            allowed = f"at most {left_words} more{until}"
+    return Deny("limit_exceeded", (charge.rule,), because, f"What is allowed: {allowed}")
+
+
+def standing(charge: Charge, used: int) -> str:
+    """How a limit stands before a call: "CHF 18,000 of CHF 20,000 used on 2026-11-22 (UTC)"."""
+    # The unit of a count is said once: "3 of 5 calls".
+    so_many = amount_words(used, charge.scale, "" if charge.unit in _PLURAL else charge.unit)
+    most = amount_words(charge.ceiling, charge.scale, charge.unit)
+    if charge.pending_only:
+        return f"{so_many} of at most {most} at once under way{charge.over.removeprefix('in all')}"
+    return f"{so_many} of {most} used {charge.over}".rstrip()
 
 
 def too_much_in_one_call(limit: Limit, unit: str, steps: int) -> Deny:
@@ -73,7 +70,10 @@ def too_much_in_one_call(limit: Limit, unit: str, steps: int) -> Deny:
 
 
 def describe(limit: Limit) -> str:
-    """A limit as one phrase: "up to CHF 20,000 a day (Europe/Zurich), per `payee.iban`"."""
+    """A limit as one phrase: "up to CHF 20,000 a day (Europe/Zurich), per `payee.iban`".
+
+    Without what it is about: `about` says that.
+    """
     scale = SUM_SCALE if limit.measure is Measure.SUM else 1
     most = " or ".join(
         amount_words(ceiling, scale, unit) for unit, ceiling in limit.ceilings.items()
@@ -88,11 +88,14 @@ def describe(limit: Limit) -> str:
     if limit.per:
         names = " and ".join(show(format_argument_path(path)) for path in limit.per)
         text += f", per {names}"
-    targets = ", ".join(show(str(pattern)) for pattern in limit.targets)
-    text += f", with {targets}"
     if limit.conditions:
         text += f" where {' and '.join(sentence(each) for each in limit.conditions)}"
     return text
+
+
+def about(limit: Limit) -> str:
+    """What it is about: "`bank/transfer`, `bank/pay_*`"."""
+    return ", ".join(show(str(pattern)) for pattern in limit.targets)
 
 
 def _each(limit: Limit) -> str:

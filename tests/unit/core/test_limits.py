@@ -15,7 +15,8 @@ from bailiwick.core.charging import charges, exceeded
 from bailiwick.core.conditions import AtLeast, Condition
 from bailiwick.core.context import NO_COUNTERS
 from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
-from bailiwick.core.limit_wording import amount_words
+from bailiwick.core.errors import LimitReached
+from bailiwick.core.limit_wording import amount_words, standing
 from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Charge, Limit, Measure, Window
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.tally import MAX_CHARGES
@@ -533,3 +534,57 @@ def test_what_a_result_says_counts_centimes_too() -> None:
     assert (charge.amount, charge.ceiling) == (990_000, 1_000_000)
     assert charge.actual_scale == 10_000
     assert taken({"amount": 1}, plain)[0].actual_scale == 0
+
+
+def test_how_a_limit_stands_is_told_without_a_refusal() -> None:
+    (charge,) = taken({"amount": 1}, limit())
+    assert standing(charge, 8_000 * SUM_SCALE) == (
+        "CHF 8,000 of CHF 10,000 used on 2026-11-22 (Europe/Zurich)"
+    )
+    (calls,) = taken({}, limit(Measure.COUNT, window=Window("sliding", seconds=600)))
+    assert standing(calls, 2) == "2 of 3 calls used in the last 10 minutes"
+
+
+# --- whatever the arguments ----------------------------------------------------------------------
+
+_NAMES = st.sampled_from(["amount", "Amount", "to", "items", "currency", "x", "\u200bto"])
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=12)
+    | st.sampled_from(["CHF", "12.50", "CHF 3", "-1", "1e5"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(_NAMES, _JSON, max_size=6))
+def test_whatever_is_asked_is_counted_or_refused_and_takes_no_less_than_nothing(
+    arguments: JsonObject,
+) -> None:
+    limits = (
+        limit(currency="currency", name="a"),
+        limit(of="items[].amount", per=("items[].to",), name="b"),
+        limit(per=("to",), name="c"),
+        limit(Measure.DISTINCT, of="to", ceilings={"values": 3}, name="d"),
+        limit(Measure.DISTINCT, of="items[].to", ceilings={"values": 3}, name="e"),
+        limit(window=Window("call"), name="f"),
+        limit(Measure.COUNT, per=("to",), name="g"),
+    )
+    for each in limits:
+        found = charges(call("bank/transfer", arguments), [under(each)], RUN, NOW)
+        if isinstance(found, Deny):
+            assert found.rules == (each.id,)
+            assert found.code != "judge_failed"
+            continue
+        assert all(0 <= charge.amount <= MAX_AMOUNT for charge in found)
+        lines = {(charge.account, charge.key, charge.member) for charge in found}
+        assert len(lines) == len(found), "the books take one line of each"
+        books = Books()
+        if exceeded(found, books) is None:
+            assert len(books.reserve("1", NOW, found)) == len(found)
+        else:
+            with pytest.raises(LimitReached):
+                books.reserve("1", NOW, found)
