@@ -14,7 +14,7 @@ import sys
 
 import typer
 
-from bailiwick.cli import calls, gateway, holds, ledger, objects, people, policy, show
+from bailiwick.cli import calls, delegate, gateway, holds, ledger, objects, people, policy, show
 from bailiwick.cli.connect import command as connecting
 from bailiwick.cli.demo import command as demonstrating
 from bailiwick.cli.doctor import doctor
@@ -59,6 +59,10 @@ def build() -> typer.Typer:
     app.command("runs")(calls.runs)
     app.command("holds")(holds.holds)
     app.command("stamp")(holds.stamp)
+    app.command("mandates")(delegate.mandates)
+    app.command("delegate")(delegate.delegate)
+    app.command("suspend")(delegate.suspend)
+    app.command("resume")(delegate.resume)
     app.command("revoke")(holds.revoke)
 
     books = _group("Verify, prove and export the ledger.")
