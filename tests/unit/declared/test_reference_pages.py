@@ -41,7 +41,7 @@ def test_the_example_of_the_page_is_sound() -> None:
 
 
 def test_every_code_of_a_verdict_is_on_the_page_and_no_other() -> None:
-    rooms = ("core", "gateway", "app", "protocols")
+    rooms = ("core", "gateway", "app", "policy", "protocols")
     source = "\n".join(
         path.read_text()
         for room in rooms
