@@ -58,7 +58,17 @@ def written() -> list[Entry]:
     for kind in (CallKind.TOOL, CallKind.RESOURCE):
         call = Call.of("1", Target(kind, "bank", "pay"), {"amount": 12_000})
         context = CallContext(
-            call, "2", "clerk", "bo", (MANDATE, MANDATE), "mcp", "00-trace-01", "3", NO_LABELS, (), "6"
+            call,
+            "2",
+            "clerk",
+            "bo",
+            (MANDATE, MANDATE),
+            "mcp",
+            "00-trace-01",
+            "3",
+            NO_LABELS,
+            (),
+            "6",
         )
         entries += [
             RECORDER.intent(context, Allow(("files@3/allow/1",), "fine"), "allowed", 4, hold="5"),
