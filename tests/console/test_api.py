@@ -85,13 +85,14 @@ async def test_shapes_are_those_of_the_documentation(house: House) -> None:
     api = house.api("ben")
     call = (await api.get("/api/v1/calls?limit=1")).json["calls"][0]
     assert set(call) == documented("Call")[""]
+    run = (await api.get("/api/v1/runs?limit=1")).json["runs"][0]
+    assert set(run) == documented("Run")[""]
     used = (await api.get(f"/api/v1/holds/{ulid(1012)}")).json["hold"]
     shape = documented("Hold")
     assert set(used) == shape[""]
     assert set(used["you"]) == shape["you"]
     text = DOCS.read_text()
     for path, name in (
-        ("runs", "Run"),
         ("objects", "Object"),
         ("servers", "Server"),
         ("pins", "Pin"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
+from bailiwick.app.runs import RunActs
 from bailiwick.app.standing import (
     OPERATOR,
     is_live,
@@ -28,6 +29,7 @@ from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.mcp.pins import PinBook
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.identity.tokens import TokenKey
 from bailiwick.ledger.leaf import LeafType, parse_leaf
@@ -50,6 +52,9 @@ from bailiwick.ports import (
     Pinned,
     PolicyReport,
     Records,
+    RunAsked,
+    RunShown,
+    StartedRun,
     TokenRevoked,
     UpstreamStatus,
 )
@@ -68,6 +73,7 @@ class Rooms:
     authority: Authority
     holds: Holds
     pipeline: Pipeline
+    runs: Runs
     events: Events
     publisher: Publisher
     tokens: TokenKey
@@ -88,6 +94,15 @@ class GatewayControl:
             recorder=rooms.recorder,
             authority=rooms.authority,
             declarations=rooms.declarations,
+            tokens=rooms.tokens,
+            clock=rooms.clock,
+        )
+        self._runs = RunActs(
+            journal=rooms.journal,
+            records=rooms.records,
+            recorder=rooms.recorder,
+            authority=rooms.authority,
+            runs=rooms.runs,
             tokens=rooms.tokens,
             clock=rooms.clock,
         )
@@ -158,6 +173,22 @@ class GatewayControl:
     async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
         """See `ports.Control.delegate`."""
         return await self._delegations.delegate(by, asked)
+
+    async def start_run(self, by: Caller | Person, asked: RunAsked) -> StartedRun:
+        """See `ports.Control.start_run`."""
+        return await self._runs.start(by, asked)
+
+    async def end_run(self, person: Person, run_id: str) -> RunShown:
+        """See `ports.Control.end_run`."""
+        return await self._runs.end(person, run_id)
+
+    async def run(self, run_id: str) -> RunShown | None:
+        """See `ports.Control.run`."""
+        return await self._runs.one(run_id)
+
+    async def runs(self, limit: int) -> Sequence[RunShown]:
+        """See `ports.Control.runs`."""
+        return await self._runs.newest(limit)
 
     async def path(self, call_id: str) -> CallPath | None:
         """See `ports.Control.path`."""

@@ -209,13 +209,14 @@ async def _build(
     authority.revoke_tokens(set(await records.revoked_tokens(clock.wall_ms())))
     await declarations.restore()
     holds = Holds(journal, records, recorder, authority, clock, events)
+    runs = Runs(journal, records, recorder, new_id)
     pipeline = Pipeline(
         journal=journal,
         recorder=recorder,
         authority=authority,
         holds=holds,
         memories=Memories(Recalled(records, recorder), authority),
-        runs=Runs(journal, records, recorder, new_id),
+        runs=runs,
         clock=clock,
         events=events,
         new_id=new_id,
@@ -245,6 +246,7 @@ async def _build(
         authority=authority,
         holds=holds,
         pipeline=pipeline,
+        runs=runs,
         events=events,
         publisher=publisher,
         tokens=tokens,

@@ -12,7 +12,8 @@ from bailiwick.console.pages import Pages
 from bailiwick.console.shown import check_shown
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import TheirError
-from bailiwick.ports import HoldState
+from bailiwick.core.run_words import run_words
+from bailiwick.ports import HoldState, RunAsked
 
 MAX_REASON_CHARACTERS = 1_000
 
@@ -31,6 +32,8 @@ class Acts:
             "/holds/{id}": self.stamp,
             "/pins/accept": self.accept_pin,
             "/mandates/{name}/revoke": self.revoke,
+            "/runs": self.start_run,
+            "/runs/{id}/end": self.end_run,
         }
         return [
             Route(path, self._web.page(handler), methods=["POST"]) for path, handler in acts.items()
@@ -78,6 +81,33 @@ class Acts:
         name = visit.request.path_params["name"]
         await self._control.revoke(visit.person, name, checked_reason(form.get("reason", "")))
         return RedirectResponse(f"/mandates/{quote(name, safe='')}?did=revoked", 303)
+
+
+    async def start_run(self, visit: Visit) -> Response:
+        """Start a run, and show its token this once: no redirect, since it is kept nowhere."""
+        form = await self._web.form(visit)
+        try:
+            words = run_words(
+                form.get("instruction", ""),
+                form.get("purpose", ""),
+                form.get("labels", "").replace(",", " ").split(),
+                form.get("end_user", ""),
+            )
+            asked = RunAsked(form.get("mandate", ""), words)
+            started = await self._control.start_run(visit.person, asked)
+        except TheirError as error:
+            return await self._pages.show_new_run(
+                visit, form, wrong=error.message, status=status_of(error)
+            )
+        assert started.token is not None
+        return await self._pages.show_run(visit, started.run, started.token.token, 201)
+
+    async def end_run(self, visit: Visit) -> Response:
+        """End a run."""
+        await self._web.form(visit)
+        run_id = visit.request.path_params["id"]
+        await self._control.end_run(visit.person, run_id)
+        return RedirectResponse(f"/runs/{quote(run_id, safe='')}?did=ended", 303)
 
 
 def decision(unverified: str) -> bool:

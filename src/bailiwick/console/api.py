@@ -20,6 +20,7 @@ from bailiwick.console.shown import check_shown
 from bailiwick.console.streams import event_stream
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import BailiwickError, TheirError
+from bailiwick.core.run_words import run_words
 from bailiwick.ports import (
     Authenticator,
     Caller,
@@ -28,10 +29,11 @@ from bailiwick.ports import (
     ChildAsked,
     HoldState,
     Person,
+    RunAsked,
 )
 
-MAX_CHILD_JSON_BYTES = 256 * 1024
-"""Largest body with a child mandate: the one body that an agent can send here."""
+MAX_AGENT_JSON_BYTES = 256 * 1024
+"""Largest body that an agent can send here: a child mandate, or the words of a run."""
 
 MAX_CALLS = 500
 MAX_ROWS = 1_000
@@ -76,6 +78,15 @@ class _MakeToken(msgspec.Struct, frozen=True):
     lifetime_seconds: int = 3_600
 
 
+class _StartRun(msgspec.Struct, frozen=True):
+    mandate: str = ""
+    instruction: str = ""
+    purpose: str = ""
+    labels: list[str] = []
+    end_user: str = ""
+    lifetime_seconds: int = 3_600
+
+
 class _Nothing(msgspec.Struct, frozen=True):
     pass
 
@@ -96,6 +107,7 @@ class Api:
             "/calls/{id}": self.call,
             "/calls/{id}/proof": self.proof,
             "/runs": self.runs,
+            "/runs/{id}": self.run,
             "/holds": self.holds,
             "/holds/{id}": self.hold,
             "/objects": self.objects,
@@ -115,13 +127,21 @@ class Api:
             "/agents/{name}/tokens": self.make_token,
             "/tokens/{id}/revoke": self.revoke_token,
             "/login-links": self.login_link,
+            "/runs/{id}/end": self.end_run,
         }
         routes = [
             Route(path, self._authenticated(handler), methods=[method])
             for method, handlers in (("GET", reading), ("POST", acting))
             for path, handler in handlers.items()
         ]
-        return [*routes, Route("/mandates/{name}/children", self.delegate, methods=["POST"])]
+        either: dict[str, Callable[[Request], Awaitable[Response]]] = {
+            "/mandates/{name}/children": self.delegate,
+            "/runs": self.start_run,
+        }
+        return [
+            *routes,
+            *(Route(path, handler, methods=["POST"]) for path, handler in either.items()),
+        ]
 
     def _authenticated(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -173,8 +193,16 @@ class Api:
 
     async def runs(self, request: Request, _person: Person) -> Response:
         """Runs, newest first."""
-        rows = await self._records.runs(_limit(request, 50, MAX_ROWS))
+        rows = await self._control.runs(_limit(request, 50, MAX_ROWS))
         return _answer("runs", [shapes.run_json(row) for row in rows])
+
+    async def run(self, request: Request, _person: Person) -> Response:
+        """One run, with what it was told."""
+        run_id = request.path_params["id"]
+        shown = await self._control.run(run_id)
+        if shown is None:
+            raise TheirError("run_unknown", f"no run `{run_id}`")
+        return _answer("run", shapes.run_json(shown))
 
     async def holds(self, request: Request, person: Person) -> Response:
         """Holds: those waiting, or in another state, or all."""
@@ -261,14 +289,30 @@ class Api:
         return JSONResponse({"mandate": name})
 
     async def delegate(self, request: Request) -> Response:
-        """Make a child mandate. The one path that takes an agent's token as well as a person's."""
+        """Make a child mandate: as an agent, or as a person."""
         by = _agent_or_person(self._parts.people, request.headers.get("authorization"))
-        body = await read_json(request, _Child, MAX_CHILD_JSON_BYTES)
+        body = await read_json(request, _Child, MAX_AGENT_JSON_BYTES)
         text = body.child if isinstance(body.child, str) else json.dumps(body.child)
         name = request.path_params["name"]
         asked = ChildAsked(name, text, body.lifetime_seconds, body.dry_run)
         made = await self._control.delegate(by, asked)
         return JSONResponse(shapes.child_json(made), 200 if body.dry_run else 201)
+
+    async def start_run(self, request: Request) -> Response:
+        """Start a run: as a person, or as an agent for itself."""
+        by = _agent_or_person(self._parts.people, request.headers.get("authorization"))
+        body = await read_json(request, _StartRun, MAX_AGENT_JSON_BYTES)
+        words = run_words(body.instruction, body.purpose, body.labels, body.end_user)
+        asked = RunAsked(body.mandate, words, body.lifetime_seconds)
+        started = await self._control.start_run(by, asked)
+        token = None if started.token is None else asdict(started.token)
+        return JSONResponse({"run": shapes.run_json(started.run), "token": token}, 201)
+
+    async def end_run(self, request: Request, person: Person) -> Response:
+        """End a run."""
+        await read_json(request, _Nothing)
+        shown = await self._control.end_run(person, request.path_params["id"])
+        return _answer("run", shapes.run_json(shown))
 
     async def apply(self, request: Request, person: Person) -> Response:
         """Declare objects."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import zip_longest
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from bailiwick.console.policies import view_policy
 from bailiwick.console.streams import event_stream
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import StoreError, TheirError, VerificationError
-from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow
+from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow, RunShown
 
 CALLS_A_PAGE = 50
 RUNS_A_PAGE = 100
@@ -27,6 +28,7 @@ NOTICES = {
     "refused": "Your refusal is recorded. The call will not run.",
     "accepted": "The new definition is accepted.",
     "revoked": "The mandate is revoked. Nothing new is dispatched under it.",
+    "ended": "The run is ended. Nothing new is dispatched in it.",
 }
 """What a page says after an act, by the `did` it was redirected with: never free text."""
 
@@ -49,6 +51,7 @@ class Pages:
             "/calls/{id}": self.call,
             "/calls/{id}/proof/{number:int}": self.proof,
             "/runs": self.runs,
+            "/runs/new": self.new_run,
             "/runs/{id}": self.run,
             "/servers": self.servers,
             "/mandates": self.mandates,
@@ -149,17 +152,44 @@ class Pages:
 
     async def runs(self, visit: Visit) -> Response:
         """Recent runs."""
-        runs = await self._parts.records.runs(RUNS_A_PAGE)
+        runs = await self._parts.control.runs(RUNS_A_PAGE)
         return await self._web.render(visit, "runs.html", {"runs": runs})
 
     async def run(self, visit: Visit) -> Response:
         """One run and its calls, oldest first: the order in which it happened."""
         run_id = visit.request.path_params["id"]
-        rows = await self._parts.records.calls(CallQuery(limit=500, run=run_id))
-        if not rows:
+        shown = await self._parts.control.run(run_id)
+        if shown is None:
             raise TheirError("run_unknown", f"no run `{run_id}`")
-        context = {"run": run_id, "calls": rows[::-1], "first": rows[-1], "whole": len(rows) < 500}
-        return await self._web.render(visit, "run.html", context)
+        return await self.show_run(visit, shown)
+
+    async def show_run(
+        self, visit: Visit, shown: RunShown, token: str = "", status: int = 200
+    ) -> Response:
+        """The page of one run; with the `token` that was just made for it."""
+        rows = await self._parts.records.calls(CallQuery(limit=500, run=shown.row.id))
+        context = {
+            "shown": shown,
+            "run": shown.row,
+            "calls": rows[::-1],
+            "whole": len(rows) < 500,
+            "token": token,
+            "notice": _notice(visit),
+        }
+        return await self._web.render(visit, "run.html", context, status)
+
+    async def new_run(self, visit: Visit) -> Response:
+        """The form that starts a run."""
+        return await self.show_new_run(visit, visit.request.query_params)
+
+    async def show_new_run(
+        self, visit: Visit, given: Mapping[str, str], *, wrong: str = "", status: int = 200
+    ) -> Response:
+        """The form that starts a run, after an attempt that may have gone `wrong`."""
+        rows = await self._parts.control.objects("mandate")
+        names = [row.name for row in rows if row.state == "active"]
+        context = {"mandates": names, "given": dict(given), "wrong": wrong}
+        return await self._web.render(visit, "new_run.html", context, status)
 
     async def servers(self, visit: Visit) -> Response:
         """How each upstream is doing."""

@@ -18,7 +18,7 @@ from bailiwick.ports import (
     Person,
     Pinned,
     PolicyReport,
-    RunRow,
+    RunShown,
     StampRow,
     UpstreamStatus,
 )
@@ -62,9 +62,10 @@ def path_json(path: CallPath, person: Person, now_ms: int) -> JsonObject:
     }
 
 
-def run_json(run: RunRow) -> JsonObject:
-    """One run."""
-    return {**asdict(run), "states": dict(run.states)}
+def run_json(shown: RunShown) -> JsonObject:
+    """One run with what it was told."""
+    told = {**asdict(shown.words), "labels": list(shown.words.labels), "erased": shown.erased}
+    return {**asdict(shown.row), "states": dict(shown.row.states), **told}
 
 
 def object_json(row: ObjectRow) -> JsonObject:

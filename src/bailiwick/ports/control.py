@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.run_words import RunWords
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
-from bailiwick.ports.records import CallRow, HoldRow, ObjectRow
+from bailiwick.ports.records import CallRow, HoldRow, ObjectRow, RunRow
 from bailiwick.ports.upstreams import UpstreamStatus
 
 
@@ -106,6 +107,37 @@ class MadeToken:
 
 
 @dataclass(frozen=True, slots=True)
+class RunAsked:
+    """A run as somebody asks for it.
+
+    Attributes:
+        mandate: its name; an agent may leave it out, since its token names one.
+        lifetime_seconds: of the token that is bound to it, for a person.
+    """
+
+    mandate: str
+    words: RunWords
+    lifetime_seconds: int = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class RunShown:
+    """A run with what it was told. `erased`: that was destroyed with its person's key."""
+
+    row: RunRow
+    words: RunWords
+    erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A run just started. `token` is good for it alone, and None where an agent started it."""
+
+    run: RunShown
+    token: MadeToken | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChildAsked:
     """A child mandate as it is asked for.
 
@@ -186,6 +218,34 @@ class Control(Protocol):
                 `too_many_children`, `child_exists`, `child_too_large`, `child_invalid`,
                 `child_wider` (with a call that shows it, or with what could not be shown).
         """
+        ...
+
+    async def start_run(self, by: Caller | Person, asked: RunAsked) -> StartedRun:
+        """Start a run: as a person, with a token for its agent; or as an agent, for itself.
+
+        What an agent says here is marked as its own, and never taken for a person's.
+
+        Raises:
+            TheirError: `mandate_unknown`, `mandate_not_active`, `run_not_allowed`,
+                `ttl_out_of_range`.
+        """
+        ...
+
+    async def end_run(self, person: Person, run_id: str) -> RunShown:
+        """End a run and the token that is bound to it. When this returns, nothing new is
+        dispatched in it.
+
+        Raises:
+            TheirError: `run_unknown`, `run_not_allowed`, `run_ended`.
+        """
+        ...
+
+    async def run(self, run_id: str) -> RunShown | None:
+        """One run with what it was told, or None."""
+        ...
+
+    async def runs(self, limit: int) -> Sequence[RunShown]:
+        """Runs with what they were told, newest first."""
         ...
 
     async def path(self, call_id: str) -> CallPath | None:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from bailiwick.core.accounts import Transfer
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
+from bailiwick.core.run_words import NO_WORDS, RunWords
 from bailiwick.ports import (
     ApplyReport,
     BalanceRow,
+    Caller,
     CallPath,
     CallQuery,
     CallRow,
@@ -30,8 +32,11 @@ from bailiwick.ports import (
     Pinned,
     PinState,
     PolicyReport,
+    RunAsked,
     RunRow,
+    RunShown,
     StampRow,
+    StartedRun,
     StoredEntry,
     SubjectKey,
     UnsettledRow,
@@ -196,12 +201,14 @@ class MemoryControl:
 
     Attributes:
         paths: opened paths by call id; `path` joins the call and hold of the moment to them.
+        words: what runs were told, by their ids.
         acts: what was done, in order: a word and its arguments, for a test to look at.
     """
 
     def __init__(self, records: MemoryRecords, clock: SteppedClock) -> None:
         self.records = records
         self.paths: dict[str, CallPath] = {}
+        self.words: dict[str, RunWords] = {}
         self.proofs: dict[str, list[bytes]] = {}
         self.statuses: list[UpstreamStatus] = []
         self.acts: list[tuple[str, ...]] = []
@@ -274,6 +281,52 @@ class MemoryControl:
         # A row keeps no digest where nothing waits; an opened path has it from the payload.
         shown = replace(call, digest=path.call.digest)
         return replace(path, call=shown, hold=self.records.hold_rows.get(call.hold))
+
+    async def start_run(self, by: Caller | Person, asked: RunAsked) -> StartedRun:
+        """A run, with a token that is none for a person."""
+        person = by.name if isinstance(by, Person) else ""
+        if isinstance(by, Person) and "operator" not in by.roles:
+            raise TheirError("run_not_allowed", f"`{person}` may not start a run")
+        started = "person" if person else "agent"
+        run = f"01KC{len(self.records.run_rows):022}"
+        row = RunRow(
+            id=run,
+            key=f"run:{run}",
+            at_ms=self._clock.wall_ms(),
+            agent="clerk",
+            mandate=asked.mandate,
+            calls=0,
+            started_by=started,
+            person=person,
+            supplier=started if asked.words.instruction else "",
+        )
+        self.acts.append(("start_run", person, asked.mandate, asked.words.instruction))
+        self.records.run_rows[run] = row
+        self.words[run] = asked.words
+        token = MadeToken("not-a-token", run, "clerk", asked.mandate, row.at_ms + 1)
+        return StartedRun(RunShown(row, asked.words), token if person else None)
+
+    async def end_run(self, person: Person, run_id: str) -> RunShown:
+        """End a run."""
+        shown = await self.run(run_id)
+        if shown is None:
+            raise TheirError("run_unknown", f"no run `{run_id}`")
+        if shown.row.ended_ms is not None:
+            raise TheirError("run_ended", f"run `{run_id}` has ended already")
+        self.acts.append(("end_run", person.name, run_id))
+        row = replace(shown.row, ended_ms=self._clock.wall_ms())
+        self.records.run_rows[run_id] = row
+        return RunShown(row, shown.words)
+
+    async def run(self, run_id: str) -> RunShown | None:
+        """One run."""
+        row = self.records.run_rows.get(run_id)
+        return None if row is None else RunShown(row, self.words.get(run_id, NO_WORDS))
+
+    async def runs(self, limit: int) -> Sequence[RunShown]:
+        """Runs, newest first."""
+        rows = await self.records.runs(limit)
+        return [RunShown(row, self.words.get(row.id, NO_WORDS)) for row in rows]
 
     async def proof(self, call_id: str) -> Sequence[bytes]:
         """The call's proofs."""
