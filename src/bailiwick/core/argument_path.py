@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Literal
 
 from bailiwick.core.canonical import Json, JsonObject
@@ -120,9 +121,12 @@ def reach_beside(
     Up to its last `[]`, `other` must be the same as `path`: it is read beside each item.
     """
     into = steps_into_lists(other)
+    if not into:  # as for most: one beside all
+        (beside,) = _walk(other, arguments)
+        return [(found, beside) for found in _walk(path, arguments)]
     pairs: list[tuple[Found, Found]] = []
     for within in _walk(path[:into], arguments):
-        (beside,) = _walk(other[into:], within)  # once, however many items lie below
+        (beside,) = _walk(other[into:], within)
         pairs += ((found, beside) for found in _walk(path[into:], within))
     return pairs
 
@@ -158,35 +162,47 @@ def _straight_to(path: ArgumentPath, within: JsonObject) -> Found:
 
 
 def _walk(path: ArgumentPath, within: Found) -> list[Found]:
-    found: list[Found] = [within]
-    for step in path:
-        found = list(_step(step, found))
-    return found
+    for at, step in enumerate(path):
+        if isinstance(step, Each):
+            return [found for item in _items(within) for found in _walk(path[at + 1 :], item)]
+        within = _into(step, within)
+    return [within]
 
 
-def _step(step: str | Each, values: Iterable[Found]) -> Iterable[Found]:
-    for value in values:
-        if isinstance(value, Gap):
-            yield value
-        elif value is None:
-            yield MISSING
-        elif isinstance(step, Each):
-            if isinstance(value, list | tuple):
-                yield from value or (MISSING,)
-            else:
-                yield BLOCKED
-        elif isinstance(value, Mapping):
-            yield _at(step, value)
-        else:
-            yield BLOCKED
+def _into(key: str, value: Found) -> Found:
+    """What stands at `key` of a value."""
+    if isinstance(value, Mapping):
+        return _at(key, value)
+    if value is None:
+        return MISSING
+    return value if isinstance(value, Gap) else BLOCKED
+
+
+def _items(value: Found) -> Iterable[Found]:
+    """Every item of a value."""
+    if isinstance(value, list | tuple):
+        return value or (MISSING,)
+    if value is None:
+        return (MISSING,)
+    return (value if isinstance(value, Gap) else BLOCKED,)
 
 
 def _at(key: str, within: JsonObject) -> Found:
     """What stands at `key`; BLOCKED if some readers may take another key for it."""
-    folded = fold(key)
-    if any(fold(other) == folded for other in within if other != key):
-        return BLOCKED
+    folded = _folded(key)
+    for other in within:
+        if other != key and (other if _is_plain(other) else fold(other)) == folded:
+            return BLOCKED
     return within.get(key, MISSING)
+
+
+_folded = lru_cache(maxsize=4096)(fold)
+"""`fold`, remembered for the names in mandates."""
+
+
+def _is_plain(key: str) -> bool:
+    """Whether folding leaves it as it is, as most names are."""
+    return key.isascii() and key.isidentifier() and key.islower()
 
 
 def look_alikes(within: JsonObject) -> tuple[str, str] | None:
@@ -195,8 +211,7 @@ def look_alikes(within: JsonObject) -> tuple[str, str] | None:
         return None
     seen: dict[str, str] = {}
     for key in within:
-        plain = key.isascii() and key.isidentifier() and key.islower()
-        folded = key if plain else fold(key)
+        folded = key if _is_plain(key) else fold(key)
         other = seen.setdefault(folded, key)
         if other is not key:
             return other, key

@@ -66,10 +66,11 @@ class Beside(Condition):
 
     def cases(self, arguments: JsonObject) -> list[tuple[Found, Condition]]:
         """Everything the path leads to, each with what is asked of it beside the other."""
+        pairs = reach_beside(self.path, self.other, arguments)
+        before = pairs[0][1]
+        asked = self._known(before)
         cases: list[tuple[Found, Condition]] = []
-        before: Found = MISSING
-        asked = self._known(MISSING)
-        for found, other in reach_beside(self.path, self.other, arguments):
+        for found, other in pairs:
             if other is not before:  # many items may stand beside one and the same
                 before, asked = other, self._known(other)
             cases.append((found, asked))
@@ -84,21 +85,20 @@ class Beside(Condition):
         return any(asked.triggered(found) for found, asked in self.cases(arguments))
 
     def _known(self, other: Found) -> Condition:
-        name = show(format_argument_path(self.other))
-        if other is None or other is MISSING:
-            return Unknown(self.path, self.phrase, f"{name} is not given", self.optional)
-        if isinstance(other, Gap):
-            return Unknown(self.path, self.phrase, f"{name} cannot be read")
-        return self.given(other) or Unknown(self.path, self.phrase, f"{name} is {show(other)}")
+        asked = None if other is None or isinstance(other, Gap) else self.given(other)
+        if asked is not None:
+            return asked
+        optional = self.optional and (other is None or other is MISSING)
+        return Unknown(self.path, self, other, optional)
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Condition):
-    """What is asked cannot be known, because the other argument does not tell: `fault`."""
+    """What is asked cannot be known, because `other` does not tell."""
 
     path: ArgumentPath
-    asks: str
-    fault: str
+    asked: Beside
+    other: Found
     optional: bool = False
 
     def of(self, value: Json) -> Truth:
@@ -107,12 +107,16 @@ class Unknown(Condition):
 
     def stands(self, value: Json) -> str:
         """How this value stands."""
-        return f"is {show(value)} ({self.fault})"
+        if self.other is None or self.other is MISSING:
+            fault = "is not given"
+        else:
+            fault = "cannot be read" if isinstance(self.other, Gap) else f"is {show(self.other)}"
+        return f"is {show(value)} ({show(format_argument_path(self.asked.other))} {fault})"
 
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
-        return self.asks
+        return self.asked.phrase
 
 
 class How(Enum):
@@ -146,18 +150,15 @@ class Compared(Beside):
 
     def given(self, other: Json) -> Condition | None:
         """Against a value that is now known."""
-        phrase = f"{self.phrase}, which is {show(other)}"
-        if self.scale is None:
-            if isinstance(other, Mapping | list | tuple):
-                return None
-            if isinstance(other, str) and len(other) > MAX_FOLDED:
-                return None
-            # Made once and asked of each item: it sets aside what it takes to compare.
-            return _Same(self.path, OneOf(self.path, (other,)), phrase, self.optional)
-        bound = self.scale.read(other)
-        if bound is None:
+        if self.scale is not None:
+            bound = self.scale.read(other)
+            return None if bound is None else _Against(self.path, self, other, bound, self.optional)
+        if isinstance(other, Mapping | list | tuple):
             return None
-        return _Against(self.path, self.how, bound, self.scale, phrase, self.optional)
+        if isinstance(other, str) and len(other) > MAX_FOLDED:
+            return None
+        # Made once and asked of each item: it sets aside what it takes to compare.
+        return _Same(self.path, self, OneOf(self.path, (other,)), self.optional)
 
     @property
     def phrase(self) -> str:
@@ -170,8 +171,8 @@ class _Same(Condition):
     """An EQUAL whose other value is known."""
 
     path: ArgumentPath
+    asked: Compared
     same: OneOf
-    asks: str
     optional: bool
 
     def of(self, value: Json) -> Truth:
@@ -181,7 +182,7 @@ class _Same(Condition):
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
-        return self.asks
+        return f"{self.asked.phrase}, which is {show(self.same.values[0])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,32 +190,37 @@ class _Against(Condition):
     """A `Compared` on a scale whose other value is known."""
 
     path: ArgumentPath
-    how: How
+    asked: Compared
+    other: Json
     bound: Number
-    scale: Scale
-    asks: str
     optional: bool
 
     def of(self, value: Json) -> Truth:
         """Whether it holds for this value."""
-        found = self.scale.read(value)
+        found = self._scale.read(value)
         if found is None:
             return CANNOT_TELL
-        if self.how is How.EQUAL:
+        how = self.asked.how
+        if how is How.EQUAL:
             return HOLDS if found == self.bound else FAILS
-        holds = found <= self.bound if self.how is How.AT_MOST else found >= self.bound
+        holds = found <= self.bound if how is How.AT_MOST else found >= self.bound
         return HOLDS if holds else FAILS
 
     def stands(self, value: Json) -> str:
         """How this value stands."""
-        if self.scale.read(value) is None:
-            return f"is {kind_of(value)} {show(value)} and not {self.scale.noun}"
+        if self._scale.read(value) is None:
+            return f"is {kind_of(value)} {show(value)} and not {self._scale.noun}"
         return f"is {show(value)}"
 
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
-        return self.asks
+        return f"{self.asked.phrase}, which is {show(self.other)}"
+
+    @property
+    def _scale(self) -> Scale:
+        assert self.asked.scale is not None
+        return self.asked.scale
 
 
 def check_beside(path: ArgumentPath, other: ArgumentPath) -> None:

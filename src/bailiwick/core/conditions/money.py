@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bailiwick.core.argument_path import ArgumentPath, format_argument_path
@@ -117,16 +117,20 @@ class MoneyBeside(Beside):
     minor_units: bool = False
     optional: bool = False
 
+    _money: Mapping[str, Money] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         """Raises ValueError when the currency cannot be read beside the amount."""
         check_beside(self.path, self.other)
+        money = {
+            code: Money(self.path, code, bounds, self.minor_units, self.optional)
+            for code, bounds in self.bounds.items()
+        }
+        object.__setattr__(self, "_money", money)
 
     def given(self, other: Json) -> Condition | None:
         """In a currency that is now known."""
-        bounds = self.bounds.get(other) if isinstance(other, str) else None
-        if bounds is None or not isinstance(other, str):
-            return None
-        return Money(self.path, other, bounds, self.minor_units, self.optional)
+        return self._money.get(other) if isinstance(other, str) else None
 
     @property
     def phrase(self) -> str:
