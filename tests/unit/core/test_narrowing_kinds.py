@@ -38,6 +38,7 @@ from bailiwick.core.conditions import (
 )
 from bailiwick.core.conditions.commands import Command, CommandForm
 from bailiwick.core.conditions.email import Email
+from bailiwick.core.conditions.sql import Sql, TablePattern
 from bailiwick.core.conditions.urls import Url
 from bailiwick.core.flow import NO_FACTS
 from bailiwick.core.glob import Glob
@@ -48,6 +49,7 @@ from bailiwick.core.narrowing.circumstances import implied
 from bailiwick.core.narrowing.implication import permits_all
 from bailiwick.core.regex import Regex
 from bailiwick.core.scales import DATE, TIME
+from bailiwick.core.sql_tree import read_sql
 from bailiwick.core.values import HOLDS
 from tests.unit.core import condition_kinds
 from tests.unit.core.mandates import NOW, allow, at
@@ -61,6 +63,15 @@ def url(*hosts: str, **more: object) -> Url:
 
 def email(*addresses: str, at_domains: tuple[str, ...] = ()) -> Email:
     return Email(X, addresses, tuple(map(read_host_pattern, at_domains)))
+
+
+def sql(
+    *tables: str,
+    kinds: tuple[str, ...] = ("select",),
+    calls: tuple[str, ...] = (),
+    dialect: str = "sqlite",
+) -> Sql:
+    return Sql(X, dialect, kinds, tuple(map(TablePattern, tables)), calls, read_sql)
 
 
 def git(*words: str, sub: tuple[str, ...] = (), under: tuple[str, ...] = ()) -> Command:
@@ -105,6 +116,11 @@ IMPLIED: list[tuple[Condition, Condition]] = [
     (email("a@b.example"), email(at_domains=("b.example",))),
     (email(at_domains=("x.b.example",)), email(at_domains=("*.b.example",))),
     (email("a@b.example"), email()),
+    (sql("a"), sql("a", "b")),
+    (sql("s.*"), sql("*.*")),
+    (sql("a"), sql()),
+    (sql("pg_shadow"), sql("pg_shadow")),
+    (sql("a", kinds=("select",)), sql("a", kinds=("select", "insert"), calls=("f",))),
     (git("a", sub=("log",)), git("a", "b", sub=("log", "diff"))),
     (git(under=("/w/a",)), git(under=("/w",))),
     (FitsRegex(X, Regex("a+")), FitsRegex(X, Regex("a+"))),
@@ -147,6 +163,14 @@ NOT_IMPLIED: list[tuple[Condition, Condition]] = [
     (git("*"), git("a*")),
     (git(under=("/w",)), git(under=("/w/a",))),
     (FitsRegex(X, Regex("a")), FitsRegex(X, Regex("a+"))),
+    (sql("*"), sql("a")),
+    (sql("pg_shadow"), sql("*")),
+    (sql("pg_shadow"), sql("pg_*")),
+    (sql("a.b"), sql("*")),
+    (sql(), sql("a")),
+    (sql("a", kinds=("select", "delete")), sql("a")),
+    (sql("a", calls=("f",)), sql("a")),
+    (sql("a", dialect="mysql"), sql("a")),
     (Vouched(X), CHF),
     (Vouched(X, optional=True), Vouched(X)),
 ]
@@ -166,6 +190,7 @@ texts = st.sampled_from(
     [
         *("https://a.example/", "https://x.a.example/v1/y", "http://a.example", "https://1.2.3.4"),
         *("https://a.example:444/v1/../x", "a@b.example", "A@b.example", "a+c@x.b.example"),
+        *("select 1", "select f(a) from t", "delete from T", "select 1 from sqlite_master, s.t"),
         *("git log a", "git diff /w/a", "git log", "git", "git log ../x", "https://A.example/V1"),
     ]
 )
@@ -191,6 +216,15 @@ addressed: list[st.SearchStrategy[Condition]] = [
             st.sampled_from(["b.example", "*.b.example"]).map(read_host_pattern), max_size=2
         ).map(tuple),
         optional,
+    ),
+    st.builds(
+        lambda path, tables, kinds, calls: Sql(path, "sqlite", kinds, tables, calls, read_sql),
+        condition_kinds.paths,
+        st.lists(st.sampled_from(["t", "T*", "*", "s.*", "sqlite_master"]), max_size=2).map(
+            lambda names: tuple(map(TablePattern, names))
+        ),
+        st.sampled_from([(), ("select",), ("select", "delete")]),
+        st.sampled_from([(), ("f",)]),
     ),
     st.builds(
         lambda path, sub, words, under, lax: Command(

@@ -35,6 +35,11 @@ class TablePattern:
             raise ValueError("is not `TABLE`, `SCHEMA.TABLE` or `DATABASE.SCHEMA.TABLE`")
         object.__setattr__(self, "parts", tuple(Glob(piece) for piece in pieces))
 
+    @property
+    def literal(self) -> bool:
+        """Whether it means one table."""
+        return all(glob.literal for glob in self.parts)
+
     def of(self, name: tuple[NamePart, ...], dialect: str) -> Truth:
         """Whether `name` fits. Without its schema, a name may be of any."""
         if len(name) != len(self.parts):
@@ -42,9 +47,14 @@ class TablePattern:
             fails = any(_piece(part, glob, dialect) is FAILS for part, glob in pairs)
             return FAILS if fails else CANNOT_TELL
         truth = every(map(_piece, name, self.parts, [dialect] * len(name)))
-        wild = not all(glob.literal for glob in self.parts)
+        wild = not self.literal
         # What the database keeps for itself is never meant by a star.
         return CANNOT_TELL if truth is HOLDS and wild and _is_system(name) else truth
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it writes out a table that the database keeps for itself."""
+        return _is_system(tuple(NamePart(glob.text, False) for glob in self.parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from bailiwick.core.conditions import (
 )
 from bailiwick.core.conditions.commands import Command, CommandForm
 from bailiwick.core.conditions.email import Email
+from bailiwick.core.conditions.sql import Sql, TablePattern
 from bailiwick.core.conditions.texts import literal
 from bailiwick.core.conditions.urls import Url
 from bailiwick.core.glob import Glob
@@ -204,6 +205,29 @@ def _form_within(own: CommandForm, asked: CommandForm) -> bool:
     )
 
 
+def _sql(own: Sql, asked: Sql) -> bool:
+    return (
+        own.dialect == asked.dialect
+        and _fewer(own.statements, asked.statements)
+        and set(own.functions) <= set(asked.functions)
+        and (not asked.tables or (bool(own.tables) and _tables_within(own.tables, asked.tables)))
+    )
+
+
+def _tables_within(own: Sequence[TablePattern], asked: Sequence[TablePattern]) -> bool:
+    return all(any(_table_within(table, wide) for wide in asked) for table in own)
+
+
+def _table_within(own: TablePattern, asked: TablePattern) -> bool:
+    # A star means no table of the database's own; only writing such a table out does.
+    reserved = own.literal and own.is_system and not asked.literal
+    return (
+        not reserved
+        and len(own.parts) == len(asked.parts)
+        and all(map(includes, asked.parts, own.parts))
+    )
+
+
 _TABLE: dict[tuple[type[Condition], type[Condition]], Callable[..., bool]] = {
     (AtMost, AtMost): _at_most,
     (AtLeast, AtLeast): _at_least,
@@ -215,4 +239,5 @@ _TABLE: dict[tuple[type[Condition], type[Condition]], Callable[..., bool]] = {
     (Email, Email): _email,
     (Url, Url): _url,
     (Command, Command): _command,
+    (Sql, Sql): _sql,
 }
