@@ -61,15 +61,20 @@ class Books:
     For one thread at a time. Nothing has changed after an exception.
     """
 
-    def __init__(self, loader: Loader | None = None, *, keep_old: int = MAX_OLD) -> None:
+    def __init__(
+        self, loader: Loader | None = None, *, keep_old: int = MAX_OLD, keep_settled: bool = True
+    ) -> None:
         """Books that remember nothing yet.
 
         Args:
-            loader: brings back what was written; without one, nothing is ever let go of.
+            loader: brings back what was written; without one, accounts are never let go of.
+            keep_settled: without a loader, remember settled calls as well, so that reserving one
+                again, or settling it otherwise, is noticed. A simulation can do without.
             keep_old: how much of a sliding account stays remembered out of its window.
         """
         self._loader = loader
         self._keep_old = keep_old
+        self._keep_settled = keep_settled and loader is None
         self._accounts: dict[tuple[str, str], Account] = {}
         self._calls: dict[str, _Lines] = {}
         self._long: set[tuple[str, str]] = set()
@@ -149,7 +154,7 @@ class Books:
                 steps = taken.get((line.account, line.key), steps)
             transfers += line.ended(call, at_ms, to, steps)
         self._apply(lines, transfers)
-        if self._loader is None or not all(line.is_final for line in lines.values()):
+        if self._keep_settled or not all(line.is_final for line in lines.values()):
             self._calls[call] = lines
         else:
             self._calls.pop(call, None)

@@ -26,6 +26,9 @@ from bailiwick.core.values import kind_of, show
 MAX_CHARGES = 256
 """Most keys and values of one limit in one call: recipients of one message, say."""
 
+MAX_ROWS = 10_000
+"""Most items of one list that are added up or told apart, at a few microseconds each."""
+
 # A member of an enum is looked up by a Python call each time.
 _SUM, _DISTINCT = Measure.SUM, Measure.DISTINCT
 
@@ -62,7 +65,7 @@ def tally(limit: Limit, arguments: JsonObject) -> Tally:
     if measure is _DISTINCT:
         members = dict.fromkeys(_members(limit, None, arguments))
         if len(members) > MAX_CHARGES:
-            raise _too_many(limit)
+            raise _too_many(limit, MAX_CHARGES)
         return {(unit, key): members}
     return {(unit, key): 1}
 
@@ -70,7 +73,10 @@ def tally(limit: Limit, arguments: JsonObject) -> Tally:
 def _of_rows(limit: Limit, arguments: JsonObject) -> Tally:
     """`tally` where something is told apart, or added up, item by item of a list."""
     taken: Tally = {}
-    for row in reach(limit.rows, arguments):
+    rows = reach(limit.rows, arguments)
+    if len(rows) > MAX_ROWS:
+        raise _too_many(limit, MAX_ROWS)
+    for row in rows:
         unit = _unit(limit, row, arguments) if limit.unit is None else limit.unit
         key = _key(limit, row, arguments) if limit.per else ""
         before = taken.get((unit, key))
@@ -87,14 +93,16 @@ def _of_rows(limit: Limit, arguments: JsonObject) -> Tally:
             if amount > MAX_AMOUNT:
                 raise _unclear(limit, limit.of, "amount_too_large", "adds up to too much to count")
             taken[unit, key] = amount
+        if len(taken) > MAX_CHARGES:
+            raise _too_many(limit, MAX_CHARGES)
     if sum(1 if isinstance(each, int) else len(each) for each in taken.values()) > MAX_CHARGES:
-        raise _too_many(limit)
+        raise _too_many(limit, MAX_CHARGES)
     return taken
 
 
-def _too_many(limit: Limit) -> Uncountable:
+def _too_many(limit: Limit, most: int) -> Uncountable:
     path = limit.of or limit.rows
-    return _unclear(limit, path, "too_much_to_count", f"has more than {MAX_CHARGES} values")
+    return _unclear(limit, path, "too_much_to_count", f"has more than {most:,} values")
 
 
 def _find(limit: Limit, path: ArgumentPath, row: Found, arguments: JsonObject) -> Found:
@@ -161,6 +169,8 @@ def _members(limit: Limit, row: Found, arguments: JsonObject) -> Iterator[str]:
         found = waiting.pop()
         if isinstance(found, list | tuple) and found:
             waiting += found
+            if len(waiting) > MAX_ROWS:
+                raise _too_many(limit, MAX_ROWS)
             continue
         text = "" if isinstance(found, Gap) else exact_text(found)
         if not text:

@@ -249,6 +249,20 @@ def test_books_bring_back_what_they_do_not_remember() -> None:
     assert kept.asked == asked, "an account is loaded once"
 
 
+def test_a_simulation_need_not_remember_what_is_settled() -> None:
+    books = Books(keep_settled=False)
+    for number in range(3):
+        books.reserve(f"{number}", number, [daily(20)])
+        books.settle(f"{number}", number, Place.POSTED)
+    assert books.used(daily(0)) == 60
+    assert books.settle("0", 9, Place.FREE) == (), "nothing is known of it any more"
+    open_call = books.reserve("open", 9, [daily(20)])
+    assert books.settle("open", 10, Place.UNKNOWN) != ()
+    assert len(open_call) == 1
+    assert books.settle("open", 11, Place.FREE) != (), "what is not settled is remembered"
+    assert books.used(daily(0)) == 60
+
+
 def test_a_transfer_of_what_is_not_there_is_refused() -> None:
     forged = Transfer("a", DAY, "", "", 1, 1, Place.POSTED, Place.FREE, 5)
     with pytest.raises(OurError) as damaged:

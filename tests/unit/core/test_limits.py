@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from decimal import Decimal
 
 import pytest
@@ -13,15 +14,16 @@ from bailiwick.core.books import Books
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.charging import charges, exceeded
 from bailiwick.core.conditions import AtLeast, Condition
-from bailiwick.core.context import NO_COUNTERS
+from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
-from bailiwick.core.errors import LimitReached
+from bailiwick.core.errors import LimitReached, StoreError
+from bailiwick.core.judge import judge
 from bailiwick.core.limit_wording import amount_words, standing
 from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Charge, Limit, Measure, Window
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.tally import MAX_CHARGES
-from bailiwick.core.verdict import Deny
-from tests.unit.core.mandates import allow, at, call, mandate, pattern
+from bailiwick.core.tally import MAX_CHARGES, MAX_ROWS
+from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
+from tests.unit.core.mandates import allow, at, call, mandate, pattern, stamp
 
 NOW = 1_795_363_200_000
 """2026-11-22 16:00 UTC."""
@@ -290,6 +292,15 @@ def test_more_values_than_can_be_counted_one_by_one_are_refused() -> None:
     assert refused({"to": many}, rows).code == "too_much_to_count"
 
 
+def test_a_list_that_would_take_long_to_count_is_refused_unread() -> None:
+    many: list[Json] = [{"amount": 1, "to": "a"}] * (MAX_ROWS + 1)
+    batch = limit(of="items[].amount", per=("items[].to",))
+    assert refused({"items": many}, batch).code == "too_much_to_count"
+    assert taken({"items": many[1:]}, batch)[0].amount == MAX_ROWS * SUM_SCALE
+    values = limit(Measure.DISTINCT, of="to", ceilings={"values": 5})
+    assert refused({"to": ["a"] * (MAX_ROWS + 1)}, values).code == "too_much_to_count"
+
+
 # --- which limits count --------------------------------------------------------------------------
 
 
@@ -373,6 +384,40 @@ def test_calls_at_once_forget_what_has_ended() -> None:
     assert charge.pending_only
     (other,) = taken({}, limit(Measure.COUNT))
     assert not other.pending_only
+
+
+def test_a_full_limit_refuses_before_a_person_is_asked_and_a_held_call_says_what_it_takes() -> None:
+    one = under(limit())
+    asking = Mandate(
+        **{field.name: getattr(one, field.name) for field in fields(one) if field.init}
+        | {"stamp": (stamp("bank/transfer", AtLeast(("amount",), 1000)),)}
+    )
+    books = Books()
+
+    def ask(amount: int) -> Verdict:
+        asked = call("bank/transfer", {"amount": amount})
+        return judge(asked, [asking], NO_POLICIES, books, NO_LABELS, NO_STEP, NOW)
+
+    held = ask(9_000)
+    assert isinstance(held, Hold)
+    assert [charge.amount for charge in held.charges] == [9_000 * SUM_SCALE]
+    books.reserve("1", NOW, held.charges)
+    over = ask(1_001)
+    assert isinstance(over, Deny)
+    assert over.code == "limit_exceeded"
+    assert isinstance(ask(1_000), Hold)
+    assert isinstance(ask(999), Allow)
+
+
+def test_counters_that_fail_are_a_denial() -> None:
+    class Broken:
+        def used(self, charge: Charge) -> int:
+            raise StoreError("store_unavailable", "the disk is gone")
+
+    asked = call("bank/transfer", {"amount": 1})
+    found = judge(asked, [under(limit())], NO_POLICIES, Broken(), NO_LABELS, NO_STEP, NOW)
+    assert isinstance(found, Deny)
+    assert found.code == "judge_failed"
 
 
 # --- words ---------------------------------------------------------------------------------------
