@@ -123,11 +123,14 @@ class ResultLabels:
         trusted: whether values in them are vouched for; None says nothing about it. Results that
             nobody calls trusted are not (`worth.py`).
         confidential: labels that the run carries once it has read one.
+        fields: if `trusted`, the only parts of these results that are, as `path_text` writes them
+            (`contacts[].iban`); () for all of it. The rest is untrusted.
     """
 
     targets: tuple[TargetPattern, ...]
     trusted: bool | None = None
     confidential: frozenset[str] = frozenset()
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ class Accepts:
     """What some targets may be given by a run.
 
     Attributes:
-        id: `MANDATE@VERSION/flow/NAME`.
+        id: `MANDATE@VERSION/accepts/NAME`.
         untrusted: whether a run that has read something untrusted may call them.
         confidential: labels a run that calls them may carry; None for any.
         otherwise: `hold` or `refuse`.

@@ -9,12 +9,12 @@ Truth values and nulls are no leaves: they say nothing of where they come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
-from bailiwick.core.argument_path import escape_key
+from bailiwick.core.argument_path import EACH, Each, escape_key
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.values import number_of
 from bailiwick.core.whole import BETWEEN
@@ -25,13 +25,12 @@ MAX_DEPTH = 64
 MAX_NESTED_PARTS = 4
 """A message holds a block that holds a resource; what lies deeper is taken as plain JSON."""
 
-Place = tuple["Place", str] | None
+Place = tuple["Place", str | Each] | None
 """The steps to a leaf, last first; None for the top. Written out only when asked."""
 
 Leaf = tuple[Place, str]
 """Where it stands, and its text; a number's is its plain decimal notation."""
 
-_EACH = "[]"
 _MAX_EXPONENT = 64
 _JSON_STARTS = frozenset("{[ \n\r\t")
 
@@ -65,6 +64,10 @@ class Leaves:
             return BETWEEN.join([text.replace(BETWEEN, "\ufffd") for _, text in self.found])
         return text
 
+    def keep(self, wanted: Callable[[str], bool]) -> None:
+        """Leave out what does not stand at a path that is `wanted`."""
+        self.found = [(place, text) for place, text in self.found if wanted(path_text(place))]
+
     def add(self, value: Json, place: Place = None, depth: int = 0) -> None:
         """Everything beneath `value`."""
         kind = type(value)
@@ -77,7 +80,7 @@ class Leaves:
         elif kind is dict or isinstance(value, Mapping):
             self._add_table(value, place, depth)  # type: ignore[arg-type]  # a mapping
         elif kind is list or isinstance(value, list | tuple):
-            here = (place, _EACH)
+            here = (place, EACH)
             for item in value:  # type: ignore[union-attr]  # a list
                 self.add(item, here, depth + 1)
         else:
@@ -155,13 +158,17 @@ def leaves_of(values: Sequence[Json]) -> Leaves:
 
 def path_text(place: Place) -> str:
     """A place as an argument path: `payee.iban`, `items[].amount`; "" for the top."""
-    steps: list[str] = []
+    steps: list[str | Each] = []
     while place is not None:
         place, step = place
         steps.append(step)
     text = ""
     for step in reversed(steps):
-        text += step if step == _EACH else ("." if text else "") + escape_key(step)
+        # INVARIANT: a key named `[]` is no item of a list: `fields` says what is trusted by paths.
+        if isinstance(step, Each):
+            text += EACH.value
+        else:
+            text += ("." if text else "") + escape_key(step)
     return text
 
 

@@ -33,7 +33,7 @@ from bailiwick.core.leaves import Leaves, leaves_of, leaves_of_reply
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.values import fold_inside
 from bailiwick.core.whole import BETWEEN, Wanted, normal, wanted
-from bailiwick.core.worth import Worths
+from bailiwick.core.worth import Worth, Worths
 
 MAX_LEARNED_BYTES = 256 * 1024
 """Largest result that is learned from. A larger one is not recorded whole either, so a memory that
@@ -70,7 +70,7 @@ class RunMemory:
         self._sent = Texts()
         self._sent_compact = Texts()
         self._trusting_until: int | None = None
-        self._unread: list[tuple[int, Source, bytes]] = []
+        self._unread: list[tuple[int, Source, bytes, Worth]] = []
         self._trusted_bytes = 0
         self._read: list[ReadResult] = []
         self._read_bytes = 0
@@ -114,7 +114,7 @@ class RunMemory:
         self._happened()
         where = Source("result", call.id, str(call.target))
         worth = self._worths.of(call.target)
-        if not worth.trusted and self.untrusted is None:
+        if not worth.wholly_trusted and self.untrusted is None:
             self.untrusted = where
         for label in worth.confidential:
             self._confidential.setdefault(label, where)
@@ -142,12 +142,13 @@ class RunMemory:
                 self._keep_sent(leaves_of_reply(body), where)
         elif len(body) > MAX_LEARNED_BYTES:
             return
-        elif self._worths.of(call.target).trusted:
-            if self._trusted_bytes + len(body) <= MAX_KEPT_CHARS:
-                self._unread.append((self._now, where, body))
-                self._trusted_bytes += len(body)
         else:
-            self._keep_read(body, where)
+            worth = self._worths.of(call.target)
+            if worth.trusted and self._trusted_bytes + len(body) <= MAX_KEPT_CHARS:
+                self._unread.append((self._now, where, body, worth))
+                self._trusted_bytes += len(body)
+            if not worth.wholly_trusted:
+                self._keep_read(body, where)
 
     def lost(self) -> None:
         """Part of what this run has done is not known: doubt means no.
@@ -257,8 +258,11 @@ class RunMemory:
             self._stop_trusting()
 
     def _trusted_texts(self) -> Texts:
-        for when, where, body in self._unread:
-            self._trusted.add(normal(leaves_of_reply(body).joined()), when, where)
+        for when, where, body, worth in self._unread:
+            leaves = leaves_of_reply(body)
+            if worth.fields:
+                leaves.keep(worth.vouches_at)
+            self._trusted.add(normal(leaves.joined()), when, where)
         self._unread.clear()
         return self._trusted
 

@@ -6,7 +6,9 @@ another one warns of:
 * confidentiality labels add up;
 * a result is trusted if the root mandate says so, or says nothing and the server's declaration says
   so, and nobody in the chain (nor that declaration) says that it is not. A mandate further down
-  can only distrust: an agent made it.
+  can only distrust: an agent made it;
+* where only some fields are trusted, the rest of the result is not, and a run that reads it has
+  read something untrusted.
 """
 
 from __future__ import annotations
@@ -24,10 +26,25 @@ _MAX_REMEMBERED = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What results of one target are worth."""
+    """What results of one target are worth.
+
+    Attributes:
+        trusted: whether values in them are vouched for.
+        fields: the only parts that are, for each of those who said so; () for all of it.
+    """
 
     trusted: bool = False
     confidential: frozenset[str] = frozenset()
+    fields: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def wholly_trusted(self) -> bool:
+        """Whether a run that reads one has read nothing untrusted."""
+        return self.trusted and not self.fields
+
+    def vouches_at(self, path: str) -> bool:
+        """Whether values at this place of a result are vouched for, if it is `trusted`."""
+        return all(any(_beneath(path, field) for field in fields) for fields in self.fields)
 
 
 class Worths:
@@ -68,19 +85,37 @@ class Worths:
         server = _opinion(self._declared, target)
         opinions = [_opinion(rules, target) for rules in self._chain]
         root = opinions[0] if opinions and opinions[0] is not None else server
-        trusted = root is True and server is not False and False not in opinions
-        return Worth(trusted, confidential)
+        if root is None or any(
+            each is not None and not each.trusted for each in (server, *opinions)
+        ):
+            return Worth(False, confidential)
+        said = [root, *(each for each in opinions[1:] if each is not None)]
+        return Worth(True, confidential, tuple(each.fields for each in said if each.fields))
 
 
-def _opinion(rules: Iterable[ResultLabels], target: Target) -> bool | None:
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    trusted: bool
+    fields: tuple[str, ...] = ()
+
+
+def _opinion(rules: Iterable[ResultLabels], target: Target) -> _Opinion | None:
     """Whether `rules` trust it; None if they say nothing. Distrust needs no certainty."""
-    opinion: bool | None = None
+    trusting: list[ResultLabels] = []
     for rule in rules:
         if rule.trusted is None:
             continue
         meant = covers(rule.targets, target)
         if not rule.trusted and meant is not FAILS:
-            return False
+            return _Opinion(trusted=False)
         if rule.trusted and meant is HOLDS:
-            opinion = True
-    return opinion
+            trusting.append(rule)
+    if not trusting:
+        return None
+    if not all(rule.fields for rule in trusting):
+        return _Opinion(trusted=True)
+    return _Opinion(True, tuple(field for rule in trusting for field in rule.fields))
+
+
+def _beneath(path: str, field: str) -> bool:
+    return path == field or path.startswith((f"{field}.", f"{field}[]"))

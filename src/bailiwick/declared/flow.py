@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from bailiwick.core.argument_path import format_argument_path, parse_argument_path
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.flow import NO_FLOW, Accepts, Flow, ResultLabels
@@ -22,6 +23,10 @@ _SAYS = {
         Flag(),
         "Whether values in the results are vouched for: `true` for what only people you trust can "
         "write, such as an address book. Results that nobody calls trusted are not.",
+    ),
+    "fields": Field(
+        ListOf(Text(reads=lambda text: read_field(text), max_length=256), or_one=True, most=64),
+        "The only parts of the results that are trusted: `contacts[].iban`, `[].iban`.",
     ),
     "confidential": Field(_LABELS, "Labels that a run carries once it has asked for one."),
 }
@@ -59,6 +64,17 @@ SERVER_RESULTS = Field(
 def read_own(text: str) -> TargetPattern:
     """A pattern for a server's own name."""
     return read_any_target(f"server/{text}")
+
+
+def read_field(text: str) -> str:
+    """A place in a result, as results name them; a list may stand at its top: `[].iban`.
+
+    Raises:
+        ValueError: what is wrong with it, in words for people.
+    """
+    if text.startswith("[]"):
+        return format_argument_path(parse_argument_path(f"top{text}")[1:])
+    return format_argument_path(parse_argument_path(text))
 
 
 def flow_field(targets: Mapping[str, Field], kinds: Mapping[str, CallKind]) -> Field:
@@ -147,7 +163,8 @@ def compile_results(spec: JsonObject, server: str) -> tuple[ResultLabels, ...]:
 def _labels(each: JsonObject, targets: tuple[TargetPattern, ...]) -> ResultLabels:
     trusted = each.get("trusted")
     assert trusted is None or isinstance(trusted, bool)
-    return ResultLabels(targets, trusted, frozenset(texts(each, "confidential")))
+    fields = tuple(read_field(text) for text in texts(each, "fields"))
+    return ResultLabels(targets, trusted, frozenset(texts(each, "confidential")), fields)
 
 
 def _accepts(each: JsonObject, id_: str, targets: tuple[TargetPattern, ...]) -> Accepts:

@@ -37,6 +37,10 @@ def check_flow(mandate: Table) -> Iterator[Problem]:
             and rule.get("confidential") is None
         ):
             yield Problem(rule.place, "says nothing: give `trusted`, `confidential` or both")
+        fields, trusted = rule.get("fields"), rule.get("trusted")
+        if fields is not None and not (isinstance(trusted, Scalar) and trusted.value is True):
+            message = "`fields` says what of a result is trusted: write `trusted: true`"
+            yield Problem(fields.place, message)
         if section == "accepts":
             yield from _check_accepts(rule)
 

@@ -19,9 +19,10 @@ def labels(
     *,
     trusted: bool | None = None,
     confidential: tuple[str, ...] = (),
+    fields: tuple[str, ...] = (),
     kind: CallKind = CallKind.TOOL,
 ) -> ResultLabels:
-    return ResultLabels((pattern(target, kind),), trusted, frozenset(confidential))
+    return ResultLabels((pattern(target, kind),), trusted, frozenset(confidential), fields)
 
 
 BOOK = Flow(

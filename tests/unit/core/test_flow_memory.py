@@ -349,6 +349,63 @@ def test_distrust_reaches_names_that_may_be_meant_and_trust_does_not() -> None:
     assert not worths.of(call("A/list", {}).target).trusted
 
 
+def partly(*fields: str, more: tuple[Flow, ...] = ()) -> Run:
+    flow = Flow((labels("bank/list", trusted=True, fields=fields),))
+    return Run(RunMemory(Worths((), (flow, *more))))
+
+
+LIST: Json = {"paid": [{"to": ACCOUNT, "memo": f"next time to {OTHER}"}], "note": OTHER}
+
+
+def test_where_only_some_fields_are_trusted_the_rest_vouches_for_nothing() -> None:
+    run = partly("paid[].to")
+    run.read("bank/list", LIST)
+    assert run.vouched(ACCOUNT)
+    assert not run.vouched(OTHER)
+    assert run.source(OTHER) == Source("result", "C1", "bank/list", "paid[].memo")
+    assert run.memory.untrusted == Source("result", "C1", "bank/list")
+
+
+def test_a_field_covers_what_lies_beneath_it_and_no_other_that_starts_alike() -> None:
+    run = partly("paid")
+    run.read("bank/list", {"paid": {"deep": [ACCOUNT]}, "paid_by": OTHER})
+    assert run.vouched(ACCOUNT)
+    assert not run.vouched(OTHER)
+
+
+def test_a_list_at_the_top_of_a_result_has_fields_too() -> None:
+    run = partly("[].to")
+    run.read("bank/list", json.dumps([{"to": ACCOUNT, "memo": OTHER}]))
+    assert run.vouched(ACCOUNT)
+    assert not run.vouched(OTHER)
+
+
+def test_plain_text_has_no_fields() -> None:
+    run = partly("to")
+    run.read("bank/list", f"to: {ACCOUNT}")
+    assert not run.vouched(ACCOUNT)
+
+
+def test_a_key_cannot_pose_as_a_path() -> None:
+    run = partly("paid[].to")
+    run.read("bank/list", {"paid[].to": OTHER, "paid": {"[].to": OTHER, "[]": {"to": OTHER}}})
+    assert not run.vouched(OTHER)
+
+
+def test_fields_add_up_in_one_mandate_and_narrow_along_the_chain() -> None:
+    child = Flow((labels("bank/*", trusted=True, fields=("paid",)),))
+    both = Flow(
+        (
+            labels("bank/list", trusted=True, fields=("paid[].to",)),
+            labels("bank/*", trusted=True, fields=("note",)),
+        )
+    )
+    for flows, vouched in (((both,), (True, True)), ((both, child), (True, False))):
+        run = Run(RunMemory(Worths((), flows)))
+        run.read("bank/list", LIST)
+        assert (run.vouched(ACCOUNT), run.vouched(OTHER)) == vouched
+
+
 # --- properties ----------------------------------------------------------------------------------
 
 VALUES = st.text("abcdefghij", min_size=3, max_size=8)

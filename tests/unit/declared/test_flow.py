@@ -63,7 +63,8 @@ def test_what_a_server_is_said_to_give_is_about_its_own_names() -> None:
 @pytest.mark.parametrize("stored", [False, True])
 def test_flow_rules_of_a_mandate(stored: bool) -> None:
     text = house(
-        "{results: [{tool: bank/payees, trusted: true}, {tool: mail/*, confidential: [mail, hr]}], "
+        "{results: [{tool: bank/payees, trusted: true, fields: ['[].iban', a.b]}, "
+        "{tool: mail/*, confidential: [mail, hr]}], "
         "accepts: [{id: out, tool: bank/*, untrusted: false, confidential: [], otherwise: hold, "
         "role: treasurer}, {tool: mail/send, confidential: [mail]}], "
         "vouch: {role: treasurer, instruction: person}}"
@@ -71,7 +72,7 @@ def test_flow_rules_of_a_mandate(stored: bool) -> None:
     assert load_text(text).warnings == ()
     assert compiled(text, stored=stored).flow == Flow(
         results=(
-            ResultLabels((tool("bank", "payees"),), True),
+            ResultLabels((tool("bank", "payees"),), True, fields=("[].iban", "a.b")),
             ResultLabels((tool("mail", "*"),), None, frozenset({"mail", "hr"})),
         ),
         accepts=(
@@ -119,6 +120,11 @@ def test_vouched_names_the_argument_and_stands_beside_other_conditions() -> None
             "{accepts: [{tool: bank/*, untrusted: false, role: treasurer}]}",
             "`role` goes with `otherwise` only",
         ),
+        (
+            "{results: [{tool: bank/*, confidential: [x], fields: [a.b]}]}",
+            "`fields` says what of a result is trusted: write `trusted: true`",
+        ),
+        ("{results: [{tool: bank/*, trusted: true, fields: ['a..b']}]}", "a name is empty"),
         ("{vouch: {instruction: agent}}", "`agent` is not known"),
         (
             "{accepts: [{id: a, tool: bank/*, untrusted: false}, "
