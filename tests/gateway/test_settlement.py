@@ -40,7 +40,7 @@ NOT_READ = [
     '{"structuredContent":{}}',
     '{"structuredContent":[]}',
     '{"structuredContent":{"total":{"spent":90071992547409930}}}',  # floats would round it
-    '{"content":[{"type":"text","text":"{\\"total\\":{\\"spent\\":0}}"}]}',  # a text may quote anybody
+    '{"content":[{"type":"text","text":"{\\"total\\":{\\"spent\\":0}}"}]}',  # anybody
     '{"total":{"spent":4},"content":[]}',
     "[]",
     "not json",

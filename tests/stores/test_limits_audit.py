@@ -81,7 +81,8 @@ async def test_what_is_used_is_read_back_by_the_beginning_of_its_name(store: Sto
     (row,) = await store.records.balances("pay:daily:")
     assert (row.account, row.key) == (DAY, '["bo"]')
     assert (row.pending, row.posted, row.unknown) == (10, 10, 10)
-    assert {r.member for r in await store.records.balances("pay:payees:")} == {'"0"', '"1"', '"3"'}
+    (payees,) = await store.records.balances("pay:payees:")
+    assert (payees.pending, payees.posted, payees.unknown) == (1, 1, 1)
     assert await store.records.balances("pay:dail_:") == []
     assert len(await store.records.balances("", limit=2)) == 2
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
+from bailiwick.app.limits import Limits
 from bailiwick.app.runs import RunActs
 from bailiwick.app.standing import (
     OPERATOR,
@@ -44,6 +45,8 @@ from bailiwick.ports import (
     Entry,
     HoldRow,
     Journal,
+    LimitAudit,
+    LimitsInForce,
     MadeChild,
     MadeToken,
     ObjectRow,
@@ -80,6 +83,7 @@ class Rooms:
     declarations: Declarations
     upstreams: Upstreams
     pins: PinBook
+    limits: Limits
     clock: Clock
 
 
@@ -235,6 +239,20 @@ class GatewayControl:
     async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
         """See `ports.Control.objects`."""
         return await self._r.records.objects(kind)
+
+    async def limits(self, mandate: str = "") -> LimitsInForce:
+        """See `ports.Control.limits`."""
+        return await self._r.limits.in_force(mandate)
+
+    async def settle(self, person: Person, call_id: str, happened: bool, reason: str) -> CallRow:
+        """See `ports.Control.settle`."""
+        if OPERATOR not in person.roles:
+            raise TheirError("settle_not_allowed", f"settling a call needs the role `{OPERATOR}`")
+        return await self._r.limits.settle(person.name, call_id, happened, reason)
+
+    async def audit_limits(self) -> LimitAudit:
+        """See `ports.Control.audit_limits`."""
+        return await self._r.records.audit_limits()
 
     async def servers(self) -> Sequence[UpstreamStatus]:
         """See `ports.Control.servers`."""

@@ -17,6 +17,7 @@ from bailiwick.app.control import GatewayControl, Rooms
 from bailiwick.app.data_folder import DataFolder
 from bailiwick.app.declare import Declarations, apply_files, show_problem
 from bailiwick.app.fixed_identity import FixedIdentity
+from bailiwick.app.limits import Limits
 from bailiwick.app.randomness import Randomness
 from bailiwick.app.recovery import settle_unknown
 from bailiwick.app.settings import Settings
@@ -29,7 +30,7 @@ from bailiwick.gateway.events import Events
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
-from bailiwick.gateway.mcp.core import Limits
+from bailiwick.gateway.mcp.core import Limits as EdgeLimits
 from bailiwick.gateway.mcp.edge import EdgeSettings, McpEdge
 from bailiwick.gateway.mcp.pins import PinBook, Record
 from bailiwick.gateway.memories import Memories
@@ -126,7 +127,7 @@ class Gateway:
             clock=rooms.clock,
             public_url=url,
             settings=EdgeSettings(
-                limits=Limits(body_bytes=self.settings.max_body_bytes),
+                limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),
                 state_key=self.folder.state_key(),
             ),
             proxies=lambda: _proxies(rooms.authority),
@@ -182,7 +183,7 @@ async def open_gateway(settings: Settings, folder: DataFolder) -> AsyncIterator[
         await settle_unknown(rooms.records, rooms.journal, rooms.recorder, rooms.clock)
         await rooms.publisher.publish()
         stack.push_async_callback(_publish_the_rest, rooms.publisher)
-        for work in (rooms.publisher.run, rooms.holds.sweep):
+        for work in (rooms.publisher.run, rooms.holds.sweep, rooms.limits.sweep):
             task = asyncio.create_task(_keep_going(work))
             stack.push_async_callback(_stop, task)
         yield gateway
@@ -254,6 +255,14 @@ async def _build(
         upstreams=upstreams,
         pins=PinBook(
             _record_pins(journal, recorder, new_id, declarations.learn), await records.pins(), clock
+        ),
+        limits=Limits(
+            journal=journal,
+            records=records,
+            recorder=recorder,
+            authority=authority,
+            clock=clock,
+            events=events,
         ),
         clock=clock,
     )

@@ -20,6 +20,7 @@ _STATUS = {
     "hold_not_waiting": 409,
     "hold_expired": 409,
     "already_stamped": 409,
+    "nothing_to_settle": 409,
     "rendering_changed": 409,
     "mandate_not_active": 409,
     "mandate_not_suspended": 409,

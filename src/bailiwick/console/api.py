@@ -15,6 +15,7 @@ from starlette.routing import Route
 import bailiwick.console.shapes as shapes
 from bailiwick.console.acts import checked_reason, decision
 from bailiwick.console.bodies import read_json
+from bailiwick.console.limits import audit_json, limits_json
 from bailiwick.console.parts import Parts
 from bailiwick.console.shown import check_shown
 from bailiwick.console.streams import event_stream
@@ -45,6 +46,11 @@ class _Stamp(msgspec.Struct, frozen=True):
     decision: str
     reason: str = ""
     rendering_sha256: str = ""
+
+
+class _Settle(msgspec.Struct, frozen=True):
+    happened: bool
+    reason: str = ""
 
 
 class _Revoke(msgspec.Struct, frozen=True):
@@ -111,6 +117,8 @@ class Api:
             "/holds": self.holds,
             "/holds/{id}": self.hold,
             "/objects": self.objects,
+            "/limits": self.limits,
+            "/limits/audit": self.audit_limits,
             "/servers": self.servers,
             "/pins": self.pins,
             "/ledger": self.ledger,
@@ -118,6 +126,7 @@ class Api:
         }
         acting: dict[str, Handler] = {
             "/holds/{id}/stamp": self.stamp,
+            "/calls/{id}/settle": self.settle,
             "/mandates/{name}/revoke": self.revoke,
             "/mandates/{name}/suspend": self.suspend,
             "/mandates/{name}/resume": self.resume,
@@ -226,6 +235,15 @@ class Api:
         rows = await self._control.objects(request.query_params.get("kind", ""))
         return _answer("objects", [shapes.object_json(row) for row in rows])
 
+    async def limits(self, request: Request, _person: Person) -> Response:
+        """What is used of limits."""
+        found = await self._control.limits(request.query_params.get("mandate", ""))
+        return JSONResponse(limits_json(found))
+
+    async def audit_limits(self, _request: Request, _person: Person) -> Response:
+        """The books of limits, worked out again."""
+        return JSONResponse(audit_json(await self._control.audit_limits()))
+
     async def servers(self, _request: Request, _person: Person) -> Response:
         """How each upstream is doing."""
         rows = await self._control.servers()
@@ -264,6 +282,13 @@ class Api:
         await check_shown(self._parts, hold_id, body.rendering_sha256 or None, approve)
         hold = await self._control.stamp(person, hold_id, approve, reason)
         return _answer("hold", shapes.hold_json(hold, person, self._parts.clock.wall_ms()))
+
+    async def settle(self, request: Request, person: Person) -> Response:
+        """Settle a call of which nothing is known."""
+        body = await read_json(request, _Settle)
+        call_id, reason = request.path_params["id"], checked_reason(body.reason)
+        call = await self._control.settle(person, call_id, body.happened, reason)
+        return _answer("call", shapes.call_json(call))
 
     async def revoke(self, request: Request, person: Person) -> Response:
         """Revoke a mandate."""

@@ -10,7 +10,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.run_words import RunWords
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
-from bailiwick.ports.records import CallRow, HoldRow, ObjectRow, RunRow
+from bailiwick.ports.records import CallRow, HoldRow, LimitAudit, ObjectRow, RunRow, UnsettledRow
 from bailiwick.ports.upstreams import UpstreamStatus
 
 
@@ -172,6 +172,50 @@ class MadeChild:
     token: MadeToken | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """One account of a limit as it stands. Amounts in steps; `scale` steps make one unit.
+
+    Attributes:
+        words: the limit, for people.
+        account: "" for a limit of which nothing is used, or that looks at single calls only.
+        key: the values it counts apart, "" for none. Quotes calls.
+        posted: what is spent; of calls under way at once, always 0.
+        frees_ms: when something of it is free again by itself; None when at no certain time.
+    """
+
+    mandate: str
+    limit: str
+    words: str
+    unit: str
+    scale: int
+    ceiling: int
+    account: str
+    key: str
+    pending: int
+    posted: int
+    unknown: int
+    frees_ms: int | None
+
+    @property
+    def used(self) -> int:
+        """What counts against the ceiling."""
+        return self.pending + self.posted + self.unknown
+
+    @property
+    def left(self) -> int:
+        """What is left; 0 when it is overdrawn."""
+        return max(0, self.ceiling - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsInForce:
+    """Limits as they stand, and calls whose reservations are unknown and count on."""
+
+    limits: Sequence[LimitRow]
+    unsettled: Sequence[UnsettledRow]
+
+
 class Control(Protocol):
     """What people may do. Every method checks the person's right and records the act."""
 
@@ -259,8 +303,8 @@ class Control(Protocol):
     def events(self) -> AsyncIterator[JsonObject]:
         """Live changes for one reader; slow readers lose the oldest, never memory.
 
-        `{"event": "call" | "hold", "id": ID, "state": STATE}`, a call also with `"run"` and
-        `"agent"`. No payloads. Subscribed from the first `__anext__`; ends with `aclose`.
+        `{"event": "call" | "hold" | "mandate", "id": ID, "state": STATE}`, a call also with `"run"`
+        and `"agent"`. No payloads. Subscribed from the first `__anext__`; ends with `aclose`.
         """
         ...
 
@@ -284,6 +328,27 @@ class Control(Protocol):
 
     async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
         """The newest version of each declared object; secrets as references."""
+        ...
+
+    async def limits(self, mandate: str = "") -> LimitsInForce:
+        """What is used of the limits of one mandate, or of all in force.
+
+        Raises:
+            TheirError: `mandate_unknown`.
+        """
+        ...
+
+    async def settle(self, person: Person, call_id: str, happened: bool, reason: str) -> CallRow:
+        """Settle what is unknown of a call: it happened and counts, or it did not.
+
+        Raises:
+            TheirError: `settle_not_allowed`, `reason_missing`, `call_unknown`,
+                `nothing_to_settle`.
+        """
+        ...
+
+    async def audit_limits(self) -> LimitAudit:
+        """Work the books of limits out again and compare (see `Records.audit_limits`)."""
         ...
 
     async def servers(self) -> Sequence[UpstreamStatus]:

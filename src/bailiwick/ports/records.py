@@ -134,11 +134,14 @@ class CallQuery:
 
 @dataclass(frozen=True, slots=True)
 class BalanceRow:
-    """What one account holds for one key and member, in steps; see `core.limits.Charge`."""
+    """What one account holds for one key, in steps; see `core.limits.Charge`.
+
+    Of distinct values it is how many there are, each once: posted if any call with it was, else
+    pending if any is, else unknown.
+    """
 
     account: str
     key: str
-    member: str
     pending: int
     posted: int
     unknown: int

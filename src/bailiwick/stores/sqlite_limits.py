@@ -39,6 +39,15 @@ SINCE = (
     f"{TRANSFERS} WHERE a.account = ? AND a.key = ? AND t.since_ms > 0 AND t.reserved_ms > ? "
     "AND t.idx < ? ORDER BY t.idx"
 )
+BALANCES = """
+SELECT a.account, a.key,
+    sum(iif(a.member = '', b.pending, b.pending > 0 AND b.posted = 0)),
+    sum(iif(a.member = '', b.posted, b.posted > 0)),
+    sum(iif(a.member = '', b.unknown, b.unknown > 0 AND b.pending + b.posted = 0))
+FROM accounts a JOIN balances b ON b.account = a.id
+WHERE a.account >= ?1 AND a.account < ?1 || char(1114111) AND b.pending + b.posted + b.unknown > 0
+GROUP BY a.account, a.key ORDER BY max(a.id) DESC LIMIT ?2
+"""
 _INSERT_TRANSFER = "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_ACCOUNT = "INSERT INTO accounts (account, key, member) VALUES (?, ?, ?)"
 _FIND_ACCOUNT = "SELECT id FROM accounts WHERE account = ? AND key = ? AND member = ?"

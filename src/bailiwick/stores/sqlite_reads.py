@@ -34,12 +34,12 @@ from bailiwick.stores.limits_audit import audit
 from bailiwick.stores.sealed_rows import hold_blind, opened
 from bailiwick.stores.sqlite import connect
 from bailiwick.stores.sqlite_limits import (
+    BALANCES,
     MAX_INDEX,
     SINCE,
     TRANSFERS,
     key_cell,
     open_key,
-    open_member,
     transfer_of,
 )
 from bailiwick.stores.text_seal import TextSeal
@@ -235,17 +235,11 @@ class SqliteRecords:
 
     async def balances(self, stem: str, limit: int = 500) -> Sequence[BalanceRow]:
         """See `ports.Records.balances`."""
-        sql = (
-            "SELECT a.account, a.key, a.member, b.pending, b.posted, b.unknown FROM accounts a "
-            "JOIN balances b ON b.account = a.id WHERE a.account >= ?1 "
-            "AND a.account < ?1 || char(1114111) AND b.pending + b.posted + b.unknown > 0 "
-            "ORDER BY a.id DESC LIMIT ?2"
-        )
-        seal = self._seal
+        values = (stem, _limit(limit))
         return await self._read(
             lambda db: [
-                BalanceRow(name, open_key(seal, name, key), open_member(seal, name, member), *held)
-                for name, key, member, *held in db.execute(sql, (stem, _limit(limit)))
+                BalanceRow(name, open_key(self._seal, name, key), *held)
+                for name, key, *held in db.execute(BALANCES, values)
             ]
         )
 

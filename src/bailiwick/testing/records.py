@@ -22,9 +22,13 @@ from bailiwick.ports import (
     CallQuery,
     CallRow,
     CallState,
+    ChildAsked,
     HoldRow,
     HoldState,
     LimitAudit,
+    LimitRow,
+    LimitsInForce,
+    MadeChild,
     MadeToken,
     ObjectChange,
     ObjectRow,
@@ -75,6 +79,7 @@ class MemoryRecords:
     object_rows: list[ObjectRow] = field(default_factory=list)
     pin_rows: list[Pinned] = field(default_factory=list)
     entry_rows: list[StoredEntry] = field(default_factory=list)
+    audit: LimitAudit = field(default_factory=lambda: LimitAudit(0, 0, 0, 0, ()))
 
     async def calls(self, query: CallQuery) -> Sequence[CallRow]:
         """Calls that match, newest first."""
@@ -192,8 +197,8 @@ class MemoryRecords:
         return ()
 
     async def audit_limits(self) -> LimitAudit:
-        """Nothing to disagree."""
-        return LimitAudit(0, 0, 0, 0, ())
+        """What a test put into `audit`."""
+        return self.audit
 
 
 class MemoryControl:
@@ -211,6 +216,8 @@ class MemoryControl:
         self.words: dict[str, RunWords] = {}
         self.proofs: dict[str, list[bytes]] = {}
         self.statuses: list[UpstreamStatus] = []
+        self.limit_rows: list[LimitRow] = []
+        self.unsettled_rows: list[UnsettledRow] = []
         self.acts: list[tuple[str, ...]] = []
         self.readers: list[asyncio.Queue[JsonObject | None]] = []
         self._clock = clock
@@ -261,17 +268,39 @@ class MemoryControl:
 
     async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
         """Revoke a mandate."""
+        return await self._turn("revoke", person, mandate, reason, "revoked")
+
+    async def suspend(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
+        """Suspend a mandate."""
+        return await self._turn("suspend", person, mandate, reason, "suspended")
+
+    async def resume(self, person: Person, mandate: str, reason: str) -> None:
+        """Let a mandate go on."""
+        await self._turn("resume", person, mandate, reason, "active")
+
+    async def _turn(
+        self, act: str, person: Person, mandate: str, reason: str, state: str
+    ) -> Sequence[CallRow]:
         rows = [row for row in self.records.object_rows if (row.kind, row.name) == _of(mandate)]
         if not rows:
             raise TheirError("mandate_unknown", f"no mandate `{mandate}`")
         if "operator" not in person.roles:
-            raise TheirError("revoke_not_allowed", f"`{person.name}` may not revoke `{mandate}`")
-        self.acts.append(("revoke", person.name, mandate, reason))
+            raise TheirError(f"{act}_not_allowed", f"`{person.name}` may not {act} `{mandate}`")
+        self.acts.append((act, person.name, mandate, reason))
         newest = max(rows, key=lambda row: row.version)
         self.records.object_rows.remove(newest)
-        self.records.object_rows.append(replace(newest, state="revoked"))
+        self.records.object_rows.append(replace(newest, state=state))
         calls = await self.records.calls(CallQuery(state=CallState.RUNNING))
         return [row for row in calls if row.mandate.partition("@")[0] == mandate]
+
+    async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
+        """A child of a mandate, as it was sent: nothing is compared."""
+        kind = "person" if isinstance(by, Person) else "agent"
+        name = by.name if isinstance(by, Person) else by.agent
+        self.acts.append(("delegate", f"{kind} {name}", asked.parent, asked.text))
+        token = MadeToken("secret", "01", "helper", f"{asked.parent}:child", 1)
+        made = None if asked.dry_run or not asked.lifetime_seconds else token
+        return MadeChild(f"{asked.parent}:child", 1, "0" * 64, "{}", f"{asked.parent}@1", made)
 
     async def path(self, call_id: str) -> CallPath | None:
         """The path of one call, as it stands."""
@@ -364,6 +393,26 @@ class MemoryControl:
         """No policies are in force here; each file is noted as checked."""
         self.acts.append(("check_policies", *files))
         return PolicyReport("", (), "entity Agent;\n")
+
+    async def limits(self, mandate: str = "") -> LimitsInForce:
+        """Those that a test put into `limit_rows`, and what it put into `unsettled_rows`."""
+        if mandate and not any(row.mandate == mandate for row in self.limit_rows):
+            raise TheirError("mandate_unknown", f"there is no mandate `{mandate}`")
+        rows = [row for row in self.limit_rows if mandate in ("", row.mandate)]
+        return LimitsInForce(rows, self.unsettled_rows)
+
+    async def settle(self, person: Person, call_id: str, happened: bool, reason: str) -> CallRow:
+        """Note it."""
+        if "operator" not in person.roles:
+            raise TheirError("settle_not_allowed", f"`{person.name}` may not settle calls")
+        if call_id not in self.records.call_rows:
+            raise TheirError("call_unknown", f"there is no call `{call_id}`")
+        self.acts.append(("settle", person.name, call_id, str(happened), reason))
+        return self.records.call_rows[call_id]
+
+    async def audit_limits(self) -> LimitAudit:
+        """What the records say."""
+        return await self.records.audit_limits()
 
     async def servers(self) -> Sequence[UpstreamStatus]:
         """How each upstream is doing."""

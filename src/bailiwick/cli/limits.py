@@ -1,0 +1,108 @@
+"""`limits`: what mandates allow over time, what is used of it, and whether the books are right."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.api import segment
+from bailiwick.cli.calls import listed, mapping, target
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.reach import Reach, reaching
+
+_AMOUNTS = ("used", "pending", "unknown", "left", "ceiling")
+
+
+@reaching
+def limits_list(
+    reach: Reach,
+    context: typer.Context,
+    mandate: Annotated[str, typer.Option("--mandate", help="Only of this mandate.")] = "",
+) -> int:
+    """What is used of every limit, what is left, and when it frees.
+
+    Calls that nothing is known of count on, until `limits settle` says what became of them.
+    """
+    if context.invoked_subcommand is not None:
+        return Exit.OK
+    answer = reach.api().get("limits", mandate=mandate)
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    rows = listed(answer, "limits")
+    if not rows:
+        show.note("no mandate has limits" if not mandate else "it has no limits")
+        return Exit.OK
+    show.table(
+        ("mandate", "limit", "for", "used", "under way", "unknown", "left", "of", "frees"),
+        [
+            (
+                show.word(row, "mandate"),
+                show.word(row, "limit"),
+                show.word(row, "key"),
+                *(show.word(mapping(row, "in_words"), column) for column in _AMOUNTS),
+                show.when(row.get("frees_ms")),
+            )
+            for row in rows
+        ],
+    )
+    unsettled = listed(answer, "unsettled")
+    if unsettled:
+        show.heading("Nothing is known of how these calls ended; what they reserved counts on")
+        for row in unsettled:
+            call, since = show.word(row, "call"), show.when(row.get("at_ms"))
+            show.out(show.visible(f"  {call} since {since}"))
+        show.out("  say what became of one: bailiwick limits settle CALL --happened --reason WHY")
+    return Exit.OK
+
+
+@reaching
+def limits_audit(reach: Reach) -> int:
+    """Work every balance out again from the transfers, and compare.
+
+    Also whether any reservation went above its ceiling, and whether each call stands where its
+    reservation does. Exit code 1 when anything differs.
+    """
+    answer = reach.api().get("limits/audit")
+    differences = listed(answer, "differences")
+    if reach.json:
+        show.out_json(answer)
+    else:
+        counted = ", ".join(
+            f"{show.word(answer, each)} {each}" for each in ("transfers", "accounts", "calls")
+        )
+        show.out(f"{counted}; {show.word(answer, 'unsettled')} calls unsettled")
+        for row in differences:
+            where, text = show.word(row, "where"), show.word(row, "text")
+            show.out(show.visible(f"  {show.word(row, 'code')}: {where}: {text}"))
+        show.out(f"{len(differences)} differences" if differences else "all of it agrees")
+    return Exit.OK if answer.get("agree") is True and not differences else Exit.NO
+
+
+@reaching
+def limits_settle(
+    reach: Reach,
+    call_id: Annotated[str, typer.Argument(metavar="CALL", help="The call's id.")],
+    reason: Annotated[str, typer.Option("--reason", help="How it was found out; recorded.")],
+    happened: Annotated[bool, typer.Option("--happened", help="It did: it counts.")] = False,
+    did_not: Annotated[
+        bool, typer.Option("--did-not-happen", help="It did not: it is free again.")
+    ] = False,
+) -> int:
+    """Settle a call that nothing is known of.
+
+    Look at the server's own records first.
+    """
+    if happened == did_not:
+        raise CliError(Exit.USAGE, "no_decision", "give --happened or --did-not-happen")
+    answer = reach.api().post(
+        f"calls/{segment(call_id)}/settle", {"happened": happened, "reason": reason}
+    )
+    if reach.json:
+        show.out_json(answer)
+    else:
+        word = "it counts" if happened else "what it had reserved is free"
+        show.out(f"settled {target(mapping(answer, 'call'))}: {word}")
+    return Exit.OK
