@@ -32,6 +32,8 @@ class Acts:
             "/holds/{id}": self.stamp,
             "/pins/accept": self.accept_pin,
             "/mandates/{name}/revoke": self.revoke,
+            "/mandates/{name}/suspend": self.suspend,
+            "/mandates/{name}/resume": self.resume,
             "/runs": self.start_run,
             "/runs/{id}/end": self.end_run,
         }
@@ -74,6 +76,20 @@ class Acts:
             raise TheirError("bad_request", f"the form lacks `{error.args[0]}`") from error
         await self._control.accept_pin(visit.person, *named)
         return RedirectResponse("/pins?did=accepted", 303)
+
+    async def suspend(self, visit: Visit) -> Response:
+        """Stop a mandate until it is resumed."""
+        form = await self._web.form(visit)
+        name = visit.request.path_params["name"]
+        await self._control.suspend(visit.person, name, checked_reason(form.get("reason", "")))
+        return RedirectResponse(f"/mandates/{quote(name, safe='')}?did=suspended", 303)
+
+    async def resume(self, visit: Visit) -> Response:
+        """Let a suspended mandate go on."""
+        form = await self._web.form(visit)
+        name = visit.request.path_params["name"]
+        await self._control.resume(visit.person, name, checked_reason(form.get("reason", "")))
+        return RedirectResponse(f"/mandates/{quote(name, safe='')}?did=resumed", 303)
 
     async def revoke(self, visit: Visit) -> Response:
         """Revoke a mandate."""

@@ -11,6 +11,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bailiwick.console.holds import HoldView, view_hold
+from bailiwick.console.limits import view_limits
+from bailiwick.console.lines import as_tree, chain_of, place_of
 from bailiwick.console.mandates import view_mandate
 from bailiwick.console.opened import judged, true_arguments
 from bailiwick.console.pins import beside, by_definition
@@ -28,6 +30,8 @@ NOTICES = {
     "refused": "Your refusal is recorded. The call will not run.",
     "accepted": "The new definition is accepted.",
     "revoked": "The mandate is revoked. Nothing new is dispatched under it.",
+    "suspended": "The mandate is suspended. Nothing new is dispatched under it for now.",
+    "resumed": "The mandate goes on.",
     "ended": "The run is ended. Nothing new is dispatched in it.",
 }
 """What a page says after an act, by the `did` it was redirected with: never free text."""
@@ -56,6 +60,7 @@ class Pages:
             "/servers": self.servers,
             "/mandates": self.mandates,
             "/mandates/{name}": self.mandate,
+            "/limits": self.limits,
             "/policies": self.policies,
             "/pins": self.pins,
             "/live": self.live,
@@ -129,6 +134,7 @@ class Pages:
             "judged": judged(path),
             "arguments": true_arguments(path),
             "mandate": mandate,
+            "chain": chain_of(path),
             "entries": entries,
             "proven": bool(proofs),
             "unproven": unproven,
@@ -199,7 +205,7 @@ class Pages:
     async def mandates(self, visit: Visit) -> Response:
         """Every mandate, newest version."""
         rows = await self._parts.control.objects("mandate")
-        mandates = [(row, view_mandate(row)) for row in rows]
+        mandates = [(depth, row, view_mandate(row)) for depth, row in as_tree(rows)]
         return await self._web.render(visit, "mandates.html", {"mandates": mandates})
 
     async def mandate(self, visit: Visit) -> Response:
@@ -213,6 +219,7 @@ class Pages:
         context = {
             "mandate": versions[0],
             "view": view_mandate(versions[0]),
+            "place": place_of(versions[0], await self._parts.control.objects("mandate")),
             "versions": versions,
             "notice": _notice(visit),
         }
@@ -224,6 +231,12 @@ class Pages:
         report = await self._parts.control.check_policies({})
         context = {"policies": [(row, view_policy(row)) for row in rows], "report": report}
         return await self._web.render(visit, "policies.html", context)
+
+    async def limits(self, visit: Visit) -> Response:
+        """What is used of the limits of every mandate."""
+        found = await self._parts.control.limits()
+        context = {"mandates": view_limits(found.limits), "unsettled": found.unsettled}
+        return await self._web.render(visit, "limits.html", context)
 
     async def pins(self, visit: Visit) -> Response:
         """Pinned definitions; those that changed first, side by side."""
