@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bailiwick.core.argument_path import ArgumentPath, format_argument_path, parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions import AtMost, Condition
+from bailiwick.core.conditions import AtMost, Condition, Money, MoneyBeside, OneOf
 from bailiwick.core.countable import steps_of, steps_of_number
 from bailiwick.core.currencies import CODES
 from bailiwick.core.glob import Glob
@@ -40,13 +40,20 @@ def warn_limits(mandate: Table) -> Iterator[Problem]:
             yield Problem(table.place, message)
             continue
         yield from _warn_unnamed(table, limit, concerned)
-        if limit.measure is Measure.SUM and limit.window.kind == "call" and not limit.rows:
-            highest = [rule.highest(limit.of) for rule in concerned]
-            ceiling = min(limit.ceilings.values())
-            if all(each is not None and each <= ceiling for each in highest):
-                most = table.get("at_most") or table
-                message = "can never be reached: no allow rule lets so much through in one call"
-                yield Problem(most.place, message)
+        most = table.get("at_most") or table
+        if _never_binds(limit, concerned):
+            message = "can never be reached: no allow rule lets so much through in one call"
+            yield Problem(most.place, message)
+        named = {code for rule in concerned for code in rule.currencies(limit.currency)}
+        for code in sorted(named - limit.ceilings.keys()):
+            message = f"refuses {show(code)}, which an allow rule lets through: it has no ceiling"
+            yield Problem(most.place, message)
+
+
+def _never_binds(limit: Limit, concerned: list[_Allowed]) -> bool:
+    if limit.measure is not Measure.SUM or limit.window.kind != "call" or limit.rows:
+        return False
+    return all(rule.stays_within(limit) for rule in concerned)
 
 
 class _Allowed:
@@ -65,14 +72,28 @@ class _Allowed:
         """Whether it lets an argument at `path` through."""
         return self.others or any(rule.path[0] == path[0] for rule in self.conditions)
 
-    def highest(self, path: ArgumentPath) -> int | None:
-        """The highest amount it lets through at `path`, in steps; None if it has no such bound."""
-        found = [
-            steps_of_number(rule.bound)
+    def stays_within(self, limit: Limit) -> bool:
+        """Whether no amount that it lets through is above any ceiling of `limit`."""
+        bounds = [
+            rule.bound
             for rule in self.conditions
-            if isinstance(rule, AtMost) and rule.path == path
+            if isinstance(rule, AtMost) and rule.path == limit.of and not limit.minor_units
         ]
-        return min((steps for steps in found if isinstance(steps, int)), default=None)
+        for rule in self.conditions:
+            if isinstance(rule, Money) and (rule.path, rule.currency) == (limit.of, limit.unit):
+                bounds += [rule.bounds.at_most] if rule.bounds.at_most is not None else []
+        highest = steps_of_number(min(bounds)) if bounds else ""
+        return isinstance(highest, int) and highest <= min(limit.ceilings.values())
+
+    def currencies(self, path: ArgumentPath) -> set[str]:
+        """The currencies that it names for the argument at `path`."""
+        found: set[str] = set()
+        for rule in self.conditions:
+            if isinstance(rule, OneOf) and rule.path == path:
+                found |= {each for each in rule.values if isinstance(each, str)}
+            elif isinstance(rule, MoneyBeside) and rule.other == path:
+                found |= rule.bounds.keys()
+        return found
 
 
 def _warn_unnamed(table: Table, limit: Limit, concerned: list[_Allowed]) -> Iterator[Problem]:

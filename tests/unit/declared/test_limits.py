@@ -270,3 +270,24 @@ def test_the_limits_of_the_reference_page_are_sound() -> None:
     example = page.read_text().partition("### Limits\n")[2].partition("```yaml\n")[2]
     declared = load_text(HOUSE + example.partition("```")[0])
     assert len(compiled(declared).limits) == 5
+
+
+def test_a_currency_that_is_let_through_and_has_no_ceiling_gets_a_warning() -> None:
+    text = (
+        "{id: a, tool: bank/transfer, sum: amount, currency: {argument: payee.country},"
+        " at_most: {CH: 1}, each: run}"
+    )
+    (warning,) = [each for each in warnings(house(text)) if "no ceiling" in each]
+    assert "refuses `NO`, which an allow rule lets through" in warning
+    both = text.replace("{CH: 1}", "{CH: 1, NO: 1}")
+    assert not any("no ceiling" in each for each in warnings(house(both)))
+
+
+def test_an_amount_of_money_bounds_a_limit_per_call_too() -> None:
+    money = HOUSE.replace("{at_most: 5000}", "{money: {at_most: 5000, currency: CHF}}")
+    rule = "{id: a, tool: bank/transfer, sum: amount, currency: CHF, at_most: 5000, each: call}"
+    text = f"{money}    limits:\n      - {rule}\n"
+    assert any("can never be reached" in each for each in warnings(text))
+    assert not any(
+        "never be reached" in each for each in warnings(text.replace("CHF, at", "EUR, at"))
+    )
