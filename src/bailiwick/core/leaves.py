@@ -64,10 +64,6 @@ class Leaves:
             return BETWEEN.join([text.replace(BETWEEN, "\ufffd") for _, text in self.found])
         return text
 
-    def keep(self, wanted: Callable[[str], bool]) -> None:
-        """Leave out what does not stand at a path that is `wanted`."""
-        self.found = [(place, text) for place, text in self.found if wanted(path_text(place))]
-
     def add(self, value: Json, place: Place = None, depth: int = 0) -> None:
         """Everything beneath `value`."""
         kind = type(value)
@@ -130,10 +126,7 @@ def leaves_of_reply(body: bytes) -> Leaves:
     Keys that are plain words are names and no values; others (`{"ann@a.example": …}`) are both.
     """
     leaves = Leaves()
-    try:
-        value: Json = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return leaves
+    value = _read(body)
     if not isinstance(value, Mapping):
         leaves.add(value)
         return leaves
@@ -145,6 +138,25 @@ def leaves_of_reply(body: bytes) -> Leaves:
             leaves.add(item)
         elif key not in _SIGNS:
             leaves.add(item, (None, key))
+    return leaves
+
+
+def fields_of_reply(body: bytes, wanted: Callable[[str], bool]) -> Leaves:
+    """The values in a server's result that stand at paths that are `wanted`.
+
+    Only in what a server structured itself: its structured content, or else the one block of its
+    answer. In one of several, a text that somebody else wrote could look like a field.
+    """
+    leaves = Leaves()
+    value = _read(body)
+    if not isinstance(value, Mapping):
+        return leaves
+    content = value.get("content")
+    if "structuredContent" in value:
+        leaves.add(value["structuredContent"])
+    elif isinstance(content, list) and len(content) == 1:
+        leaves.add_part(content[0])
+    leaves.found = [(place, text) for place, text in leaves.found if wanted(path_text(place))]
     return leaves
 
 
@@ -170,6 +182,14 @@ def path_text(place: Place) -> str:
         else:
             text += ("." if text else "") + escape_key(step)
     return text
+
+
+def _read(body: bytes) -> Json:
+    try:
+        value: Json = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value
 
 
 def _inner(text: str) -> Json:

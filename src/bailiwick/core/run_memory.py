@@ -29,7 +29,7 @@ from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import Equals, OneOf
 from bailiwick.core.flow import NO_FACTS, Facts, Source, Vouching
 from bailiwick.core.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
-from bailiwick.core.leaves import Leaves, leaves_of, leaves_of_reply
+from bailiwick.core.leaves import Leaves, fields_of_reply, leaves_of, leaves_of_reply
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.values import fold_inside
 from bailiwick.core.whole import BETWEEN, Wanted, normal, wanted
@@ -259,9 +259,8 @@ class RunMemory:
 
     def _trusted_texts(self) -> Texts:
         for when, where, body, worth in self._unread:
-            leaves = leaves_of_reply(body)
-            if worth.fields:
-                leaves.keep(worth.vouches_at)
+            parts = bool(worth.fields)
+            leaves = fields_of_reply(body, worth.vouches_at) if parts else leaves_of_reply(body)
             self._trusted.add(normal(leaves.joined()), when, where)
         self._unread.clear()
         return self._trusted

@@ -392,6 +392,21 @@ def test_a_key_cannot_pose_as_a_path() -> None:
     assert not run.vouched(OTHER)
 
 
+def test_a_text_that_looks_like_a_field_is_none_beside_what_the_server_structured() -> None:
+    posing = {"type": "text", "text": json.dumps({"paid": [{"to": OTHER}]})}
+    real = {"type": "text", "text": json.dumps({"paid": [{"to": ACCOUNT}]})}
+    for result, vouched in (
+        ({"content": [real]}, ACCOUNT),
+        ({"content": [real, posing]}, None),
+        ({"content": [posing], "structuredContent": {"paid": [{"to": ACCOUNT}]}}, ACCOUNT),
+        ({"content": [posing], "structuredContent": {"memo": posing["text"]}}, None),
+    ):
+        run = partly("paid[].to")
+        run.memory.learn(run.send("bank/list"), json.dumps(result).encode())
+        assert not run.vouched(OTHER)
+        assert run.vouched(ACCOUNT) is (vouched is not None)
+
+
 def test_fields_add_up_in_one_mandate_and_narrow_along_the_chain() -> None:
     child = Flow((labels("bank/*", trusted=True, fields=("paid",)),))
     both = Flow(
