@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cedarpy import Schema
 
 from bailiwick.core.values import show
-from bailiwick.policy.gates import validate
+from bailiwick.policy.gates import named_actions, validate
 from bailiwick.policy.policies import House
 from bailiwick.policy.schema import (
     ENTITY_TYPES,
@@ -139,11 +139,17 @@ def _misfits(sound: Sequence[tuple[str, Statement]], house: House) -> Iterator[F
     checked = [(ref, one) for ref, one in sound if one.id not in pending]
     if not checked:
         return
-    actions = all_actions(house.definitions)
-    schema = Schema.from_json_str(schema_json(actions), release_gil=True)
+    statements = [one for _, one in checked]
+    actions = [
+        action
+        for action in all_actions(house.definitions)
+        # Calls that are no tool calls have one action for all servers.
+        if any(one.concerns(action.id, action.group, action.server or None) for one in statements)
+    ]
+    schema = Schema.from_json_str(schema_json(actions, named_actions(statements)), release_gil=True)
     by_id = {action.id: action for action in actions}
     seen: set[tuple[str, str, int]] = set()
-    for number, message in validate([one for _, one in checked], schema):
+    for number, message in validate(statements, schema, in_thread=True):
         ref, statement = checked[number]
         flaw = _located(ref, statement, message, by_id)
         # One mistake is reported once, for the first tool it is about.

@@ -105,7 +105,7 @@ def make_gate(
         policies=PolicySet.from_str(text),
         schema=Schema.from_json_str(
             schema_json(
-                [Action(action.id, action.group, action.server, context)], _named(statements)
+                [Action(action.id, action.group, action.server, context)], named_actions(statements)
             )
         ),
         input_type=looked_at.type if looked_at and isinstance(looked_at.type, RecordOf) else None,
@@ -120,16 +120,23 @@ def misfits(action: Action, statements: Sequence[Statement]) -> Mapping[str, str
     """The first thing wrong with each statement, by its id, as the engine's validator words it."""
     if not statements:
         return {}
-    schema = Schema.from_json_str(schema_json([action], _named(statements)))
+    schema = Schema.from_json_str(schema_json([action], named_actions(statements)))
     wrong: dict[str, str] = {}
     for number, message in validate(statements, schema):
         wrong.setdefault(statements[number].id, message)
     return wrong
 
 
-def validate(statements: Sequence[Statement], schema: Schema) -> list[tuple[int, str]]:
-    """What is wrong with statements under a schema: which one, and the validator's words."""
-    result = cedarpy.validate_policies("\n".join(one.text for one in statements), schema)
+def validate(
+    statements: Sequence[Statement], schema: Schema, *, in_thread: bool = False
+) -> list[tuple[int, str]]:
+    """What is wrong with statements under a schema: which one, and the validator's words.
+
+    Args:
+        in_thread: let other threads run meanwhile.
+    """
+    text = "\n".join(one.text for one in statements)
+    result = cedarpy.validate_policies(text, schema, release_gil=in_thread)
     if result.validation_passed:
         return []
     found: list[tuple[int, str]] = []
@@ -142,5 +149,6 @@ def validate(statements: Sequence[Statement], schema: Schema) -> list[tuple[int,
     return found or [(number, "it does not fit") for number in range(len(statements))]
 
 
-def _named(statements: Collection[Statement]) -> set[str]:
+def named_actions(statements: Collection[Statement]) -> set[str]:
+    """Ids of the actions that statements name."""
     return {entity.id for one in statements for entity in one.entities if entity.type == "Action"}

@@ -12,12 +12,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cedarpy import Schema
 
 from bailiwick.core.call import CallKind
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.policy.circumstances import CIRCUMSTANCES, DOCS
 from bailiwick.policy.types import (
     Attribute,
@@ -55,6 +54,8 @@ _ENTITY_TYPES: dict[str, Json] = {
 
 ENTITY_TYPES = (*_ENTITY_TYPES, "Action")
 
+_COMMON = {"mandate": "Mandate", "run": "Run", "time": "Time"}
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -79,7 +80,6 @@ def action_id(server: str, tool: str) -> str:
     return f"{server}/{tool}"
 
 
-@lru_cache(2048)
 def tool_action(server: str, tool: str, definition: str) -> Action:
     """The action of one tool, from its definition. Total: a damaged one has no arguments."""
     try:
@@ -124,10 +124,25 @@ def schema_json(actions: Iterable[Action], named: Iterable[str] = ()) -> str:
             "appliesTo": {
                 "principalTypes": ["Agent"],
                 "resourceTypes": ["Server"],
-                "context": in_cedar(action.context),
+                "context": _context(action.context),
             },
         }
-    return json.dumps({"": {"entityTypes": _ENTITY_TYPES, "actions": declared}})
+    common: dict[str, Json] = {
+        name: in_cedar(CIRCUMSTANCES[each].type) for each, name in _COMMON.items()
+    }
+    whole = {"commonTypes": common, "entityTypes": _ENTITY_TYPES, "actions": declared}
+    return json.dumps({"": whole})
+
+
+def _context(context: RecordOf) -> JsonObject:
+    """The type of a context, what all actions share by its name: it is most of the schema."""
+    attributes: dict[str, Json] = {
+        name: {"type": _COMMON[name], "required": True}
+        if name in _COMMON and one is CIRCUMSTANCES[name]
+        else {**in_cedar(one.type), "required": one.required}
+        for name, one in context.attributes.items()
+    }
+    return {"type": "Record", "attributes": attributes}
 
 
 def all_actions(definitions: Definitions) -> list[Action]:

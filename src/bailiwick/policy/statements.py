@@ -105,11 +105,11 @@ class Statement:
     entities: frozenset[Entity]
     tokens: Sequence[Token] = field(repr=False, compare=False)
 
-    def concerns(self, action: str, group: str, server: str) -> bool:
-        """Whether its scope lets it be about a call of this action, in this group."""
+    def concerns(self, action: str, group: str, server: str | None) -> bool:
+        """Whether its scope lets it be about this action in this group; None is any server."""
         if self.actions is not None and self.actions.isdisjoint((action, group)):
             return False
-        return self.servers is None or server in self.servers
+        return self.servers is None or server is None or server in self.servers
 
 
 def read_statements(policy: OrganisationPolicy) -> list[Statement]:
