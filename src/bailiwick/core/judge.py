@@ -7,7 +7,7 @@ leaf:
 1. it must be active, within its time, and used in its circumstances;
 2. no deny rule may apply: deny wins over everything;
 3. an allow rule must let the call through: every condition holds, and no argument goes unnamed
-   (default deny);
+   (default deny). Of several, one with nothing left to vouch for comes first;
 4. every stamp rule that applies adds what it asks for. No allow rule can take that away;
 5. flow: what the run has read may refuse the call or add a stamp, and so may a value that is not
    vouched for.
@@ -33,7 +33,7 @@ from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.context import Policies, Step
 from bailiwick.core.flow import Facts, Labels
-from bailiwick.core.flowing import against_flow
+from bailiwick.core.flowing import against_flow, unvouched
 from bailiwick.core.limits import Charge, Counters
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
@@ -135,12 +135,10 @@ def _judge(
         for deny in plan.deny:  # 2
             if _applies(deny, call, facts, now):
                 return _denied(mandate, deny, call)
-        for allow in plan.allow:  # 3
-            if _lets_through(allow, call, facts, now):
-                used.append(allow.id)
-                break
-        else:
+        allow = _way_through(plan.allow, call, labels, now)  # 3
+        if allow is None:
             return _not_permitted(mandate, plan.allow, call, facts, now)
+        used.append(allow.id)
         asking += [stamp for stamp in plan.stamp if _applies(stamp, call, facts, now)]  # 4
         flowing = against_flow(mandate, allow, call, labels)  # 5
         if isinstance(flowing, Deny):
@@ -159,6 +157,20 @@ def _judge(
     if not asking:
         return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`", taken)
     return _hold(call, asking, used, taken)
+
+
+def _way_through(
+    rules: Sequence[AllowRule], call: Call, labels: Labels, now: int
+) -> AllowRule | None:
+    """The first rule that lets the call through with every value vouched for, else the first that
+    does at all: each is a way by itself, and their order is not to cost a person's time."""
+    second: AllowRule | None = None
+    for rule in rules:
+        if _lets_through(rule, call, labels.facts, now):
+            if not any(unvouched(path, call, labels) for path in rule.vouched):
+                return rule
+            second = second or rule
+    return second
 
 
 def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> bool:

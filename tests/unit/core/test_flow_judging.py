@@ -8,7 +8,7 @@ import pytest
 
 from bailiwick.core.call import Call
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.conditions import Anything
+from bailiwick.core.conditions import Anything, OneOf
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
 from bailiwick.core.flow import Accepts, Flow
 from bailiwick.core.flowing import origins, stamped_values, unvouched, vouched_paths
@@ -240,3 +240,12 @@ def test_a_mandate_without_flow_rules_asks_the_memory_nothing() -> None:
     run = Run(Silent(Worths((), ())))
     plain = mandate(allow("bank/pay", other=True))
     assert isinstance(judged(pay(iban=ACCOUNT), run, plain), Allow)
+
+
+def test_a_way_that_leaves_nothing_to_vouch_for_comes_first_whatever_the_order() -> None:
+    asks = dataclasses.replace(allow("bank/pay", Anything(at("iban"))), vouched=(at("iban"),))
+    known = allow("bank/pay", OneOf(at("iban"), (ACCOUNT,)))
+    for rules in ((asks, known), (known, asks)):
+        office = dataclasses.replace(mandate(*rules), flow=BOOK)
+        assert isinstance(judged(pay(iban=ACCOUNT), Run(), office), Allow)
+        assert isinstance(judged(pay(iban="CH9300762011623852957"), Run(), office), Hold)
