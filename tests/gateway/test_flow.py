@@ -15,13 +15,14 @@ from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.conditions import Anything, Vouched
 from bailiwick.core.context import NoPolicies
-from bailiwick.core.errors import StoreError, UpstreamDown
+from bailiwick.core.errors import StoreError, UpstreamDown, VerificationError
 from bailiwick.core.flow import NO_FLOW, Accepts, Flow, Labels, ResultLabels
 from bailiwick.core.mandate import AllowRule, Mandate, StampRule
 from bailiwick.core.run_memory import RunMemory
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway import memories as memories_module
+from bailiwick.gateway import recalled as recalled_module
 from bailiwick.gateway.gate import Answer, Answered, Asked, Refused, Said
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.memories import Memories
@@ -431,3 +432,40 @@ class NothingAfterUntrusted(NoPolicies):
 
     def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
         return Deny("denied_by_policy", (), "no") if labels.untrusted is not None else None
+
+
+async def test_a_long_run_is_read_page_by_page(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalled_module, "_PAGE", 3)
+    await house.ask(BOOK, {}, says({"iban": OTHER}))
+    for number in range(7):
+        await house.ask(MAIL, {"n": number}, says("hello"))
+    await reopened(house)
+    assert isinstance(await pay(house, OTHER), Answered)
+
+
+async def test_a_run_too_long_to_read_again_counts_as_the_worst(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.ask(BOOK, {}, says({"iban": OTHER}))
+    await house.ask(BOOK, {}, says({"iban": OTHER}))
+    monkeypatch.setattr(recalled_module, "MAX_CALLS", 1)
+    await reopened(house)
+    refused = await house.ask(POST, {}, Dispatched())
+    assert isinstance(refused, Refused)
+    await refuse(house, OTHER)
+
+
+async def test_what_cannot_be_opened_any_more_is_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.ask(BOOK, {}, says({"iban": OTHER}))
+    await reopened(house)
+
+    def erased(leaf: bytes, sealed: bytes) -> Json:
+        raise VerificationError("payload_erased", "the key is destroyed")
+
+    monkeypatch.setattr(house.recorder, "open", erased)
+    hold = await refuse(house, OTHER)
+    assert "seen nowhere" in hold.because

@@ -26,7 +26,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json
-from bailiwick.core.conditions import Equals, OneOf
+from bailiwick.core.conditions import Condition, Equals, Items, OneOf, Which
+from bailiwick.core.conditions.email import Email
 from bailiwick.core.flow import NO_FACTS, Facts, Source, Vouching
 from bailiwick.core.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
 from bailiwick.core.leaves import Leaves, fields_of_reply, leaves_of, leaves_of_reply
@@ -96,10 +97,7 @@ class RunMemory:
         self._give(mandate.purpose, source)
         for rule in mandate.allow:
             for condition in rule.conditions:
-                if isinstance(condition, OneOf):
-                    self._give_values(condition.values, source)
-                elif isinstance(condition, Equals):
-                    self._give_values((condition.value,), source)
+                self._give_values(_allowed_by_name(condition), source)
 
     def endorsed(self, value: Json, person: str) -> None:
         """A person has stamped a call for `value`: from now on it is vouched for."""
@@ -319,6 +317,19 @@ class RunLabels:
     def vouching(self, value: Json) -> Vouching:
         """See `Labels`."""
         return self._memory.vouching(value)
+
+
+def _allowed_by_name(condition: Condition) -> tuple[Json, ...]:
+    """Values that a condition of an allow rule spells out in order to let them through."""
+    if isinstance(condition, OneOf):
+        return condition.values
+    if isinstance(condition, Equals):
+        return (condition.value,)
+    if isinstance(condition, Email):
+        return condition.addresses
+    if isinstance(condition, Items) and condition.which is not Which.NONE:
+        return tuple(value for each in condition.conditions for value in _allowed_by_name(each))
+    return ()
 
 
 def scalars(value: Json) -> Iterator[Json]:

@@ -55,6 +55,8 @@ _LONGEST_NAME = 64
 _MOST_MARKS = 16
 _MOST_DECIMALS = 64
 
+# No user, port, query or fragment: in those, two ways of writing may lead to two places.
+_WEB_ADDRESS = re.compile(r"(?:https?://)?(www(?:\.[a-z0-9-]+)+(?:/[a-z0-9._~/-]*)?)")
 _GROUPS = (",", "'", "’", " ")
 _ACCOUNT = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}|[0-9]{16}")
 _ACCOUNT_IN_FOURS = re.compile(
@@ -116,7 +118,7 @@ def wanted(value: str | int | float) -> tuple[Wanted, ...]:
         return ()
     number = number_of(value)
     slight = number is None and sum(letter.isalnum() for letter in text[:8]) < 2 and len(text) < 8
-    plain = Wanted((text, *_accounts(text)), slight=slight)
+    plain = Wanted((text, *_accounts(text), *_web_addresses(text)), slight=slight)
     return (plain,) if number is None else (plain, *_written(Decimal(number)))
 
 
@@ -313,6 +315,21 @@ def _accounts(text: str) -> tuple[str, ...]:
         return ()
     fours = [plain[at : at + 4] for at in range(0, len(plain), 4)]
     written = (plain, " ".join(fours), "-".join(fours))
+    return tuple(each for each in written if each != text)
+
+
+def _web_addresses(text: str) -> tuple[str, ...]:
+    """A web address as people shorten it: without `https://`, without the slash at its end.
+
+    Only one that starts with `www.`: `notes.md` is a file, and `https://notes.md` somebody's host.
+    """
+    bare = _WEB_ADDRESS.fullmatch(text)
+    if bare is None:
+        return ()
+    short = bare[1].removesuffix("/")
+    written = (
+        f"{scheme}{short}{end}" for scheme in ("", "https://", "http://") for end in ("", "/")
+    )
     return tuple(each for each in written if each != text)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json
-from bailiwick.core.conditions import Equals, Matches, OneOf
+from bailiwick.core.conditions import Equals, Items, Matches, OneOf, Which
+from bailiwick.core.conditions.email import Email
 from bailiwick.core.flow import Facts, Flow, Source
 from bailiwick.core.glob import Glob
 from bailiwick.core.kept import MAX_KEPT_CHARS
@@ -209,8 +210,11 @@ def _signed(*rules: object, purpose: str = "", parent: str = "") -> Run:
 def test_values_that_a_person_allowed_by_name_are_vouched_for() -> None:
     run = _signed(
         allow("a/b", OneOf(at("iban"), (ACCOUNT, 7)), Equals(at("x"), {"y": "Ann"})),
+        allow("a/c", Email(at("to"), ("ben@b.example",))),
+        allow("a/d", Items(at("cc[]"), Which.ALL, (OneOf(at("cc[]"), ("Cat",)),))),
         purpose="Pay the bills of Acme Ltd.",
     )
+    assert run.vouched(["ben@b.example", "Cat"])
     assert run.vouched(ACCOUNT)
     assert run.vouched(7)
     assert run.vouched("Ann")
@@ -220,8 +224,10 @@ def test_values_that_a_person_allowed_by_name_are_vouched_for() -> None:
 def test_values_named_in_order_to_stop_them_or_in_patterns_are_not() -> None:
     run = _signed(
         allow("a/b", Matches(at("iban"), (Glob(OTHER),))),
+        allow("a/c", Items(at("cc[]"), Which.NONE, (OneOf(at("cc[]"), ("Eve",)),))),
         deny("a/b", OneOf(at("iban"), (ACCOUNT,))),
     )
+    assert not run.vouched("Eve")
     assert not run.vouched(ACCOUNT)
     assert not run.vouched(OTHER)
 
