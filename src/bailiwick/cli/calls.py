@@ -117,15 +117,17 @@ def runs(reach: Reach, limit: LimitOption = 50) -> int:
         show.note("no runs yet")
         return Exit.OK
     show.table(
-        ("run", "at", "agent", "mandate", "calls", "how they ended"),
+        ("run", "at", "agent", "mandate", "told by", "calls", "how they ended", "instruction"),
         [
             (
                 show.word(row, "id"),
                 show.when(row.get("at_ms")),
                 show.word(row, "agent"),
                 show.word(row, "mandate"),
+                show.word(row, "person" if row.get("supplier") == "person" else "supplier"),
                 show.word(row, "calls"),
                 ", ".join(f"{count} {state}" for state, count in mapping(row, "states").items()),
+                show.word(row, "instruction"),
             )
             for row in rows
         ],

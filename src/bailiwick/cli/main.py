@@ -14,11 +14,13 @@ import sys
 
 import typer
 
+import bailiwick.cli.run as running
 from bailiwick.cli import calls, delegate, gateway, holds, ledger, objects, people, policy, show
 from bailiwick.cli.connect import command as connecting
 from bailiwick.cli.demo import command as demonstrating
 from bailiwick.cli.doctor import doctor
 from bailiwick.cli.exits import MEANINGS, CliError, Exit
+from bailiwick.cli.holidays import holidays
 from bailiwick.cli.init import init
 from bailiwick.core.errors import (
     BailiwickError,
@@ -57,6 +59,11 @@ def build() -> typer.Typer:
     app.command("calls")(calls.calls)
     app.command("call")(calls.call)
     app.command("runs")(calls.runs)
+    works = _group("One piece of work for an agent, and what it was told.")
+    works.command("start")(running.start)
+    works.command("show")(running.show_run)
+    works.command("end")(running.end)
+    app.add_typer(works, name="run")
     app.command("holds")(holds.holds)
     app.command("stamp")(holds.stamp)
     app.command("mandates")(delegate.mandates)
@@ -94,6 +101,7 @@ def build() -> typer.Typer:
     app.add_typer(policies, name="policy")
 
     app.command("schema")(objects.schema)
+    app.command("holidays")(holidays)
     app.command("doctor")(doctor)
     app.command("version")(gateway.version)
     return app

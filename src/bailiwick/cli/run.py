@@ -1,0 +1,127 @@
+"""`run`: start one piece of work for an agent, show it, end it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.api import segment
+from bailiwick.cli.calls import mapping
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.people import TtlOption, seconds
+from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.canonical import JsonObject
+
+RunArgument = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
+
+MAX_READ_CHARS = 100_000
+
+
+@reaching
+def start(
+    reach: Reach,
+    mandate: Annotated[str, typer.Argument(help="The mandate the work is under.")],
+    instruction: Annotated[
+        str, typer.Argument(help="What is to be done, in your words; - reads them from stdin.")
+    ] = "",
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="A label; may be given several times.")
+    ] = None,
+    purpose: Annotated[str, typer.Option("--purpose", help="What it is for, in one line.")] = "",
+    end_user: Annotated[str, typer.Option("--end-user", help="For whom it is done.")] = "",
+    ttl: TtlOption = "1h",
+) -> int:
+    """Start a run, and print the token its agent works with.
+
+    What you say is recorded as yours and cannot be changed afterwards. The token is good for this
+    run only, and shown once.
+    """
+    words = sys.stdin.read(MAX_READ_CHARS) if instruction == "-" else instruction
+    if instruction == "-" and not words.strip():
+        raise CliError(Exit.USAGE, "no_instruction", "nothing came from stdin")
+    answer = reach.api().post(
+        "runs",
+        {
+            "mandate": mandate,
+            "instruction": words,
+            "labels": list(label or ()),
+            "purpose": purpose,
+            "end_user": end_user,
+            "lifetime_seconds": seconds(ttl),
+        },
+    )
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    token, run = mapping(answer, "token"), mapping(answer, "run")
+    show.out(show.word(token, "token"))
+    show.note(
+        show.visible(
+            f"run `{show.word(run, 'id')}` of agent `{show.word(run, 'agent')}` under "
+            f"`{show.word(run, 'mandate')}` until {show.when(token.get('expires_ms'))}; "
+            "shown this once\n"
+            f"what happens in it: bailiwick run show {show.word(run, 'id')}\n"
+            f"to end it before: bailiwick run end {show.word(run, 'id')}",
+            keep_lines=True,
+        )
+    )
+    return Exit.OK
+
+
+@reaching
+def show_run(reach: Reach, run_id: RunArgument) -> int:
+    """Show a run: what it was told, by whom, and how its calls ended."""
+    answer = reach.api().get(f"runs/{segment(run_id)}")
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    run = mapping(answer, "run")
+    states = ", ".join(f"{count} {state}" for state, count in mapping(run, "states").items())
+    labels = run.get("labels")
+    facts = [
+        ("run", show.word(run, "id")),
+        ("began", show.when(run.get("at_ms"))),
+        ("agent", show.word(run, "agent")),
+        ("mandate", show.word(run, "mandate")),
+        ("started by", who(run, "started_by")),
+        ("purpose", show.word(run, "purpose")),
+        ("labels", ", ".join(str(each) for each in labels) if isinstance(labels, list) else ""),
+        ("for", show.word(run, "end_user")),
+        ("ended", show.when(run.get("ended_ms"))),
+        ("calls", states or "none yet"),
+    ]
+    show.facts([(name, value) for name, value in facts if value])
+    show.heading("The instruction")
+    show.out("  " + told(run).replace("\n", "\n  "))
+    return Exit.OK
+
+
+@reaching
+def end(reach: Reach, run_id: RunArgument) -> int:
+    """End a run.
+
+    When it returns, nothing new is dispatched in it, and its token opens nothing any more.
+    """
+    answer = reach.api().post(f"runs/{segment(run_id)}/end", {})
+    if reach.json:
+        show.out_json(answer)
+    else:
+        show.out(f"ended run `{show.visible(run_id)}`; nothing more is done in it")
+    return Exit.OK
+
+
+def told(run: JsonObject) -> str:
+    """The instruction of a run with who gave it, ready to print."""
+    text = show.visible(show.word(run, "instruction"), keep_lines=True)
+    if run.get("erased"):
+        return "it was erased with its person's key"
+    return f"{text}\n(given by {show.visible(who(run, 'supplier'))})" if text else "it has none"
+
+
+def who(run: JsonObject, key: str) -> str:
+    """Who said or did it: a person by name, or the agent's side."""
+    by = show.word(run, key)
+    return show.word(run, "person") if by == "person" else "the agent's side" if by else ""
