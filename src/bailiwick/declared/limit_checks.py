@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bailiwick.core.argument_path import ArgumentPath, format_argument_path, parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions import AtMost, Condition, Money, MoneyBeside, OneOf
+from bailiwick.core.conditions import AtMost, Condition, Money, MoneyBeside, OneOf, Present
 from bailiwick.core.countable import steps_of, steps_of_number
 from bailiwick.core.currencies import CODES
 from bailiwick.core.glob import Glob
@@ -97,15 +97,25 @@ class _Allowed:
 
 
 def _warn_unnamed(table: Table, limit: Limit, concerned: list[_Allowed]) -> Iterator[Problem]:
-    """Arguments that it counts by, and that no call can have: it would refuse every one."""
+    """Arguments that it counts by, and that calls cannot have: it would refuse each of them."""
     asked = [(key, limit.of) for key in ("sum", "distinct") if table.get(key) is not None]
     asked += [("currency", limit.currency)] if limit.currency else []
     asked += [("per", path) for path in limit.per]
+    only_given = {rule.path for rule in limit.conditions if isinstance(rule, Present)}
     for key, path in asked:
-        if not any(rule.names(path) for rule in concerned):
-            name = show(format_argument_path(path))
+        without = [rule for rule in concerned if not rule.names(path)]
+        if not without or path in only_given:
+            continue
+        name = show(format_argument_path(path))
+        if len(without) == len(concerned):
             message = f"refuses every call: no allow rule lets {name} through, which it counts by"
-            yield Problem((table.get(key) or table).place, message)
+        else:
+            rule = ", ".join(show(str(target)) for target in without[0].targets)
+            message = (
+                f"refuses calls of {rule}, which cannot have {name}: to count those with it only, "
+                f"say `when: {{{format_argument_path(path)}: {{present: true}}}}`"
+            )
+        yield Problem((table.get(key) or table).place, message)
 
 
 def _may_meet(one: TargetPattern, other: TargetPattern) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bailiwick.core.argument_path import EACH
+from bailiwick.core.call import Call, CallKind, Target
+from bailiwick.core.charging import charges
 from bailiwick.core.limit_wording import about, describe
 from bailiwick.core.limits import Limit, Measure, Window
 from bailiwick.declared import from_document, load_text
@@ -291,3 +293,17 @@ def test_an_amount_of_money_bounds_a_limit_per_call_too() -> None:
     assert not any(
         "never be reached" in each for each in warnings(text.replace("CHF, at", "EUR, at"))
     )
+
+
+def test_tools_without_the_argument_get_a_warning_unless_they_are_meant_not_to_count() -> None:
+    strict = HOUSE.replace(
+        "        other_arguments: allow\n", "        when: {page: {any: true}}\n"
+    )
+    rule = "{id: a, tool: bank/*, sum: amount, at_most: 5, each: lifetime}"
+    text = f"{strict}    limits:\n      - {rule}\n"
+    (warning,) = [each for each in warnings(text) if "cannot have" in each]
+    assert "refuses calls of `bank/list_*`, `bank/balance`, which cannot have `amount`" in warning
+    meant = text.replace("sum:", "when: {amount: {present: true}}, sum:")
+    assert not any("cannot have" in each for each in warnings(meant))
+    asked = Call.of("1", Target(CallKind.TOOL, "bank", "balance"), {})
+    assert charges(asked, [compiled(load_text(meant, "f.yaml"))], "", 0) == ()
