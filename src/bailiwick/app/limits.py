@@ -22,6 +22,7 @@ from bailiwick.ports import (
     BalanceRow,
     CallMoved,
     CallRow,
+    Change,
     Clock,
     Journal,
     LimitRow,
@@ -216,16 +217,15 @@ class Limits:
         await self._recorder.prepare([person], now)
         fields = {"how": how, "run": call.run}
         entry = self._recorder.act(LeafType.SETTLE, call.id, now, person, fields, payload)
-        code, meaning = _SETTLED[parts[-1][0]]
-        because = f"{meaning}: {reason}"
-        ended = call.ended_ms if call.ended_ms is not None else now
-        await self._journal.commit(
-            [entry],
-            [
-                CallMoved(call.id, ended, call.state, code, because),
-                *(Settled(call.id, now, each, only=tuple(only)) for each, only in parts),
-            ],
-        )
+        changes: list[Change] = [
+            Settled(call.id, now, each, only=tuple(only)) for each, only in parts
+        ]
+        if person:
+            # A person knows what became of the call; a rule says only what its limit makes of it.
+            code, meaning = _SETTLED[parts[0][0]]
+            ended = call.ended_ms if call.ended_ms is not None else now
+            changes.append(CallMoved(call.id, ended, call.state, code, f"{meaning}: {reason}"))
+        await self._journal.commit([entry], changes)
         self._events.publish(
             {
                 "event": "call",

@@ -15,7 +15,18 @@ import sys
 import typer
 
 import bailiwick.cli.run as running
-from bailiwick.cli import calls, delegate, gateway, holds, ledger, objects, people, policy, show
+from bailiwick.cli import (
+    calls,
+    delegate,
+    gateway,
+    holds,
+    ledger,
+    limits,
+    objects,
+    people,
+    policy,
+    show,
+)
 from bailiwick.cli.connect import command as connecting
 from bailiwick.cli.demo import command as demonstrating
 from bailiwick.cli.doctor import doctor
@@ -94,6 +105,12 @@ def build() -> typer.Typer:
     pins.callback(invoke_without_command=True)(objects.pins_list)
     pins.command("accept")(objects.pins_accept)
     app.add_typer(pins, name="pins")
+
+    allowances = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    allowances.callback(invoke_without_command=True)(limits.limits_list)
+    allowances.command("audit")(limits.limits_audit)
+    allowances.command("settle")(limits.limits_settle)
+    app.add_typer(allowances, name="limits")
 
     policies = _group("The organisation's policies, above every mandate.")
     policies.command("check")(policy.policy_check)
