@@ -145,6 +145,12 @@ _TOKEN = re.compile(
     r"|(?P<parameter>\?|\$[1-9][0-9]{0,4}(?![A-Za-z0-9_$])|(?<!:):[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<sign>->>|->|::|<>|!=|<=|>=|\|\||-(?!-)|/(?!\*)|[<>=+*%(),.;])"
 )
+_KINDS: dict[str, TokenKind] = {
+    "word": "word",
+    "number": "number",
+    "parameter": "parameter",
+    "sign": "sign",
+}
 _NAME_IN_QUOTES = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]*")
 _MAX_NAME = 63
 
@@ -154,8 +160,7 @@ def _token(kind: str | None, text: str) -> Token:
         return Token("string", text[1:-1].replace("''", "'"))
     if kind == "name":
         return Token("name", text[1:-1])
-    assert kind in ("word", "number", "parameter", "sign")
-    return Token(kind, text)
+    return Token(_KINDS[kind or ""], text)
 
 
 def _unfit(token: Token, before: Token | None, text: str, dialect: str) -> str:
@@ -252,14 +257,15 @@ HARMLESS = frozenset(
         "count sum avg min max total coalesce nullif ifnull greatest least if iif cast convert",
         "lower upper length char_length character_length octet_length substr substring trim ltrim",
         "rtrim btrim replace concat concat_ws left right instr position strpos split_part initcap",
-        "reverse ascii char hex quote typeof format_date overlay",
+        "reverse ascii char hex quote typeof overlay md5 row values",
         "round abs ceil ceiling floor trunc power pow sqrt mod sign exp ln log log10 pi degrees",
         "radians sin cos tan asin acos atan atan2 div",
         "date time datetime julianday unixepoch strftime now date_trunc date_part extract age",
         "to_char to_date to_number to_timestamp make_date current_date current_time",
         "current_timestamp localtime localtimestamp curdate curtime date_add date_sub datediff",
         "timestampdiff timestampadd year quarter month week day dayofweek dayofmonth dayofyear",
-        "weekday hour minute second date_format str_to_date from_unixtime unix_timestamp last_day",
+        "utc_date utc_time utc_timestamp weekday hour minute second date_format str_to_date",
+        "from_unixtime unix_timestamp last_day",
         "string_agg group_concat array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg",
         "json_group_array json_group_object json_array json_object json_extract json_unquote",
         "json_array_length json_build_object jsonb_build_object json_build_array json_valid",

@@ -3,7 +3,8 @@
 The second of two readers; `sql.py` is the first. The parser is lenient, so its tree is believed
 only where every node and every part of a node is on a list of those understood here, and where the
 tree accounts for what the first reader saw: each name after `FROM`, `JOIN`, `INTO` and `UPDATE`,
-each call, each name, string and number. What is not understood has no meaning.
+each call, each number and quoted name. Both must split the text alike. What is not understood has
+no meaning.
 
 A name that `WITH` defines is not a table, but dialects differ in where such a name can be seen
 (SQLite and `RECURSIVE` see later ones, a target of writing sees none). Only where all agree that it
@@ -16,11 +17,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import lru_cache
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.tokenizer_core import Token as TheirToken
+from sqlglot.tokenizer_core import TokenType
 
 from bailiwick.core.sql import (
     HARMLESS,
@@ -50,37 +53,66 @@ def read_sql(text: str, dialect: str) -> SqlMeaning | str:
         text: one statement.
         dialect: one of `DIALECTS`.
     """
-    tokens = tokens_of(text, dialect)
-    if isinstance(tokens, str):
-        return tokens
-    tree = _parse(text, dialect)
+    split = tokens_of(text, dialect)
+    if isinstance(split, str):
+        return split
+    tree = _parse(text, dialect, split)
     if tree is None:
         return f"is not understood as {dialect}"
     try:
-        return _Reading(tree, tokens).meaning()
+        return _Reading(tree, split).meaning()
     except _NotUnderstood as reason:
         return str(reason)
 
 
-def _parse(text: str, dialect: str) -> exp.Expr | None:
+def _parse(text: str, dialect: str, ours: tuple[Token, ...]) -> exp.Expr | None:
+    """The tree, or None where the parser fails or splits the text otherwise than `sql.py`."""
+    reader = Dialect.get_or_raise(dialect)
     try:
-        trees = sqlglot.parse(text, read=dialect)
+        theirs = reader.tokenize(text)
+        if _pieces(map(_of_theirs, theirs)) != _pieces(map(_of_ours, ours)):
+            return None
+        trees = reader.parser().parse(theirs, text)
     except Exception:  # noqa: BLE001  # its own errors, RecursionError, and whatever a bug may raise
         return None
     return trees[0] if len(trees) == 1 else None
 
 
+def _pieces(tokens: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Tokens with everything between strings and quoted names in one piece.
+
+    The two readers put signs and keywords together differently (`ORDER BY`, `::`).
+    """
+    pieces = [("", "")]
+    for kind, text in tokens:
+        if kind:
+            pieces += [(kind, text), ("", "")]
+        else:
+            pieces[-1] = ("", pieces[-1][1] + "".join(text.lower().split()))
+    # Where it ends, a `;` may stand.
+    return [*pieces[:-1], ("", pieces[-1][1].removesuffix(";"))]
+
+
+def _of_ours(token: Token) -> tuple[str, str]:
+    return (token.kind if token.kind in ("string", "name") else "", token.text)
+
+
+def _of_theirs(token: TheirToken) -> tuple[str, str]:
+    kinds = {TokenType.STRING: "string", TokenType.IDENTIFIER: "name"}
+    return (kinds.get(token.token_type, ""), token.text)
+
+
 class _Reading:
     """One pass over a tree, collecting what the statement does."""
 
-    def __init__(self, tree: exp.Expr, tokens: tuple[Token, ...]) -> None:
+    def __init__(self, tree: exp.Expr, split: tuple[Token, ...]) -> None:
         self.tree = tree
-        self.tokens = tokens
+        self.tokens = split
         self.statements: set[str] = set()
         self.tables: set[tuple[NamePart, ...]] = set()
         self.functions: set[str] = set()
         self.texts: set[str] = set()
-        self.calls = Counter(calls_in(tokens))
+        self.calls = Counter(calls_in(split))
         self.lists: Counter[str] = Counter()  # names before a list of columns: those are no calls
         self.defined: dict[str, set[NamePart]] = {}
         for cte in tree.find_all(exp.CTE):
@@ -199,8 +231,7 @@ class _Reading:
         before = Token("sign", "")
         for token in self.tokens:
             text = token.text.lower()
-            # The parser takes an interval apart: '1 day' becomes 1 and DAY.
-            stated = token.kind in ("name", "string", "number") and before.lower != "interval"
+            stated = token.kind in ("name", "number") and before.lower != "interval"
             if stated and text not in self.texts:
                 raise _NotUnderstood(f"holds {show(token.text)}, which is not understood")
             before = token
@@ -247,8 +278,10 @@ PARTS: dict[type[exp.Expr], frozenset[str]] = {
     exp.With: frozenset({"expressions", "recursive"}),
     exp.CTE: frozenset({"this", "alias", "materialized"}),
     exp.Insert: frozenset({"with_", "this", "expression", "conflict", "returning"}),
-    exp.Update: frozenset({"with_", "this", "expressions", "from_", "where", "returning"}),
-    exp.Delete: frozenset({"with_", "this", "using", "where", "returning"}),
+    exp.Update: frozenset(
+        {"with_", "this", "expressions", "from_", "where", "returning", "order", "limit"}
+    ),
+    exp.Delete: frozenset({"with_", "this", "using", "where", "returning", "order", "limit"}),
     exp.OnConflict: frozenset(
         {"duplicate", "expressions", "action", "conflict_keys", "index_predicate", "where"}
     ),
@@ -281,7 +314,15 @@ PLAIN: frozenset[type[exp.Expr]] = frozenset(
         *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg, exp.DPipe),
         *(exp.Between, exp.Like, exp.ILike, exp.Escape, exp.NullSafeEQ, exp.NullSafeNEQ),
         *(exp.Any, exp.All, exp.Exists, exp.Case, exp.If, exp.Interval, exp.Filter),
-        *(exp.WithinGroup, exp.WindowSpec, exp.DataTypeParam, exp.Concat),
+        *(exp.AtTimeZone, exp.Collate, exp.Glob, exp.SimilarTo, exp.Fetch, exp.LimitOptions),
+        *(
+            exp.CurrentUser,
+            exp.SessionUser,
+            exp.WithinGroup,
+            exp.WindowSpec,
+            exp.DataTypeParam,
+            exp.Concat,
+        ),
         *(exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript),
         *(exp.Rollup, exp.Cube, exp.JSONExtract, exp.JSONExtractScalar, exp.JSONObject),
         *(exp.Abs, exp.Acos, exp.Asin, exp.Atan, exp.Atan2, exp.Ceil, exp.Cos, exp.Degrees),

@@ -78,12 +78,32 @@ PLAIN = {
         {"t"},
     ),
     'select "a b" from "Sales"."Orders"': ({"select"}, {"Sales.Orders"}),
+    "select date_trunc('month', d)::date, to_char(d, 'YYYY-MM'), a->>'$.x', nullif(a, '') from t "
+    "where d >= now() - interval '30 days' and d at time zone 'UTC' < timestamp '2026-01-01' "
+    "fetch first 5 rows only": ({"select"}, {"t"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "meaning"), PLAIN.items(), ids=list(PLAIN))
 def test_a_plain_statement_is_told(text: str, meaning: tuple[set[str], set[str]]) -> None:
     assert does(text) == (*meaning, set())
+
+
+ELSEWHERE = {
+    "select date_format(d, '%Y-%m'), ifnull(a, 0) from `shop`.`t` where d >= "
+    "date_sub(now(), interval 30 day) group by 1 limit 5, 10": "mysql",
+    "insert into t (a) values (?) on duplicate key update a = values(a)": "mysql",
+    "update t set a = 1 where id = 2 order by b limit 1": "mysql",
+    "select strftime('%Y-%m', d), total(a), a->>'$.x' from t where a glob 'x*' and b collate "
+    "nocase = 'x' and d > date('now', '-30 day')": "sqlite",
+}
+
+
+@pytest.mark.parametrize(("text", "dialect"), ELSEWHERE.items())
+def test_what_only_one_dialect_has_is_told_in_it(text: str, dialect: str) -> None:
+    _, tables, functions = does(text, dialect)
+    assert tables <= {"t", "shop.t"}
+    assert functions == set()
 
 
 def test_functions_that_are_not_known_to_be_harmless_are_named() -> None:
