@@ -84,6 +84,8 @@ NOT_PLAIN = {
     "space at the start": " ls",
     "function": "ls() { id; }",
     "assignment to an array": "ls a=(b)",
+    "equals of zsh": "cat =ls",
+    "job": "ls %1",
     "coprocess": "coproc ls",
     "nothing": "",
     "only space": "   ",

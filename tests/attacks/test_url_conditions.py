@@ -238,6 +238,19 @@ def test_a_denied_host_cannot_be_reached_in_another_spelling(url: str) -> None:
     assert triggers(DENIED, {"url": url})
 
 
+METADATA = Url(("url",), hosts=(read_host_pattern("169.254.169.254"),))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]",
+     "0xa9fea9fe", "2852039166", "0251.0376.0251.0376", "169.254.43518", "169.254.169.254."],
+)  # fmt: skip
+def test_a_denied_address_cannot_be_reached_in_another_notation(host: str) -> None:
+    assert triggers(METADATA, {"url": f"http://{host}/latest"})
+    assert not triggers(METADATA, {"url": "http://8.8.8.8/latest"})
+
+
 def test_a_denied_host_leaves_others_alone() -> None:
     assert not triggers(DENIED, {"url": "https://example.com/evil.test"})
 

@@ -77,8 +77,12 @@ class HostPattern:
     below: bool
 
     def of(self, host: Host) -> Truth:
-        """Whether `host` fits. An address may be that of any name, so with names it is in doubt."""
-        if host.address is not None and self.host.address is None:
+        """Whether `host` fits.
+
+        An address may be that of any name, and one of six may carry one of four in many ways: with
+        those it is in doubt.
+        """
+        if host.address is not None and type(host.address) is not type(self.host.address):
             return CANNOT_TELL
         if self.below:
             return HOLDS if host.name.endswith("." + self.host.name) else FAILS

@@ -6,7 +6,8 @@ whose words stand in it as they are. Nothing else has:
 1. longer than `MAX_COMMAND`, more than `MAX_WORDS` words, empty;
 2. any character outside quotes but ASCII letters, digits and `_@%+=:,./-`: so no operators,
    pipes, redirections, here-documents, substitutions, expansions (`$`, `~`, `{}`), globs, comments,
-   history, backslashes, line breaks, tabs, or spaces that are not ASCII;
+   history, backslashes, line breaks, tabs, or spaces that are not ASCII; a word that starts with
+   `=` (zsh) or `%` (jobs);
 3. quotes that do not enclose a whole word, or all that follows an `=`: `r'm'`, `"a"b`, `$'\\x72m'`;
 4. inside double quotes, what still means something there (`$`, backquote, backslash, `!`); inside
    any quotes, what does not print;
@@ -28,7 +29,7 @@ MAX_COMMAND = 8_192
 
 MAX_WORDS = 256
 
-_BARE = r"[A-Za-z0-9_@%+=:,./-]+"
+_BARE = r"(?![=%])[A-Za-z0-9_@%+=:,./-]+"
 _QUOTED = r"""(?:'[^']*'|"[^"$`\\!]*")"""
 _WORD = re.compile(rf"({_BARE})?({_QUOTED})?(?: +|$)")
 
