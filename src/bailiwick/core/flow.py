@@ -48,8 +48,7 @@ class Vouching(msgspec.Struct, frozen=True):
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What the gateway knows of a run and its caller besides what it has read.
 
     Attributes:
