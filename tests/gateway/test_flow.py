@@ -416,7 +416,7 @@ async def test_a_policy_hears_what_a_run_has_read_though_its_mandate_has_no_flow
         dataclasses.replace(
             house.authority.snapshot,
             mandates={"payments": dataclasses.replace(careful(), flow=NO_FLOW)},
-            policies=NothingAfterUntrusted(),
+            policies=NothingAfterUntrusted(version="1", about_reading=True),
         )
     )
     assert isinstance(await house.ask(POST, {}, Dispatched()), Answered)
@@ -427,8 +427,6 @@ async def test_a_policy_hears_what_a_run_has_read_though_its_mandate_has_no_flow
 
 class NothingAfterUntrusted(NoPolicies):
     """A policy that asks what the run has read."""
-
-    version = "1"
 
     def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
         return Deny("denied_by_policy", (), "no") if labels.untrusted is not None else None

@@ -17,6 +17,8 @@ from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answered, Refused
 from bailiwick.gateway.held import Waiting
+from bailiwick.gateway.memories import Memories
+from bailiwick.gateway.recalled import Recalled
 from bailiwick.ledger.leaf import parse_leaf
 from bailiwick.ports import HoldRow, HoldState
 from bailiwick.testing.clock import StoppedClock
@@ -29,6 +31,7 @@ class Stub:
 
     version: str
     refused: str = ""
+    about_reading: bool = False
 
     def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
         if call.target.name == self.refused:
@@ -132,3 +135,11 @@ async def test_the_same_call_after_a_change_asks_anew(house: House) -> None:
     withdrawn = await house.records.hold(old.id)
     assert withdrawn is not None
     assert withdrawn.state is HoldState.WITHDRAWN
+
+
+async def test_runs_are_remembered_only_if_a_policy_looks_at_what_they_read(house: House) -> None:
+    memories = Memories(Recalled(house.records, house.recorder), house.authority)
+    put(house, Stub("v1"))
+    assert not memories.matter(house.authority.chain("payments"))
+    put(house, Stub("v2", about_reading=True))
+    assert memories.matter(house.authority.chain("payments"))

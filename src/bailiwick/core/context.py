@@ -38,6 +38,11 @@ class Policies(Protocol):
         """Digest of the whole set; "" when there are none. Stamps and records bind it."""
         ...
 
+    @property
+    def about_reading(self) -> bool:
+        """Whether any of them looks at what a run has read: if not, nobody need remember it."""
+        ...
+
     def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
         """Why the organisation refuses this call, or None. Pure; an error inside is a refusal."""
         ...
@@ -48,6 +53,7 @@ class NoPolicies:
     """No organisation policy at all."""
 
     version: str = ""
+    about_reading: bool = False
 
     def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
         """Nothing is refused."""

@@ -214,6 +214,6 @@ class Memories:
             # Policies may ask what a run has read, whatever its mandates say.
             matters=vouched
             or any(flow != NO_FLOW for flow in flows)
-            or snapshot.policies.version != "",
+            or snapshot.policies.about_reading,
             worths=Worths(snapshot.results, flows),
         )

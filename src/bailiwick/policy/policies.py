@@ -41,6 +41,7 @@ from bailiwick.policy.statements import (
     OrganisationPolicy,
     PolicyTextError,
     Statement,
+    Wanted,
     read_statements,
 )
 from bailiwick.policy.types import Inexpressible
@@ -100,12 +101,18 @@ class CedarPolicies:
                 continue
             # Where nothing is denied by default, a permit changes nothing.
             self._statements += [one for one in read if one.forbids or self._default_by]
+        self._about_reading = any(_reads(one.wanted.at("run")) for one in self._statements)
         self._lost = {one.id: lost_in(one, house) for one in self._statements}
 
     @property
     def version(self) -> str:
         """See `core.context.Policies`."""
         return self._version
+
+    @property
+    def about_reading(self) -> bool:
+        """See `core.context.Policies`."""
+        return self._about_reading
 
     def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny | None:
         """See `core.context.Policies`. Pure; total."""
@@ -224,6 +231,10 @@ class CedarPolicies:
             if roles is not None:
                 found.append(_entity("Person", str(name), {"roles": sorted(roles)}))
         return found
+
+
+def _reads(run: Wanted | None) -> bool:
+    return run is not None and any(run.at(name) for name in ("untrusted", "confidential"))
 
 
 def lost_in(statement: Statement, house: House) -> Mapping[str, str]:

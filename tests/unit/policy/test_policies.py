@@ -406,3 +406,21 @@ def test_made_up_tools_and_resources_are_not_remembered() -> None:
         decide(found, call(f"bank/made-up-{number}", {}))
         decide(found, call(f"files/file:///{number}", {}, CallKind.RESOURCE))
     assert len(found._gates) == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "about"),
+    [
+        ("context.run.untrusted", True),
+        ('context.run.confidential.contains("salary")', True),
+        ("context.run has untrusted", True),
+        ("context.run == context.run", True),
+        ("context == context", True),
+        ('context.run.purpose == "x"', False),
+        ("context.time.hour < 6", False),
+    ],
+)
+def test_policies_say_whether_they_look_at_what_a_run_has_read(condition: str, about: bool) -> None:
+    found = policies(f"forbid(principal, action, resource) when {{ {condition} }};")
+    assert found.about_reading is about
+    assert not CedarPolicies([], house()).about_reading
