@@ -53,7 +53,7 @@ def read_email(text: str) -> EmailAddress | str:
     if len(local) > MAX_LOCAL:  # 1
         return f"has more than {MAX_LOCAL} characters before the `@`"
     if not _LOCAL.fullmatch(local):  # 2, 3
-        return "is not a plain address: letters, digits and `._+-'=` before the `@`, nothing around"
+        return "is not just `local@domain`, with letters, digits and `._+-'=` before the `@`"
     host = read_host(domain)
     if isinstance(host, str):  # 2, 4
         return f"has a domain that {host}"

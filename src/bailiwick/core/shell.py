@@ -31,6 +31,7 @@ MAX_WORDS = 256
 
 _BARE = r"(?![=%])[A-Za-z0-9_@%+=:,./-]+"
 _QUOTED = r"""(?:'[^']*'|"[^"$`\\!]*")"""
+_START = re.compile(rf"(?:{_BARE})?{_QUOTED}?")
 _WORD = re.compile(rf"({_BARE})?({_QUOTED})?(?: +|$)")
 
 
@@ -58,7 +59,8 @@ def _read_line(text: str) -> tuple[str, ...] | str:
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None or (found[1] is None and found[2] is None):  # 2, 3, 4
-            return f"holds more than plain words, from character {at + 1} on"
+            plain = _START.match(text, at)
+            return f"holds more than plain words, at character {(plain.end() if plain else at) + 1}"
         bare, quoted = found[1] or "", found[2]
         if quoted is not None and bare and not bare.endswith("="):  # 3
             return f"holds quotes inside a word, from character {at + 1} on"

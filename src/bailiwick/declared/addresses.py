@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
@@ -11,7 +11,9 @@ from bailiwick.core.conditions.urls import Url
 from bailiwick.core.email import read_email
 from bailiwick.core.glob import Glob
 from bailiwick.core.hosts import read_host_pattern
+from bailiwick.declared.problems import Problem
 from bailiwick.declared.shapes import Choice, Field, ListOf, Record, Text, Whole
+from bailiwick.declared.tree import Table
 
 
 def _read_url_path(text: str) -> Glob:
@@ -73,6 +75,16 @@ EMAIL = Record(
     },
     some_of=("domains", "addresses"),
 )
+
+
+def warn_urls(condition: Table) -> Iterator[Problem]:
+    """What a condition in an allow rule leaves open of where URLs lead."""
+    asked = condition.get("url")
+    if isinstance(asked, Table) and asked.get("hosts") is None and asked.get("address") is None:
+        message = (
+            "`url` lets any host be reached, private ones too: add `hosts` or `address: public`"
+        )
+        yield Problem(asked.place, message)
 
 
 def url_condition(path: ArgumentPath, asked: Json, optional: bool) -> Url:

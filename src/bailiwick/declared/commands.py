@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions.commands import Command, CommandForm
+from bailiwick.core.conditions.commands import Command, CommandForm, is_runner
 from bailiwick.core.glob import Glob
+from bailiwick.core.values import show
+from bailiwick.declared.problems import Problem
 from bailiwick.declared.readings import read_folder
 from bailiwick.declared.shapes import Field, ListOf, Record, Text
+from bailiwick.declared.tree import Items, Node, Scalar, Table
 
 
 def _read_option(text: str) -> Glob:
@@ -52,6 +55,25 @@ FORM = Record(
 )
 
 COMMAND = ListOf(FORM, most=200, or_one=True)
+
+
+def warn_commands(condition: Table) -> Iterator[Problem]:
+    """What a condition in an allow rule lets programs run that run others."""
+    asked = condition.get("command")
+    for form in asked.items if isinstance(asked, Items) else (asked,):
+        program = form.get("program") if isinstance(form, Table) else None
+        if not isinstance(form, Table) or not isinstance(program, Scalar):
+            continue
+        patterns = [str(each) for key in ("options", "words") for each in _listed(form.get(key))]
+        if is_runner(str(program.value)) and any(len(each.strip("*-+")) == 0 for each in patterns):
+            message = f"{show(program.value)} can run other programs: name what it may be given"
+            yield Problem(program.place, message)
+
+
+def _listed(node: Node | None) -> Iterable[object]:
+    if isinstance(node, Items):
+        return [each.value for each in node.items if isinstance(each, Scalar)]
+    return [node.value] if isinstance(node, Scalar) else []
 
 
 def command_condition(path: ArgumentPath, asked: Json, optional: bool) -> Command:

@@ -10,7 +10,9 @@ from bailiwick.core.call import CallKind
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.glob import Glob
 from bailiwick.core.values import number_of, show
+from bailiwick.declared.addresses import warn_urls
 from bailiwick.declared.circumstances import check_only
+from bailiwick.declared.commands import warn_commands
 from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.flow import compile_results
 from bailiwick.declared.flow_checks import check_flow, flow_rules, warn_flow
@@ -213,6 +215,8 @@ def _warn_fences(node: Table) -> Iterator[Problem]:
     """Text that is meant to fence paths or URLs in, and does not: `/work/*` fits `/work/../etc`."""
     for section, rule in _rules(node):
         for _, condition in _conditions(rule) if section == "allow" else ():
+            yield from warn_urls(condition)
+            yield from warn_commands(condition)
             for key in ("prefix", "matches"):
                 for piece in _scalars(condition.get(key)):
                     text = str(piece.value)

@@ -131,7 +131,7 @@ def test_another_program_plainly_fails() -> None:
 def test_the_phrase_says_each_form() -> None:
     assert LOG.sentence() == (
         "`command` is the command `git log` or `git diff` with options `--oneline`, `--format=*` "
-        "with words like `v*`, `ls` with options `-l` with paths under `/work`, `pwd`"
+        "and words like `v*`; or `ls` with options `-l` and paths under `/work`; or `pwd`"
     )
-    assert LOG.stands("a;b") == "is `a;b` which holds more than plain words, from character 1 on"
+    assert LOG.stands("a;b") == "is `a;b` which holds more than plain words, at character 2"
     assert LOG.stands(1) == "is 1 which is neither text nor a list of words"

@@ -12,7 +12,7 @@ from bailiwick.core.conditions import sentence
 from bailiwick.core.conditions.email import Email
 from bailiwick.core.conditions.urls import Url
 from bailiwick.declared import load_text
-from tests.unit.declared.house import HOUSE, compiled, problems
+from tests.unit.declared.house import HOUSE, compiled, problems, warnings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "mandates.md").read_text()
 
@@ -67,6 +67,12 @@ def test_a_condition_reads_back_as_a_sentence(written: str, read: str) -> None:
 def test_a_mistake_is_reported_where_it_stands(written: str, problem: str) -> None:
     found = problems(with_condition(written))
     assert found[-1].startswith(f"f.yaml:{problem}"), found
+
+
+def test_a_url_of_any_host_is_probably_not_meant() -> None:
+    (warning,) = warnings(with_condition("{url: {schemes: https}}"))
+    assert warning.startswith("f.yaml:26:23: `url` lets any host be reached")
+    assert warnings(with_condition("{url: {schemes: https, address: public}}")) == []
 
 
 def test_the_example_of_the_page_is_sound() -> None:

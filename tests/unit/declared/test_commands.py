@@ -11,7 +11,7 @@ import pytest
 from bailiwick.core.conditions import sentence
 from bailiwick.core.conditions.commands import Command
 from bailiwick.declared import load_text
-from tests.unit.declared.house import HOUSE, compiled, problems
+from tests.unit.declared.house import HOUSE, compiled, problems, warnings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "mandates.md").read_text()
 
@@ -27,8 +27,8 @@ def with_condition(text: str) -> str:
         (
             "{command: [{program: git, subcommand: log, options: '--oneline'}, {program: ls, "
             "words: 'a*', under: [/work]}]}",
-            "`memo` is the command `git log` with options `--oneline`, `ls` with words like `a*` "
-            "with paths under `/work`",
+            "`memo` is the command `git log` with options `--oneline`; or `ls` with words like "
+            "`a*` and paths under `/work`",
         ),
     ],
 )
@@ -53,6 +53,22 @@ def test_a_condition_reads_back_as_a_sentence(written: str, read: str) -> None:
 def test_a_mistake_is_reported_where_it_stands(written: str, problem: str) -> None:
     found = problems(with_condition(written))
     assert any(re.match(rf"f\.yaml:26:\d+: {re.escape(problem)}", each) for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("written", "warned"),
+    [
+        ("{command: {program: find, words: '*'}}", True),
+        ("{command: [{program: pwd}, {program: python3.11, options: ['-*']}]}", True),
+        ("{command: {program: find, words: '/work/*', options: [-name]}}", False),
+        ("{command: {program: ls, words: '*', options: '-*'}}", False),
+    ],
+)
+def test_a_program_that_runs_others_should_not_be_given_just_anything(
+    written: str, warned: bool
+) -> None:
+    found = [each for each in warnings(with_condition(written)) if "can run other programs" in each]
+    assert bool(found) is warned
 
 
 def test_the_example_of_the_page_is_sound() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
-from bailiwick.core.conditions.base import Condition, listed
+from bailiwick.core.conditions.base import MAX_LISTED, Condition, listed
 from bailiwick.core.conditions.paths import Under
 from bailiwick.core.glob import Glob
 from bailiwick.core.paths import read_path
@@ -62,14 +62,15 @@ class CommandForm:
     def phrase(self) -> str:
         """The form in words."""
         start = [f"{self.program} {sub}" for sub in self.subcommands] or [self.program]
-        text = " or ".join(map(show, start))
+        takes = []
         if self.options:
-            text += f" with options {listed(show(glob.text) for glob in self.options)}"
+            takes.append(f"options {listed(show(glob.text) for glob in self.options)}")
         if self.words:
-            text += f" with words like {listed(show(glob.text) for glob in self.words)}"
+            takes.append(f"words like {listed(show(glob.text) for glob in self.words)}")
         if self.under:
-            text += f" with paths under {listed(map(show, self.under))}"
-        return text
+            takes.append(f"paths under {listed(map(show, self.under))}")
+        text = " or ".join(map(show, start))
+        return f"{text} with {' and '.join(takes)}" if takes else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Command(Condition):
         if any(form.fits(words) for form in self.forms):
             return HOLDS
         named = set(_names(words))
-        if _is_runner(words[0]) or any(_name(form.program) in named for form in self.forms):
+        if is_runner(words[0]) or any(_name(form.program) in named for form in self.forms):
             return CANNOT_TELL
         return FAILS
 
@@ -104,7 +105,9 @@ class Command(Condition):
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
-        return f"the command {listed(form.phrase for form in self.forms)}"
+        hidden = len(self.forms) - MAX_LISTED
+        more = f" and {hidden} more" if hidden > 0 else ""
+        return f"the command {'; or '.join(form.phrase for form in self.forms[:MAX_LISTED])}{more}"
 
 
 def _is_like(word: str, glob: Glob) -> bool:
@@ -137,7 +140,8 @@ def _name(program: str) -> str:
     return name.removesuffix(".exe").removesuffix(".com").removesuffix(".cmd").removesuffix(".bat")
 
 
-def _is_runner(program: str) -> bool:
+def is_runner(program: str) -> bool:
+    """Whether it is known to run what its words or its input say."""
     name = _name(program)
     return name in RUNNERS or name.rstrip("0123456789.-") in RUNNERS
 
