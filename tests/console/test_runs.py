@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from bailiwick.console.circumstances import said_only
+from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
 from bailiwick.core.run_words import RunWords
-from bailiwick.ports import Caller
+from bailiwick.ports import Caller, HoldState
 from bailiwick.testing.sample_day import RUN
 from tests.console.client import Answer, Client
 from tests.console.conftest import House
@@ -185,3 +188,64 @@ async def test_attack_another_site_posts_the_form(house: House) -> None:
         page = await browser.post(path, {"mandate": "payables", "csrf": "guessed"})
         assert page.status == 403
     assert house.day.control.acts == []
+
+
+async def test_whoever_stamps_sees_what_the_run_was_told_and_by_whom(house: House) -> None:
+    records = house.day.records
+    browser = await house.sign_in("ben")
+    (hold,) = await records.holds(HoldState.WAITING, 1)
+    assert "What its run was told" not in (await browser.get(f"/holds/{hold.id}")).text
+    house.day.control.words[hold.run] = RunWords("Pay <i>everything</i>.", end_user="eve")
+    for supplier, words in (("person", "<strong>ada</strong>"), ("agent", "not by a person")):
+        row = replace(records.run_rows[hold.run], supplier=supplier, person="ada")
+        records.run_rows[hold.run] = row
+        page = (await browser.get(f"/holds/{hold.id}")).text
+        assert words in page
+        assert "Pay &lt;i&gt;everything&lt;/i&gt;." in page
+        assert "for eve" in page
+
+
+ONLY: dict[str, Json] = {
+    "hours": {
+        "days": ["mon-fri"],
+        "from": "08:00",
+        "to": "18:00",
+        "zone": "Europe/Zurich",
+        "except": ["2026-12-24"],
+        "calendar": "zurich",
+    },
+    "outside_hours": [{"zone": "UTC", "days": "sun"}, {"zone": "UTC", "odd": 1}],
+    "run_labels": ["month-end", "audit"],
+    "purpose": "pay *",
+    "end_users": ["*@example.com"],
+    "zones": "office",
+    "started_by": "person",
+    "agent_may_say": ["purpose"],
+    "another": 1,
+}
+
+
+async def test_a_mandate_says_in_words_when_it_is_good(house: House) -> None:
+    assert said_only(ONLY) == [
+        "mon-fri from 08:00 to 18:00 in Europe/Zurich, except 2026-12-24, the days of the calendar "
+        "zurich",
+        'at other times than sun in UTC or every day in UTC ({"odd": 1})',
+        "in a run labelled month-end or audit",
+        "in a run for the purpose pay * (the agent's word will do)",
+        "for the end user *@example.com",
+        "from the network zone office",
+        "in a run that a person started",
+        "another: 1",
+    ]
+    assert said_only(None) == []
+    assert said_only("damaged") == ["damaged"]
+    rows = house.day.records.object_rows
+    (mandate,) = [row for row in rows if row.kind == "mandate" and row.name == "payables"][-1:]
+    document = json.loads(mandate.document)
+    document["spec"]["only"] = {"started_by": "person"}
+    document["spec"]["allow"][0]["only"] = {"zones": ["office"]}
+    changed = replace(mandate, version=mandate.version + 1, document=json.dumps(document))
+    rows.append(changed)
+    page = (await (await house.sign_in("ben")).get("/mandates/payables")).text
+    assert "<dt>Only</dt><dd>in a run that a person started</dd>" in page
+    assert "Only from the network zone office" in page

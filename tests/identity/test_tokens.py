@@ -60,6 +60,26 @@ def world() -> World:
     return World()
 
 
+def test_a_token_may_be_bound_to_one_run_and_its_state_is_kept_apart(world: World) -> None:
+    run = "01KB0000000000000000000000"
+    issued = world.key.issue_agent("clerk", "payments", "ada", 60, world.clock.wall, run)
+    caller = world.auth.authenticate(f"Bearer {issued.token}")
+    free = world.auth.authenticate(f"Bearer {world.agent_token()}")
+    assert (caller.run, free.run) == (run, "")
+    assert caller.key != free.key
+
+
+@pytest.mark.parametrize("run", ["", None, 7, ["01KB0000000000000000000000"], True])
+def test_a_token_that_was_meant_for_a_run_is_never_good_for_every_run(
+    world: World, run: object
+) -> None:
+    claims: dict[str, object] = {"sub": "clerk", "mandate": "payments", "principal": "ada"}
+    token = world.key._issue(
+        AGENT_TYPE, "bailiwick:one/mcp", {**claims, "run": run}, 60, world.clock.wall
+    )
+    assert world.refused(f"Bearer {token.token}") == "token_invalid"
+
+
 def test_an_agents_token_names_agent_mandate_and_principal(world: World) -> None:
     token = world.agent_token()
     caller = world.auth.authenticate(f"Bearer {token}")

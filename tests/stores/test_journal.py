@@ -23,6 +23,7 @@ from bailiwick.ports import (
     ObjectState,
     Pinned,
     PinState,
+    RunEnded,
     RunOpened,
     Stamped,
     SubjectKey,
@@ -225,6 +226,32 @@ async def test_runs_count_their_calls_by_state(store: Store) -> None:
     assert run is not None
     assert (run.id, run.calls, run.states) == ("r1", 2, {"running": 1, "done": 1})
     assert [r.id for r in await store.records.runs()] == ["r1"]
+
+
+async def test_a_run_says_who_began_it_and_ends_once(store: Store) -> None:
+    begun = RunOpened("r1", "run:r1", 1, "clerk", "m", "person", "ada", "person", "t1", entry=1)
+    indexes = await store.journal.commit([entry(0), entry(1)], [begun])
+    run = await store.records.run("r1")
+    assert run is not None
+    assert (run.started_by, run.person, run.supplier) == ("person", "ada", "person")
+    assert run.token == "t1"
+    assert (run.entry_index, run.ended_ms) == (indexes[1], None)
+    assert await store.records.run("r2") is None
+    await store.journal.commit([], [RunEnded("r1", 7)])
+    for gone in ("r1", "r2"):
+        with pytest.raises(Conflict):
+            await store.journal.commit([entry(2)], [RunEnded(gone, 8)])
+    ended = await store.records.run("r1")
+    assert ended is not None
+    assert ended.ended_ms == 7
+    assert await store.records.entry_count() == 2
+
+
+async def test_a_run_from_before_there_was_more_to_say_is_the_agents(store: Store) -> None:
+    await store.journal.commit([], [RunOpened("r1", "key", 1, "clerk", "m")])
+    run = await store.records.run("r1")
+    assert run is not None
+    assert (run.started_by, run.person, run.supplier, run.entry_index) == ("agent", "", "", None)
 
 
 async def test_objects_show_their_newest_version(store: Store) -> None:

@@ -98,7 +98,6 @@ class Acts:
         await self._control.revoke(visit.person, name, checked_reason(form.get("reason", "")))
         return RedirectResponse(f"/mandates/{quote(name, safe='')}?did=revoked", 303)
 
-
     async def start_run(self, visit: Visit) -> Response:
         """Start a run, and show its token this once: no redirect, since it is kept nowhere."""
         form = await self._web.form(visit)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bailiwick.console.opened import true_arguments
 from bailiwick.console.parts import Parts
 from bailiwick.console.rights import why_not
 from bailiwick.console.shapes import rendering_sha256
 from bailiwick.core.canonical import JsonObject
-from bailiwick.ports import CallPath, HoldRow, Person
+from bailiwick.ports import CallPath, HoldRow, Person, RunShown
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,14 @@ class HoldView:
     Attributes:
         why_not: why this person may not stamp it, "" when they may.
         arguments: what would run, or None when it is gone or is not what the hold binds.
+        run: the run it belongs to, with what that was told; None if it cannot be found.
     """
 
     hold: HoldRow
     why_not: str
     rendering_sha256: str
     arguments: JsonObject | None
+    run: RunShown | None = None
 
     @staticmethod
     def of(path: CallPath | None, person: Person, hold: HoldRow, now_ms: int) -> HoldView:
@@ -42,4 +44,5 @@ class HoldView:
 async def view_hold(parts: Parts, person: Person, hold: HoldRow) -> HoldView:
     """Open the held call and view it."""
     path = await parts.control.path(hold.call)
-    return HoldView.of(path, person, hold, parts.clock.wall_ms())
+    view = HoldView.of(path, person, hold, parts.clock.wall_ms())
+    return replace(view, run=await parts.control.run(hold.run))

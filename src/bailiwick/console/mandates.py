@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bailiwick.console.circumstances import said_only
 from bailiwick.console.shapes import parsed
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.ports import ObjectRow
@@ -38,6 +39,7 @@ class MandateView:
     agent: str
     purpose: str
     valid: str
+    only: Sequence[str]
     stamp: Sequence[Rule]
     deny: Sequence[Rule]
     allow: Sequence[Rule]
@@ -56,6 +58,7 @@ def view_mandate(row: ObjectRow) -> MandateView:
         valid=", ".join(
             f"{word} {_plain(valid[word])}" for word in ("from", "until") if word in valid
         ),
+        only=said_only(spec.get("only")),
         stamp=_rules(spec.get("stamp"), _stamp_note),
         deny=_rules(spec.get("deny"), _other_note),
         allow=_rules(spec.get("allow"), _other_note),
@@ -131,6 +134,8 @@ def _other_note(key: str, value: Json) -> str:
             return "with any other arguments"
         case "other_arguments", "refuse":
             return ""
+        case "only", _:
+            return "only " + ", and ".join(said_only(value))
         case _:
             return f"{key}: {json.dumps(value, ensure_ascii=False)}"
 
