@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bailiwick.core.argument_path import unnamed
 from bailiwick.core.call import Call
+from bailiwick.core.circumstances import Circumstance
 from bailiwick.core.conditions import (
     Condition,
     permits,
@@ -18,7 +19,9 @@ from bailiwick.core.conditions import (
     standing,
     triggers,
 )
+from bailiwick.core.flow import NO_FACTS, Facts
 from bailiwick.core.mandate import AllowRule, Mandate, Rule
+from bailiwick.core.values import FAILS, HOLDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Finding:
         applies: whether the rule let the call through, denied it, or asked for a stamp.
         compared: its conditions, in order.
         unnamed: for an allow rule, the first argument that it does not name; "" if none.
+        circumstances: its circumstances, in order.
     """
 
     rule: str
@@ -47,27 +51,49 @@ class Finding:
     applies: bool
     compared: tuple[Compared, ...]
     unnamed: str = ""
+    circumstances: tuple[Compared, ...] = ()
 
 
-def explain(call: Call, chain: Sequence[Mandate]) -> tuple[Finding, ...]:
-    """Every rule of `chain` that concerns `call`: root first; deny, allow, stamp."""
+def explain(
+    call: Call, chain: Sequence[Mandate], facts: Facts = NO_FACTS, now: int = 0
+) -> tuple[Finding, ...]:
+    """Every rule of `chain` that concerns `call`: root first; deny, allow, stamp.
+
+    Args:
+        facts: of its run and caller, as it was judged.
+        now: Unix milliseconds; when it was judged.
+    """
     findings: list[Finding] = []
     for mandate in chain:
         plan = mandate.plan(call.target)
-        findings += (_finding(rule, "deny", call) for rule in plan.deny)
-        findings += (_finding(rule, "allow", call) for rule in plan.allow)
-        findings += (_finding(rule, "stamp", call) for rule in plan.stamp)
+        for effect, rules in (("deny", plan.deny), ("allow", plan.allow), ("stamp", plan.stamp)):
+            findings += (_finding(rule, effect, call, facts, now) for rule in rules)
     return tuple(findings)
 
 
-def _finding(rule: Rule, effect: str, call: Call) -> Finding:
+def around(mandate: Mandate, facts: Facts, now: int) -> tuple[Compared, ...]:
+    """The circumstances of a mandate as a whole, and how a call stood to them."""
+    return tuple(_circumstance(each, facts, now, allows=True) for each in mandate.circumstances)
+
+
+def _finding(rule: Rule, effect: str, call: Call, facts: Facts, now: int) -> Finding:
     allows = isinstance(rule, AllowRule)
+    circumstances = tuple(
+        _circumstance(each, facts, now, allows=allows) for each in rule.circumstances
+    )
     compared = tuple(_compared(condition, call, allows) for condition in rule.conditions)
     extra = ""
     if isinstance(rule, AllowRule) and not rule.other_arguments:
         extra = unnamed(rule.names, call.arguments)
-    applies = not extra and all(each.counted for each in compared)
-    return Finding(rule.id, effect, applies, compared, extra)
+    applies = not extra and all(each.counted for each in (*compared, *circumstances))
+    return Finding(rule.id, effect, applies, compared, extra, circumstances)
+
+
+def _circumstance(each: Circumstance, facts: Facts, now: int, *, allows: bool) -> Compared:
+    truth = each.of(facts, now)
+    counted = truth is HOLDS if allows else truth is not FAILS
+    found = truth.value if truth is HOLDS else each.missing(facts, now) or truth.value
+    return Compared(f"only {each.phrase}", counted, found)
 
 
 def _compared(condition: Condition, call: Call, allows: bool) -> Compared:

@@ -16,6 +16,7 @@ from bailiwick.core.circumstances import (
     StartedByPerson,
 )
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
+from bailiwick.core.explain import around, explain
 from bailiwick.core.flow import NO_FACTS, Facts, FreshRun
 from bailiwick.core.glob import Glob
 from bailiwick.core.hours import EVERY_DAY, InHours, Span
@@ -170,3 +171,26 @@ def test_a_circumstance_that_breaks_is_a_denial() -> None:
 )
 def test_a_refusal_says_what_would_help(each: Circumstance, facts: Facts, words: str) -> None:
     assert words in each.missing(facts, NOW)
+
+
+def test_an_explanation_says_how_a_call_stood_to_its_circumstances() -> None:
+    given = replace(
+        mandate(
+            replace(allow("bank/pay"), circumstances=(LABELLED,)),
+            replace(stamp("bank/pay"), circumstances=(OFFICE,)),
+        ),
+        circumstances=(StartedByPerson(),),
+    )
+    asked = call("bank/pay", {})
+    allows, stamps = explain(asked, (given,), PERSONS, NOW)
+    assert (allows.applies, stamps.applies) == (True, True)
+    (compared,) = allows.circumstances
+    assert compared.asks == "only in a run labelled `audit` or `month-end`"
+    assert (compared.counted, compared.found) == (True, "holds")
+    elsewhere = but(AGENTS, zones=frozenset())
+    allows, stamps = explain(asked, (given,), elsewhere, NOW)
+    assert (allows.applies, stamps.applies) == (False, False)
+    assert "only the agent's own" in allows.circumstances[0].found
+    assert stamps.circumstances[0].found == "this came from elsewhere"
+    (whole,) = around(given, AGENTS, NOW)
+    assert not whole.counted
