@@ -23,6 +23,7 @@ PAGES = [
     f"/calls/{ulid(4)}",
     "/runs",
     f"/runs/{ulid(1)}",
+    "/policies",
     "/servers",
     "/mandates",
     "/mandates/payables",
