@@ -132,6 +132,14 @@ class Gate(Protocol):
         """Whether some rule could let this target through, now, for some arguments."""
         ...
 
+    def tells_runs_apart(self, caller: Caller) -> bool:
+        """Whether what one run of this caller has read makes a difference to its calls.
+
+        If so, an edge lets nothing pass between a run and a server but through `govern`, and
+        nothing of one run reach another.
+        """
+        ...
+
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """Keep the answer to a held call whose client went away, for when it asks again.
 

@@ -79,6 +79,10 @@ class Pipeline:
         """See `gate.Gate.visible`."""
         return visible(self._authority.chain(caller.mandate), target, self._clock.wall_ms())
 
+    def tells_runs_apart(self, caller: Caller) -> bool:
+        """See `gate.Gate.tells_runs_apart`."""
+        return self._memories.matter(self._authority.chain(caller.mandate))
+
     def in_flight(self, mandate: str) -> list[str]:
         """Ids of calls dispatched under this mandate or one below it, and not back yet."""
         return [

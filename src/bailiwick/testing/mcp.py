@@ -112,12 +112,14 @@ class FakeGate:
     """Allows everything but `denied` targets; `on` takes over for one target.
 
     Attributes:
+        apart: what `tells_runs_apart` says.
         seen: every `Asked`, in order.
         kept: answers handed to `keep_answer`.
     """
 
     def __init__(self) -> None:
         self.denied: set[str] = set()
+        self.apart = False
         self.on: dict[str, Callable[[Asked, Dispatch, OnTick], Awaitable[Answer]]] = {}
         self.seen: list[Asked] = []
         self.kept: list[tuple[Asked, Answer]] = []
@@ -147,6 +149,10 @@ class FakeGate:
     def visible(self, caller: Caller, target: Target) -> bool:
         """See `Gate`."""
         return str(target) not in self.denied
+
+    def tells_runs_apart(self, caller: Caller) -> bool:
+        """See `Gate`."""
+        return self.apart
 
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """See `Gate`."""

@@ -192,7 +192,7 @@ def task_created(exchange: Exchange, result: bytes) -> bool:
     task_id = task.get("taskId") if isinstance(task, dict) else None
     if not isinstance(task_id, str) or len(task_id) > MAX_TASK_ID_CHARS:
         return True
-    owner = TaskOwner(exchange.caller.key, exchange.asked.target)
+    owner = TaskOwner(exchange.task_key, exchange.asked.target)
     return exchange.core.tasks.keep(exchange.shelf.name, task_id, owner)
 
 

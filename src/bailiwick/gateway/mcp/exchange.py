@@ -266,12 +266,18 @@ class Exchange(ABC):
             not self._last_tick or progress > self._last_tick
         )
 
+    @property
+    def task_key(self) -> str:
+        """Whose tasks it may use: the identity's, or its run's alone where runs are told apart."""
+        if not self.core.gate.tells_runs_apart(self.caller):
+            return self.caller.key
+        return f"{self.caller.key}|{self.caller.run or self.said.joins or self.run_key}"
+
     def _owns_task(self, params: JsonObject) -> bool:
         task_id = params.get("taskId")
         if not isinstance(task_id, str):
             return False
-        key = self.caller.key
-        return self.core.tasks.owner(self.shelf.name, task_id, key) is not None
+        return self.core.tasks.owner(self.shelf.name, task_id, self.task_key) is not None
 
     def _wants_message(self, params: JsonObject) -> bool:
         level = params.get("level")

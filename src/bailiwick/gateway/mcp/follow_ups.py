@@ -64,6 +64,9 @@ async def complete(exchange: Exchange) -> Outcome:
     pinned = PROMPTS if of_prompt else TEMPLATES
     if await core.catalog.check(shelf, pinned, name, exchange.facts) is not None:
         return unknown
+    if core.gate.tells_runs_apart(exchange.caller):
+        # What a completion sends and tells is in no record, so the run's memory cannot hear of it.
+        return exchange.ok_value({"completion": {"values": []}})
     server = await facts_or_none(exchange, shelf)
     if server is None:
         return unreachable(exchange, shelf)
@@ -86,7 +89,7 @@ async def use_task(exchange: Exchange) -> Outcome:
         (name, owner)
         for name in names
         if isinstance(task_id, str)
-        and (owner := core.tasks.owner(name, task_id, exchange.caller.key)) is not None
+        and (owner := core.tasks.owner(name, task_id, exchange.task_key)) is not None
     ]
     # More than one server with the same id for the same caller: none of them is believed.
     if len(owners) != 1 or not core.gate.visible(exchange.caller, owners[0][1].target):
@@ -95,7 +98,15 @@ async def use_task(exchange: Exchange) -> Outcome:
     server = None if shelf is None else await facts_or_none(exchange, shelf)
     if shelf is None or server is None or is_modern_server(server.version) != exchange.modern:
         return exchange.fail(Code.INTERNAL_ERROR, "the task's server cannot be reached")
-    exchange.aim(shelf, server, exchange.request.params)
+    params = exchange.request.params
+    if core.gate.tells_runs_apart(exchange.caller):
+        if exchange.request.method == "tasks/update":
+            return exchange.fail(
+                Code.INVALID_PARAMS,
+                "a task takes no input here: flow rules are in force, and could not see it",
+            )
+        params = {name: params[name] for name in ("taskId", "_meta") if name in params}
+    exchange.aim(shelf, server, params)
     return await forward(exchange)
 
 
@@ -133,8 +144,7 @@ async def list_tasks(exchange: Exchange) -> Outcome:
 
 def _is_own(exchange: Exchange, raw: bytes) -> bool:
     task_id = _task_of(raw).taskId
-    key = exchange.caller.key
-    return exchange.core.tasks.owner(exchange.shelf.name, task_id, key) is not None
+    return exchange.core.tasks.owner(exchange.shelf.name, task_id, exchange.task_key) is not None
 
 
 async def set_level(exchange: Exchange, level: str) -> Outcome:
