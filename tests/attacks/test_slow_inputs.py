@@ -7,6 +7,7 @@ order of growth, not the machine.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +15,11 @@ from bailiwick.core.argument_path import look_alikes
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Equals, Matches, triggers
+from bailiwick.core.email import read_email
 from bailiwick.core.errors import TheirError
 from bailiwick.core.glob import Glob
 from bailiwick.core.paths import read_path
+from bailiwick.core.shell import read_command
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
@@ -84,6 +87,33 @@ def test_paths_and_urls_full_of_marks_are_refused_at_once(text: str) -> None:
         assert isinstance(read_path("/" + text[118_000:122_000]), str)
         assert isinstance(read_url("https://a.example/" + text[116_000:124_000]), str)
     assert time.perf_counter() - started < SECONDS
+
+
+UMLAUTS = ".".join(["\u00fc" * 40] * 4)
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (read_url, "https://a.example/"),
+        (read_url, "https://\u00fc.example/"),
+        (read_url, f"https://{UMLAUTS}/"),
+        (read_url, "https://" + "xn--tda." * 28 + "example/"),
+        (read_url, "https://a.example/" + "\u00e9" * 8_000),
+        (read_email, f"a@{UMLAUTS}"),
+        (read_path, "/\u00e9" * 2_000),
+        (read_command, "a " * 200),
+    ],
+)
+def test_a_list_of_texts_that_are_hard_to_read_holds_nobody_up(
+    read: Callable[[str], object], text: str
+) -> None:
+    many = min(MAX_VALUES, 4 * 2**20 // len(text.encode()))  # as many as a body has room for
+    few = many // 20
+    started = time.process_time()
+    for _ in range(few):
+        read(text)
+    assert (time.process_time() - started) * many / few < 3 * SECONDS
 
 
 def test_a_name_of_megabytes_is_compared_with_no_pattern() -> None:

@@ -35,6 +35,9 @@ _LABEL = r"[a-z0-9_-]{1,63}"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 
+_DEVIATIONS = frozenset("ßς\u200c\u200d")
+"""UTS 46, section 2: valid as they are, and `ss`, `σ` and nothing in IDNA 2003."""
+
 Address = IPv4Address | IPv6Address
 
 
@@ -166,26 +169,27 @@ def _read_ipv6(text: str) -> Host | str:
 
 
 def _read_international(text: str) -> Host | str:
-    """A name with letters beyond ASCII: kept only where all generations of IDNA agree."""
+    """A name with letters beyond ASCII: told only where all generations of IDNA agree."""
     differs = "holds letters that not every reader turns into the same name"
     name = _by_the_standard(text)
     if name is None or "xn--" not in name or not _NAME.fullmatch(name):
         return differs
     if _ENDS_IN_NUMBER.fullmatch(name) or _decoded(name) != text:
         return differs
-    try:
-        older = text.encode("idna").decode("ascii")  # IDNA 2003
-    except UnicodeError:
-        return differs
-    return Host(name) if older == name else differs
+    # What UTS 46 leaves as it is, IDNA 2003 does too, or refuses; but for these, and for capitals
+    # (Cherokee has some that UTS 46 folds small letters to). Tried on every character there is.
+    plain = _DEVIATIONS.isdisjoint(text) and text == text.lower()
+    return Host(name) if plain else differs
 
 
 def _is_plain_punycode(name: str) -> bool:
     unicode = _decoded(name)
+    if not unicode:
+        return False
     labels = zip(unicode.split("."), name.split("."), strict=False)
     if any(label.isascii() for label, stated in labels if stated.startswith("xn--")):
         return False  # no need for Punycode, or none that can be decoded
-    return read_host(unicode) == Host(name)
+    return _read_international(unicode) == Host(name)
 
 
 def _decoded(name: str) -> str:

@@ -109,14 +109,11 @@ def trick_in(text: str, syntax: str = _TELLING) -> str:
     """
     if text.isascii():
         return "" if text.isprintable() else "holds a control character"
-    marks = 0
-    for letter in text:
-        category = unicodedata.category(letter)
-        if category in _UNPLAIN:
-            return "holds a control or invisible character"
-        marks = marks + 1 if category in _MARKS else 0
-        if marks > MAX_MARKS:  # putting a run of them in order takes the square of its length
-            return f"holds more than {MAX_MARKS} marks in a row"
+    categories = "".join(map(unicodedata.category, text))
+    if _UNPLAIN.search(categories):
+        return "holds a control or invisible character"
+    if _MANY_MARKS.search(categories):  # putting a run in order takes the square of its length
+        return f"holds more than {MAX_MARKS} marks in a row"
     if unicodedata.normalize("NFC", text) != text:
         return "is not in Unicode NFC"
     if not _SLASH_LOOKALIKES.isdisjoint(text):
@@ -127,8 +124,10 @@ def trick_in(text: str, syntax: str = _TELLING) -> str:
     return ""
 
 
-_MARKS = frozenset({"Mn", "Mc", "Me", "Lm"})
-_UNPLAIN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# In a text of categories, each a capital and a small letter.
+_UNPLAIN = re.compile(r"C[cfson]|Z[lp]")
+_MANY_MARKS = re.compile(rf"(?:M[nce]|Lm){{{MAX_MARKS + 1}}}")
+
 
 # A step beginning with two dots (`..;x` too: some servers cut at the semicolon), an encoded dot,
 # slash, backslash, NUL or percent sign, or a raw backslash.

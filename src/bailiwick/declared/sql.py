@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bailiwick.core.argument_path import ArgumentPath
+from bailiwick.core.argument_path import EACH, ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.sql import Sql, TablePattern
 from bailiwick.core.sql import DIALECTS, STATEMENTS, SqlReader
@@ -45,7 +45,13 @@ SQL = Record(
 
 
 def sql_condition(path: ArgumentPath, asked: Json, optional: bool) -> Sql:
-    """The condition that `asked` (checked against `SQL`) puts on an argument."""
+    """The condition that `asked` (checked against `SQL`) puts on an argument.
+
+    Raises:
+        ValueError: the argument is many: reading one statement may take a twentieth of a second.
+    """
+    if EACH in path:
+        raise ValueError("is about one statement, and not about every item of a list")
     assert isinstance(asked, Mapping)
     return Sql(
         path,

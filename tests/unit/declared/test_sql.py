@@ -49,6 +49,14 @@ def test_a_mistake_is_reported_where_it_stands(written: str, problem: str) -> No
     assert any(re.match(rf"f\.yaml:26:\d+: {re.escape(problem)}", each) for each in found), found
 
 
+@pytest.mark.parametrize("asked", ["{sql: SQL}", "{all: {sql: SQL}}", "{none: {sql: SQL}}"])
+def test_a_list_of_statements_cannot_be_asked(asked: str) -> None:
+    condition = asked.replace("SQL", "{dialect: mysql, tables: t}")
+    text = HOUSE.replace("memo: {any: true}", f"queries[]: {condition}")
+    (found,) = problems(text)
+    assert "is about one statement" in found
+
+
 def test_the_example_of_the_page_is_sound() -> None:
     (example,) = re.findall(r"#### SQL.*?```yaml\nwhen:\n(.*?)```", PAGE, re.DOTALL)
     text = HOUSE.replace("          memo: {any: true}\n", textwrap.indent(example, " " * 8))
