@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -287,3 +288,14 @@ def _raw(arguments: JsonObject) -> Call:
     """A call that was never given a canonical form: some of these have none."""
     target = Target(CallKind.TOOL, "bank", "transfer")
     return Call("01KB0000000000000000000001", target, arguments, b"{}", Digest("0" * 64))
+
+
+def test_a_text_made_to_be_slow_is_not() -> None:
+    pattern = "*" + "a" * 190 + "b*"
+    text = "".join(PAY + f'{{ context.input has memo && context.input.memo like "{pattern}" }};'
+                   for _ in range(20))  # fmt: skip
+    found, slow = policies(text), paying(memo="a" * 65_000)
+    assert decide(found, slow) is None
+    begun = time.thread_time()
+    decide(found, slow)
+    assert time.thread_time() - begun < 2.0, "some 10 ms for each of twenty at worst"

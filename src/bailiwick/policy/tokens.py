@@ -25,6 +25,10 @@ MAX_LINKS = 200
 
 MAX_STATEMENTS = 200
 
+MAX_PATTERN_CHARS = 200
+"""Longest pattern of `like`: matching takes the product of its length and the text's at worst, and
+an agent chooses the text."""
+
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
       | (?P<text>"(?:[^"\\\n]|\\.)*")
@@ -79,6 +83,7 @@ def cut(text: str) -> list[Piece]:
     pieces: list[Piece] = []
     current: list[Token] = []
     closing: list[str] = []
+    after_like = False
     for token in _tokens(text):
         current.append(token)
         if len(current) > MAX_TOKENS:
@@ -88,6 +93,10 @@ def cut(text: str) -> list[Piece]:
         elif token.text in _OPEN.values() and (not closing or closing.pop() != token.text):
             raise PolicyTextError(token.offset, f"`{token.text}` closes nothing")
         _bound_depth(current, closing)
+        if after_like and len(token.text) > MAX_PATTERN_CHARS:
+            why = f"a pattern of `like` has at most {MAX_PATTERN_CHARS} characters"
+            raise PolicyTextError(token.offset, why)
+        after_like = token.text == "like"
         if token.text == ";" and not closing:
             pieces.append(_piece(text, current))
             current = []

@@ -21,7 +21,7 @@ MAX_ATTRIBUTES = 500
 """Bounds of one tool's type; what is beyond is left out of it."""
 
 MAX_VALUES = 2_000
-MAX_CHARS = 131_072
+MAX_CHARS = 65_536
 """Bounds of what one call gives policies to look at."""
 
 LEAST_LONG, MOST_LONG = -(2**63), 2**63 - 1

@@ -11,6 +11,7 @@ from bailiwick.policy.circumstances import CIRCUMSTANCES
 from bailiwick.policy.tokens import (
     MAX_DEPTH,
     MAX_LINKS,
+    MAX_PATTERN_CHARS,
     MAX_STATEMENTS,
     MAX_TEXT_CHARS,
     MAX_TOKENS,
@@ -48,6 +49,7 @@ def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
     assert f"{MAX_STATEMENTS} statements" in PAGE
     assert f"{MAX_LINKS}\noperators" in PAGE
     assert f"{MAX_DEPTH} levels" in PAGE
+    assert f"{MAX_PATTERN_CHARS} characters" in PAGE
 
 
 def test_the_kinds_of_calls_on_the_page_are_actions() -> None:

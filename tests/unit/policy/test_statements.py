@@ -232,6 +232,13 @@ def test_what_is_taken_fits_a_small_stack(condition: str) -> None:
     assert done == [True]
 
 
+def test_long_patterns_are_refused_and_long_texts_are_not() -> None:
+    assert one(f'context.name like "{"a" * 198}"').forbids
+    assert one(f'context.name == "{"a" * 5_000}"').forbids
+    text = f'forbid(principal, action, resource) when {{ context.name like "{"a" * 199}" }};'
+    assert wrong(text)[0] == text.index('"a')
+
+
 def test_long_texts_and_many_statements_are_refused() -> None:
     assert "longer than" in wrong(" " * (MAX_TEXT_CHARS + 1))[1]
     many = "forbid(principal,action,resource);" * (MAX_STATEMENTS + 1)
