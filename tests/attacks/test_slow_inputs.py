@@ -82,11 +82,11 @@ def test_counting_values_takes_no_longer_than_reading_them(body: bytes) -> None:
 
 @pytest.mark.parametrize("text", HARD_TO_ORDER, ids=["two kinds", "decomposing", "half width"])
 def test_paths_and_urls_full_of_marks_are_refused_at_once(text: str) -> None:
-    started = time.perf_counter()
-    for _ in range(1_000):
+    started = time.process_time()
+    for _ in range(200):
         assert isinstance(read_path("/" + text[118_000:122_000]), str)
         assert isinstance(read_url("https://a.example/" + text[116_000:124_000]), str)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 UMLAUTS = ".".join(["\u00fc" * 40] * 4)
