@@ -249,3 +249,23 @@ async def test_a_mandate_says_in_words_when_it_is_good(house: House) -> None:
     page = (await (await house.sign_in("ben")).get("/mandates/payables")).text
     assert "<dt>Only</dt><dd>in a run that a person started</dd>" in page
     assert "Only from the network zone office" in page
+
+
+async def test_a_calls_page_says_for_whom_it_was_and_where_it_came_from(house: House) -> None:
+    paths = house.day.control.paths
+    call = next(iter(paths))
+    browser = await house.sign_in("ben")
+    assert "It acted for" not in (await browser.get(f"/calls/{call}")).text
+    intent = paths[call].intent
+    assert isinstance(intent, dict)
+    known = {**intent, "end_user": "eve\u202e", "end_user_by": "agent", "zones": ["office"]}
+    paths[call] = replace(paths[call], intent=known)
+    page = (await browser.get(f"/calls/{call}")).text
+    assert "as the agent says" in page
+    assert "\u202e" not in page
+    assert "It came from office." in page
+    fixed = {**intent, "end_user": "eve", "end_user_by": "person", "zones": []}
+    paths[call] = replace(paths[call], intent=fixed)
+    page = (await browser.get(f"/calls/{call}")).text
+    assert "It acted for eve, as the person who started the run said." in page
+    assert "outside every declared network zone" in page

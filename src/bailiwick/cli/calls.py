@@ -79,6 +79,7 @@ def call(
             ("agent", show.word(row, "agent")),
             ("mandate", f"{show.word(row, 'mandate')}, given by {show.word(row, 'principal')}"),
             ("run", show.word(row, "run")),
+            *circumstances(path),
             ("because", show.word(row, "because")),
             ("code", show.word(row, "code") or "-"),
             ("digest", show.word(row, "digest") or "-"),
@@ -161,6 +162,19 @@ def print_hold(hold: JsonObject) -> None:
     show.out()
     for line in show.visible(show.word(hold, "rendering"), keep_lines=True).split("\n"):
         show.out(f"    {line}".rstrip())
+
+
+def circumstances(path: JsonObject) -> list[tuple[str, str]]:
+    """For whom a call was and where it came from, as far as that was known."""
+    intent = mapping(path, "intent")
+    found: list[tuple[str, str]] = []
+    if intent.get("end_user"):
+        by = "said by a person" if intent.get("end_user_by") == "person" else "the agent says"
+        found.append(("for", f"{show.word(intent, 'end_user')} ({by})"))
+    zones = intent.get("zones")
+    if isinstance(zones, list):
+        found.append(("zone", ", ".join(str(zone) for zone in zones) or "none of those declared"))
+    return found
 
 
 def opened(path: JsonObject, name: str, inside: str) -> Json:

@@ -52,6 +52,21 @@ def judged(path: CallPath) -> Judged:
     return Judged(verdict, _rules(path), because if isinstance(because, str) else path.call.because)
 
 
+def known_of(path: CallPath) -> list[str]:
+    """For whom a call was and where it came from, in sentences; [] when nothing was known."""
+    intent = path.intent if isinstance(path.intent, Mapping) else {}
+    found: list[str] = []
+    end_user, zones = intent.get("end_user"), intent.get("zones")
+    if isinstance(end_user, str):
+        by_person = intent.get("end_user_by") == "person"
+        who = "as the person who started the run said" if by_person else "as the agent says"
+        found.append(f"It acted for {end_user}, {who}")
+    if isinstance(zones, list | tuple):
+        names = " and ".join(zone for zone in zones if isinstance(zone, str))
+        found.append(f"It came from {names or 'outside every declared network zone'}")
+    return found
+
+
 def _rules(path: CallPath) -> Sequence[str]:
     for _index, leaf in path.leaves:
         rules: Json = leaf.get("rules")

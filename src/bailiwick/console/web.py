@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 import bailiwick.console.wording as wording
 from bailiwick.console.bodies import read_form
+from bailiwick.console.opened import known_of
 from bailiwick.console.outcome import readable
 from bailiwick.console.parts import Parts
 from bailiwick.console.rights import who_may
@@ -162,6 +163,7 @@ def _environment(static: StaticFiles) -> Environment:
         "took": wording.took,
         "wants": wording.wants,
         "who_may": who_may,
+        "known_of": known_of,
         "static": static.url,
     }
     return environment
