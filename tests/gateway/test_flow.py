@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import random
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.conditions import Anything, Vouched
 from bailiwick.core.context import NoPolicies
 from bailiwick.core.errors import StoreError, UpstreamDown, VerificationError
-from bailiwick.core.flow import NO_FLOW, Accepts, Flow, Labels, ResultLabels
+from bailiwick.core.flow import NO_FLOW, Accepts, Facts, Flow, Labels, ResultLabels
 from bailiwick.core.mandate import AllowRule, Mandate, StampRule
 from bailiwick.core.run_memory import RunMemory
 from bailiwick.core.target_pattern import TargetPattern
@@ -467,3 +468,47 @@ async def test_what_cannot_be_opened_any_more_is_lost(
     monkeypatch.setattr(house.recorder, "open", erased)
     hold = await refuse(house, OTHER)
     assert "seen nowhere" in hold.because
+
+
+VALUES = ("value-one", "value-two", "value-three", "1200", ACCOUNT, OTHER)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_memory_that_is_built_again_knows_what_the_first_one_knew(
+    house: House, seed: int
+) -> None:
+    chance = random.Random(seed)
+    house.ticked.clear()
+    for _ in range(14):
+        value, sent = chance.choice(VALUES), chance.choice(VALUES)
+        act = chance.choice(("book", "book", "mail", "add", "stamp"))
+        if act == "stamp" and not house.gate._memories._kept:
+            act = "book"
+        if act == "stamp":
+            house.ticked.clear()
+            paying = asyncio.ensure_future(pay(house, value))
+            ticked = asyncio.ensure_future(house.ticked.wait())
+            async with asyncio.timeout(10):
+                await asyncio.wait({paying, ticked}, return_when=asyncio.FIRST_COMPLETED)
+            ticked.cancel()
+            for hold in await house.records.holds(HoldState.WAITING):
+                await house.holds.stamp(BEN, hold.id, chance.random() < 0.7, "")
+            await paying
+            house.clock.advance(3600)
+            continue
+        target = {"book": BOOK, "mail": MAIL, "add": ADD}[act]
+        arguments = {"q": f"about {sent}"} if chance.random() < 0.5 else {}
+        await house.ask(target, arguments, says({"found": value}))
+    first = (await remembered(house)).with_facts(Facts())
+    before = {value: first.vouching(value) for value in VALUES}
+    labels = (first.untrusted, dict(first.confidential))
+    await reopened(house)
+    await house.ask(BOOK, {}, says("nothing"))
+    again = (await remembered(house)).with_facts(Facts())
+    assert {value: again.vouching(value) for value in VALUES} == before
+    assert (again.untrusted, dict(again.confidential)) == labels
+
+
+async def remembered(house: House) -> RunMemory:
+    (kept,) = house.gate._memories._kept.values()
+    return kept.memory
