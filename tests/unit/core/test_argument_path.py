@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.core.argument_path import (
@@ -101,6 +101,8 @@ _VALUES = st.recursive(
     path=st.lists(_KEYS | st.just(EACH), max_size=3),
     first=_KEYS,
 )
+@example({"ß": 1, "ss": 2}, [], "ß")
+@example({"a": {"a ": 1, "a": 2}}, ["a"], "a")
 def test_the_short_way_to_an_argument_leads_where_the_long_one_does(
     arguments: JsonObject, path: list[str | Each], first: str
 ) -> None:

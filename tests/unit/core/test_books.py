@@ -106,6 +106,8 @@ def test_less_than_was_reserved_gives_the_rest_back() -> None:
         (Place.PENDING, Place.FREE, 15),
     ]
     assert books.used(daily(0)) == 45
+    assert not books.settle("a", 3, Place.POSTED), "it was posted, and its rest is free"
+    assert books.used(daily(0)) == 45
 
 
 def test_more_than_was_reserved_is_posted_all_the_same_even_above_the_ceiling() -> None:
@@ -116,6 +118,7 @@ def test_more_than_was_reserved_is_posted_all_the_same_even_above_the_ceiling() 
         (Place.PENDING, Place.POSTED, 60),
         (Place.FREE, Place.POSTED, 70),
     ]
+    assert not books.settle("a", 3, Place.POSTED)
     assert books.used(daily(0)) == 130
 
 
@@ -192,6 +195,13 @@ def test_several_new_values_in_one_call_count_together() -> None:
     books.reserve("c", 3, [payee('"x"'), payee('"y"')])
 
 
+def test_an_actual_amount_is_no_number_of_values() -> None:
+    books = Books()
+    books.reserve("a", 1, [payee('"x"')])
+    (moved,) = books.settle("a", 2, Place.POSTED, [(PAYEES, "", 5)])
+    assert moved.amount == 1
+
+
 def test_keys_are_counted_apart() -> None:
     books = Books()
     books.reserve("a", 1, [daily(100, key='["x"]')])
@@ -231,6 +241,17 @@ def test_what_a_window_forgot_comes_back_when_the_clock_goes_back() -> None:
     not_written = books.reserve("later", 200_001, [late])
     assert not_written
     assert books.used(rolling(60_999, ceiling=many)) == many + 2
+    assert books.used(rolling(60_999, ceiling=many)) == many + 2, "and nothing comes back twice"
+
+
+def test_what_is_loaded_late_still_knows_the_latest_reservation_before() -> None:
+    kept = Kept()
+    books = Books(kept)
+    kept.transfers += books.reserve("a", 500_000, [rolling(500_000)])
+    books.forget()
+    assert books.used(rolling(900_000)) == 0
+    (moved,) = books.reserve("b", 450_000, [rolling(450_000)])
+    assert moved.reserved_ms == 500_000
 
 
 def test_books_bring_back_what_they_do_not_remember() -> None:
@@ -264,7 +285,7 @@ def test_a_simulation_need_not_remember_what_is_settled() -> None:
 
 
 def test_a_transfer_of_what_is_not_there_is_refused() -> None:
-    forged = Transfer("a", DAY, "", "", 1, 1, Place.POSTED, Place.FREE, 5)
+    forged = Transfer("a", DAY, "", "", 1, 1, Place.POSTED, Place.FREE, 1)
     with pytest.raises(OurError) as damaged:
         Books().replay([forged])
     assert damaged.value.code == "books_damaged"

@@ -109,6 +109,7 @@ def test_a_sum_is_charged_in_millionths_to_the_account_of_its_day_and_currency()
         (9_000_000_000_000, MAX_AMOUNT),
         (9e12, MAX_AMOUNT),
         (1e-7, "amount_too_fine"),
+        (0.1234567, "amount_too_fine"),
         (0.1 + 0.2, "amount_too_fine"),
         ("0.0000001", "amount_too_fine"),
         (9_000_000_000_001, "amount_too_large"),
