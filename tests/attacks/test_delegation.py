@@ -207,6 +207,32 @@ class TestGoingDeeper:
         made = await asyncio.gather(*(there.child(LESS) for _ in range(8)), return_exceptions=True)
         assert sum(not isinstance(each, BaseException) for each in made) == 3
 
+    async def test_nor_more_in_a_day_or_ever_than_can_be_kept(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = await there.child(LESS)
+        await there.control.revoke(ADA, made.name, "")
+        for bound in ("MAX_MADE", "MAX_MADE_A_DAY"):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"bailiwick.app.delegation.{bound}", 1)
+                assert await refusal(there, LESS) == "too_many_children"
+
+    async def test_what_is_long_over_is_on_record_only(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        brief = LESS + '    valid: {until: "2096-01-01T00:00:00Z"}\n'
+        ended, over, lives = [await there.child(text) for text in (LESS, brief, LESS)]
+        await there.control.revoke(ADA, ended.name, "")
+        later = 86_400_000 * 366 * 80
+        now = there.gateway.rooms.clock.wall_ms()
+        clock = there.gateway.rooms.declarations._clock
+        monkeypatch.setattr(type(clock), "wall_ms", lambda _self: now + later)
+        await there.apply(PAY.replace("Pay suppliers.", "Pay them."))
+        assert set(there.gateway.rooms.authority.snapshot.mandates) == {"pay", lives.name}
+        rows = {row.name for row in await there.control.objects("mandate")}
+        assert rows == {"pay", ended.name, over.name, lives.name}
+        assert await refusal(there, LESS + f"    name: {over.name[4:]}\n") == "child_exists"
+
     async def test_a_mandate_without_leave_has_no_children(self, there: House) -> None:
         made = await there.child(LESS)
         assert await refusal(there, LESS, made.name) == "delegation_not_allowed"

@@ -35,6 +35,7 @@ from bailiwick.declared import (
     resolve_server,
 )
 from bailiwick.declared import Problem as Found
+from bailiwick.declared.children import long_ended
 from bailiwick.declared.tool_checks import check_tools
 from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot
 from bailiwick.gateway.recorder import Recorder
@@ -198,7 +199,8 @@ class Declarations:
         return PolicyReport(version, self._policies.in_force, schema, problems)
 
     def _install(self, rows: Iterable[ObjectRow]) -> None:
-        rows = list(rows)
+        now = self._clock.wall_ms()
+        rows = [row for row in rows if not long_ended(row, now)]
         snapshot = compile_snapshot(rows)
         # INVARIANT: what was stopped while this was being prepared is still stopped.
         mandates = {

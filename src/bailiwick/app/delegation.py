@@ -8,8 +8,9 @@
 4. It is recorded: a version of an object, with who passed on what; and the token for its agent.
 5. It is in force.
 
-All of it happens while no declaration changes. A revocation does not wait for that: it is looked
-for again right before recording, and it goes on to whatever was made meanwhile.
+1 to 3 happen one at a time, since comparing may take some tenths of a second; nobody else waits.
+4 and 5 happen while no declaration changes, and if none has changed meanwhile. A revocation waits
+for nothing: it is looked for again right before recording, and goes on to whatever was made.
 """
 
 from __future__ import annotations
@@ -22,9 +23,16 @@ from dataclasses import dataclass
 from bailiwick.app.declare import Declarations
 from bailiwick.app.standing import is_live, need_standing, need_standing_chain
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.delegation import MAX_BELOW, child_name, root_name
+from bailiwick.core.delegation import (
+    MAX_BELOW,
+    MAX_MADE,
+    MAX_MADE_A_DAY,
+    child_name,
+    is_below,
+    root_name,
+)
 from bailiwick.core.errors import ConfigError, TheirError
-from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.mandate import Mandate, MandateState, authority
 from bailiwick.core.narrowing import narrower
 from bailiwick.declared import (
     Declaration,
@@ -59,6 +67,7 @@ MAX_NAME = 200
 """Longest full name of a child, in characters."""
 
 _MAX_PROBLEMS_TOLD = 5
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +99,27 @@ class Delegations:
         self._declarations = declarations
         self._tokens = tokens
         self._clock = clock
+        self._reading = asyncio.Lock()
 
     async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
         """See `ports.Control.delegate`."""
-        async with self._declarations.paused():
-            now = self._clock.wall_ms()
+        now = self._clock.wall_ms()
+        self._may(by, asked.parent, now)
+        async with self._reading:
             chain = self._may(by, asked.parent, now)  # 1
             rows = await self._records.objects()
+            _check_room(rows, asked.parent, now)
             made = await asyncio.to_thread(self._read, by, asked.text, chain, rows, now)  # 2, 3
-            if await self._records.versions("mandate", made.mandate.name):
-                raise TheirError(
-                    "child_exists", f"there is a mandate `{made.mandate.name}` already"
-                )
+        async with self._declarations.paused():
+            name = made.mandate.name
+            if await self._records.versions("mandate", name):
+                raise TheirError("child_exists", f"there is a mandate `{name}` already")
             issued = self._issue(by, made.mandate, asked.lifetime_seconds, now)
             await self._recorder.prepare([_recorded_by(by)], now)
             # INVARIANT: no await between this look and handing the commit to the journal: whoever
             # revoked a mandate of the line before is heard here, and afterwards finds the child.
-            self._may(by, asked.parent, self._clock.wall_ms())
+            if authority(self._may(by, asked.parent, self._clock.wall_ms())) != authority(chain):
+                raise TheirError("mandate_changed", f"`{asked.parent}` has changed meanwhile")
             if asked.dry_run:
                 return _answer(made, chain[-1], None)
             await self._record(by, made, chain[-1], issued, now)  # 4
@@ -148,9 +161,12 @@ class Delegations:
         now: int,
     ) -> _Made:
         """Blocking, for some milliseconds at most: see the bounds in declared/children.py."""
-        declared = [from_document(row.document) for row in rows]
-        everything = {(each.kind, each.name): each for each in declared}
         parent = chain[-1]
+        everything = {
+            (row.kind, row.name): from_document(row.document)
+            for row in rows
+            if row.kind != "mandate" or row.name == parent.name
+        }
         above = everything["mandate", parent.name].spec
         try:
             written = read_child(text, everything)
@@ -247,6 +263,20 @@ class Delegations:
         return self._recorder.act(
             LeafType.OBJECT, child.ref, now, _recorded_by(by), fields, payload
         )
+
+
+def _check_room(rows: Sequence[ObjectRow], parent: str, now: int) -> None:
+    """Refuse a child where as many were made, ended ones included, as will ever be kept.
+
+    Raises:
+        TheirError: `too_many_children`.
+    """
+    root = root_name(parent)
+    made = [row.at_ms for row in rows if row.kind == "mandate" and is_below(row.name, root)]
+    lately = sum(1 for at_ms in made if at_ms > now - _DAY_MS)
+    if len(made) >= MAX_MADE or lately >= MAX_MADE_A_DAY:
+        text = f"{len(made)} mandates were made below `{root}`, {lately} of them in a day"
+        raise TheirError("too_many_children", text)
 
 
 def _compiled(

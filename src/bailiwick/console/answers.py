@@ -24,6 +24,7 @@ _STATUS = {
     "rendering_changed": 409,
     "mandate_not_active": 409,
     "mandate_not_suspended": 409,
+    "mandate_changed": 409,
     "run_ended": 409,
     "child_exists": 409,
     "too_many_children": 409,

@@ -23,6 +23,11 @@ MAX_CHILDREN = 100
 MAX_BELOW = 1_000
 """Most mandates below one declared mandate, at all depths, that may live at the same time."""
 
+MAX_MADE = 10_000
+MAX_MADE_A_DAY = 1_000
+"""Most mandates that are ever made below one declared mandate, and in a day: those that have ended
+stay on record, and an agent can make and end them without pause."""
+
 DEFAULT_CHILDREN = 20
 
 

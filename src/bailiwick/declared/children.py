@@ -19,17 +19,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import TheirError
-from bailiwick.core.mandate import DenyRule, Mandate, StampRule
+from bailiwick.core.mandate import DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.narrowing import about_same, repeats
 from bailiwick.core.values import show
 from bailiwick.declared.cross_checks import check_references
 from bailiwick.declared.names import NAME
-from bailiwick.declared.objects import Declaration, texts
+from bailiwick.declared.objects import Declaration, from_document, texts
 from bailiwick.declared.problems import DeclarationError, Place, Problem
+from bailiwick.declared.readings import read_moment
 from bailiwick.declared.schema import MANDATE
 from bailiwick.declared.shapes import Field, Record, collect
 from bailiwick.declared.tree import Table, parse_yaml, to_json
+from bailiwick.ports import ObjectRow
 
 MAX_CHILD_BYTES = 65_536
 """Longest child, as it is sent and in canonical form: agents write them, at any rate they like."""
@@ -44,6 +47,8 @@ CHILD = Record(
         **{name: field for name, field in MANDATE.fields.items() if name != "from"},
     },
 )
+
+_DAY_MS = 86_400_000
 
 _FILLED_IN = ("valid", "only", "flow")
 """Tables in which the parent's keys stand wherever the child's has none."""
@@ -146,6 +151,21 @@ def completed(
             spec[section] = [*own, *(_renamed(rule, named) for rule in kept)]
     spec["parent"] = {"mandate": parent.ref, "digest": parent.digest, "by": by}
     return Declaration("mandate", child.name, spec)
+
+
+def long_ended(row: ObjectRow, now: int) -> bool:
+    """Whether it is a child that has been over for a day: then it is only on record.
+
+    Args:
+        now: Unix milliseconds.
+    """
+    if row.kind != "mandate" or not parent_name(row.name):
+        return False
+    if row.state == MandateState.REVOKED.value:
+        return row.at_ms < now - _DAY_MS
+    valid = from_document(row.document).spec.get("valid")
+    until = _text(valid, "until") if isinstance(valid, Mapping) else ""
+    return bool(until) and read_moment(until) < now - _DAY_MS
 
 
 def made_from(spec: JsonObject) -> str:

@@ -259,8 +259,9 @@ class Control(Protocol):
         Raises:
             TheirError: `mandate_unknown`, `mandate_not_active` (or any mandate above it is not),
                 `delegate_not_allowed`, `delegation_not_allowed` (the mandate gives no such leave),
-                `too_many_children`, `child_exists`, `child_too_large`, `child_invalid`,
-                `child_wider` (with a call that shows it, or with what could not be shown).
+                `too_many_children`, `mandate_changed` (meanwhile; ask again), `child_exists`,
+                `child_too_large`, `child_invalid`, `child_wider` (with a call that shows it, or
+                with what could not be shown).
         """
         ...
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from bailiwick.core.glob import Glob
 
 _STAND_INS = "xqzvkw0123456789"
 """Letters tried for a star in an example; the first that the other globs do not name."""
+
+
+glob_of = lru_cache(maxsize=4096)(Glob)
+"""A glob by its text, compiled once: targets are compared again and again."""
 
 
 def includes(wide: Glob, narrow: Glob) -> bool:

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from bailiwick.core.call import CallKind
 from bailiwick.core.circumstances import Circumstance
 from bailiwick.core.flow import Accepts, Flow
-from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing.circumstances import implied
 from bailiwick.core.narrowing.examples import Example, Pair, find
-from bailiwick.core.narrowing.globs import includes, overlap
+from bailiwick.core.narrowing.globs import glob_of, includes, overlap
 from bailiwick.core.narrowing.identical import identical
 from bailiwick.core.narrowing.implication import names_no_more, permits_all
 from bailiwick.core.paths import is_tricky_uri
@@ -252,9 +251,9 @@ def _target_within(narrow: TargetPattern, wide: TargetPattern) -> bool:
     """Whether everything `narrow` plainly covers, `wide` plainly covers."""
     if narrow.kind is not wide.kind:
         return False
-    if not includes(Glob(wide.upstream), Glob(narrow.upstream)):
+    if not includes(glob_of(wide.upstream), glob_of(narrow.upstream)):
         return False
-    name, names = Glob(narrow.name), Glob(wide.name)
+    name, names = glob_of(narrow.name), glob_of(wide.name)
     if narrow.kind is CallKind.RESOURCE and name.literal and is_tricky_uri(name.parts[0]):
         return names.literal and names.matches(name.parts[0])
     return includes(names, name)
@@ -267,10 +266,12 @@ def _touches(pattern: TargetPattern, allowed: TargetPattern) -> bool:
     """Whether a rule about `pattern` may be about something that `allowed` allows."""
     if pattern.kind is not allowed.kind:
         return False
-    if not overlap(Glob(pattern.upstream), Glob(allowed.upstream)):
+    if not overlap(glob_of(pattern.upstream), glob_of(allowed.upstream)):
         return False
     # A URI that may lead elsewhere is met by every rule for resources of its server.
-    return pattern.kind is CallKind.RESOURCE or overlap(Glob(pattern.name), Glob(allowed.name))
+    return pattern.kind is CallKind.RESOURCE or overlap(
+        glob_of(pattern.name), glob_of(allowed.name)
+    )
 
 
 def _applies_wherever(own: DenyRule | StampRule, above: DenyRule | StampRule) -> bool:
