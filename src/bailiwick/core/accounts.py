@@ -94,24 +94,28 @@ class Account:
     def put(self, balance: Balance) -> None:
         """Take over a balance."""
         self.held[balance.member] = [balance.pending, balance.posted, balance.unknown]
-        if balance.pending or balance.posted or balance.unknown:
+        if balance.member and (balance.pending or balance.posted or balance.unknown):
             self.taken.add(balance.member)
 
     def take(self, transfer: Transfer) -> None:
         """Move what the transfer moves. INVARIANT: nothing but FREE is ever below zero."""
-        held = self.held.setdefault(transfer.member, [0, 0, 0])
-        if transfer.source is not Place.FREE:
-            left = held[_HELD[transfer.source]] - transfer.amount
+        member, source, target = transfer.member, transfer.source, transfer.target
+        held = self.held.get(member)
+        if held is None:
+            held = self.held[member] = [0, 0, 0]
+        if source is not Place.FREE:
+            left = held[_HELD[source]] - transfer.amount
             if left < 0:
                 text = f"account `{transfer.account}` does not hold what `{transfer.call}` moves"
                 raise OurError("books_damaged", text)
-            held[_HELD[transfer.source]] = left
-        if transfer.target is not Place.FREE:
-            held[_HELD[transfer.target]] += transfer.amount
-        if any(held):
-            self.taken.add(transfer.member)
-        else:
-            self.taken.discard(transfer.member)
+            held[_HELD[source]] = left
+        if target is not Place.FREE:
+            held[_HELD[target]] += transfer.amount
+        if member:
+            if any(held):
+                self.taken.add(member)
+            else:
+                self.taken.discard(member)
         if self.sliding:
             self.window.take(transfer)
 

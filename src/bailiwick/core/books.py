@@ -20,8 +20,9 @@ one, as in a simulation, they remember everything.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from bailiwick.core.accounts import Account, Balance, Place, Transfer
 from bailiwick.core.charging import exceeded
@@ -99,7 +100,7 @@ class Books:
             raise Conflict("reserved_otherwise", f"call `{call}` charges one account twice")
         known = self._lines(call)
         if known:
-            if {which: line.amount for which, line in known.items()} != amounts:
+            if {which: line.first.amount for which, line in known.items()} != amounts:
                 raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
             return ()
         over = exceeded(charges, self)
@@ -142,16 +143,17 @@ class Books:
         if not lines:
             return ()
         for line in lines.values():
-            if only and (line.account, line.key) not in only:
+            first = line.first
+            if only and (first.account, first.key) not in only:
                 continue
             if line.place is to:
                 continue
             if line.place is Place.POSTED or (line.place is Place.FREE and to is Place.UNKNOWN):
                 text = f"call `{call}` is {line.place.value} already and cannot become {to.value}"
                 raise Conflict("settled_otherwise", text)
-            steps = line.amount
-            if to is Place.POSTED and not line.member:
-                steps = taken.get((line.account, line.key), steps)
+            steps = first.amount
+            if taken and to is Place.POSTED and not first.member:
+                steps = taken.get((first.account, first.key), steps)
             transfers += line.ended(call, at_ms, to, steps)
         self._apply(lines, transfers)
         if self._keep_settled or not all(line.is_final for line in lines.values()):
@@ -246,23 +248,15 @@ class Books:
             if account is None:
                 account = self._loaded(transfer.account, transfer.key, transfer.since_ms)
             account.take(transfer)
-            if account.window.old > self._keep_old:
+            if account.sliding and account.window.old > self._keep_old:
                 self._long.add((transfer.account, transfer.key))
             _take_line(lines, transfer)
 
 
-@dataclass(slots=True)
-class _Line:
-    """One charge of one call, and where it stands."""
+class _Line(msgspec.Struct):
+    """One charge of one call: how it was reserved, and where it stands."""
 
-    account: str
-    key: str
-    member: str
-    amount: int
-    reserved_ms: int
-    ceiling: int
-    since_ms: int
-    pending_only: bool
+    first: Transfer
     place: Place
 
     @property
@@ -273,32 +267,34 @@ class _Line:
     def ended(self, call: str, at_ms: int, to: Place, steps: int) -> Iterator[Transfer]:
         """The transfers that end it; for POSTED with `steps` really taken."""
         if to is not Place.POSTED:
-            yield self._transfer(call, at_ms, self.place, to, self.amount)
+            yield self._transfer(call, at_ms, self.place, to, self.first.amount)
             return
-        within = 0 if self.place is Place.FREE else min(steps, self.amount)
+        amount = self.first.amount
+        within = 0 if self.place is Place.FREE else min(steps, amount)
         if self.place is not Place.FREE:
             yield self._transfer(call, at_ms, self.place, Place.POSTED, within)
-            if within < self.amount:
-                yield self._transfer(call, at_ms, self.place, Place.FREE, self.amount - within)
+            if within < amount:
+                yield self._transfer(call, at_ms, self.place, Place.FREE, amount - within)
         if steps > within:
             yield self._transfer(call, at_ms, Place.FREE, Place.POSTED, steps - within)
 
     def _transfer(
         self, call: str, at_ms: int, source: Place, target: Place, amount: int
     ) -> Transfer:
+        first = self.first
         return Transfer(
             call,
-            self.account,
-            self.key,
-            self.member,
+            first.account,
+            first.key,
+            first.member,
             at_ms,
-            self.reserved_ms,
+            first.reserved_ms,
             source,
             target,
             amount,
-            self.ceiling,
-            self.since_ms,
-            self.pending_only,
+            first.ceiling,
+            first.since_ms,
+            first.pending_only,
         )
 
 
@@ -309,16 +305,6 @@ def _take_line(lines: _Lines, transfer: Transfer) -> None:
     which = (transfer.account, transfer.key, transfer.member)
     line = lines.get(which)
     if line is None:
-        lines[which] = _Line(
-            transfer.account,
-            transfer.key,
-            transfer.member,
-            transfer.amount,
-            transfer.reserved_ms,
-            transfer.ceiling,
-            transfer.since_ms,
-            transfer.pending_only,
-            transfer.target,
-        )
+        lines[which] = _Line(transfer, transfer.target)
     elif line.place is not Place.POSTED:  # what was posted stays so, while its rest is freed
         line.place = transfer.target
