@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.judge_flow import FLOW_CASES
 from bench.judge_limits import LIMIT_CASES
 from bench.judge_policies import POLICY_CASES
 
@@ -32,6 +33,7 @@ class Measured:
 
 CASES: Mapping[str, tuple[Callable[[], Judgement], float | None]] = {
     **LIMIT_CASES,
+    **FLOW_CASES,
     **POLICY_CASES,
 }
 """By name: what prepares the judgement, and the most its median may take, in microseconds."""

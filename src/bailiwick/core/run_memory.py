@@ -204,8 +204,8 @@ class RunMemory:
         given = self._given.first_whole(sought)
         if given is not None:
             return Vouching(vouched=True, source=given[1])
-        sent = self._first_sent(value, sought)
         trusted = self._trusted_texts().first_whole(sought)
+        sent = self._first_sent(value, sought)
         if trusted is not None and self._unspoken(trusted[0], sent):
             return Vouching(vouched=True, source=trusted[1])
         return Vouching(vouched=False, source=self._origin(value, sought, sent))

@@ -22,6 +22,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from bailiwick.core.values import number_of
 
@@ -50,6 +51,7 @@ _APART = frozenset('"<>`{}|“”„«»‹›—…•→')
 _LISTING = frozenset(",;")
 _NAMING = frozenset(":=")
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+_MAX_REMEMBERED_CHARS = 256
 _LONGEST_CHUNK = 1_024
 _LONGEST_NAME = 64
 _MOST_MARKS = 16
@@ -108,6 +110,12 @@ def wanted(value: str | int | float) -> tuple[Wanted, ...]:
     That is a text without a letter or digit, of more than `MAX_VALUE_CHARS`, or with characters
     that would let it span two texts or hide a line break.
     """
+    if isinstance(value, str) and len(value) > _MAX_REMEMBERED_CHARS:
+        return _wanted(value)
+    return _remembered(value)
+
+
+def _wanted(value: str | int | float) -> tuple[Wanted, ...]:
     if not isinstance(value, str):
         number = number_of(value)
         return () if number is None else _written(Decimal(number))
@@ -122,6 +130,9 @@ def wanted(value: str | int | float) -> tuple[Wanted, ...]:
     return (plain,) if number is None else (plain, *_written(Decimal(number)))
 
 
+_remembered = lru_cache(maxsize=2_048, typed=True)(_wanted)
+
+
 def whole(sought: tuple[Wanted, ...], text: str) -> int:
     """Where in `text` (in normal form) one of `sought` first stands as a whole; -1 if nowhere.
 
@@ -130,9 +141,10 @@ def whole(sought: tuple[Wanted, ...], text: str) -> int:
     first = -1
     for each in sought:
         for spelling in each.spellings:
-            at = _first_whole(each, spelling, text)
-            if at >= 0 and (first < 0 or at < first):
-                first = at
+            # What would start further on need not be looked for.
+            before = len(text) if first < 0 else first - 1 + len(spelling)
+            at = _first_whole(each, spelling, text, before)
+            first = at if at >= 0 else first
     return first
 
 
@@ -146,18 +158,19 @@ def anywhere(sought: tuple[Wanted, ...], text: str) -> int:
     return min((at for at in found if at >= 0), default=-1)
 
 
-def places(text: str, spelling: str) -> Iterator[int]:
-    """Where `spelling` stands in `text`, whole or not: at most `MAX_PLACES`."""
-    at = text.find(spelling)
+def places(text: str, spelling: str, before: int) -> Iterator[int]:
+    """Where `spelling` stands in the first `before` letters of `text`, whole or not: at most
+    `MAX_PLACES`."""
+    at = text.find(spelling, 0, before)
     for _ in range(MAX_PLACES):
         if at < 0:
             return
         yield at
-        at = text.find(spelling, at + 1)
+        at = text.find(spelling, at + 1, before)
 
 
-def _first_whole(sought: Wanted, spelling: str, text: str) -> int:
-    for at in places(text, spelling):
+def _first_whole(sought: Wanted, spelling: str, text: str, before: int) -> int:
+    for at in places(text, spelling, before):
         end = at + len(spelling)
         if sought.decimals is not None:
             end = _end_of_number(text, end, sought.decimals)
@@ -175,7 +188,7 @@ def _hidden(sought: Wanted, spelling: str, text: str) -> int:
     number = sought.decimals is not None
     piece = spelling.lstrip("-") if number else spelling
     first, looked = -1, 0
-    for at in places(text, piece):
+    for at in places(text, piece, len(text)):
         looked += 1
         end = at + len(piece)
         digits = text[max(0, at - 1) : at].isdigit() or text[end : end + 1].isdigit()
