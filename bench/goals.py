@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.measure import Measured
 from bench.soak import Soak
-from bench.targets import BAILIWICK, BAILIWICK_NO_FSYNC
+from bench.targets import BAILIWICK, BAILIWICK_NO_FSYNC, LIMITED, LIMITED_NO_FSYNC
 
 MILLION = 1_000_000
 
@@ -23,13 +23,17 @@ class Goal:
 
 
 def goals(measured: Mapping[str, Measured], soak: Soak | None) -> list[Goal]:
-    """The aims of the first issue, in its order."""
+    """The aims of the first issue, in its order, and those for limits."""
     return [
         _throughput(measured.get(BAILIWICK), 5_000, "fsync on"),
         _throughput(measured.get(BAILIWICK_NO_FSYNC), 10_000, "fsync off"),
         _added(measured.get(BAILIWICK_NO_FSYNC), 0.5),
         _start(measured.get(BAILIWICK), 1.5),
         _memory(soak, 120.0),
+        _limited(measured.get(LIMITED), measured.get(BAILIWICK), 5_000, "fsync on"),
+        _limited(
+            measured.get(LIMITED_NO_FSYNC), measured.get(BAILIWICK_NO_FSYNC), 10_000, "fsync off"
+        ),
     ]
 
 
@@ -47,6 +51,18 @@ def _added(result: Measured | None, most_ms: float) -> Goal:
     if row is None or math.isnan(row.added_p50_ms):
         return Goal(aim, "not measured", None)
     return Goal(aim, f"{row.added_p50_ms:.2f} ms", row.added_p50_ms <= most_ms)
+
+
+def _limited(limited: Measured | None, plain: Measured | None, least: int, how: str) -> Goal:
+    """Throughput with four limits a call, and what share that is of the same run without."""
+    aim = f"c=64: the same with four limits a call, {how}"
+    row, other = (result.row(64) if result else None for result in (limited, plain))
+    if row is None:
+        return Goal(aim, "not measured", None)
+    found = f"{row.requests_per_second:,.0f}/s"
+    if other is not None and other.requests_per_second:
+        found += f", {row.requests_per_second / other.requests_per_second:.0%} of without"
+    return Goal(aim, found, row.requests_per_second >= least)
 
 
 def _start(result: Measured | None, most_seconds: float) -> Goal:

@@ -215,11 +215,27 @@ mandates:
 """
 """What the gateway is given: one allow, one deny and one stamp rule that each call is held to."""
 
+LIMITS = """
+    limits:
+      - {{id: spent, tool: {server}/{tool}, sum: amount_minor, at_most: 9000000000000, each: day,
+         zone: Europe/Zurich}}
+      - {{id: accounts, tool: {server}/{tool}, distinct: account, at_most: 100, each: month,
+         zone: Europe/Zurich}}
+      - {{id: pace, tool: {server}/*, calls: 1000000000, within: 10m}}
+      - {{id: together, tool: {server}/*, at_once: 10000}}
+"""
+"""Added to it: four charges are reserved with each intent, and settled with each outcome."""
+
 
 def gateway(
-    *options: str, command: Sequence[str] = (), env: Mapping[str, str] | None = None
+    *options: str,
+    command: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    limits: str = "",
 ) -> Callable[[Site], Started]:
     """How to start Bailiwick with `options`, by `command` if not by its own, with `env` besides.
+
+    `limits` is added to its mandate.
 
     It is started twice: once so that its data folder exists and a token can be made, and again,
     timed, as somebody would start it whose agent has a token.
@@ -230,7 +246,10 @@ def gateway(
         if not own.exists():
             raise Unavailable("the command `bailiwick` is not beside this Python")
         declared, data, port = site.folder / "bench.yaml", site.folder / "data", free_port()
-        declared.write_text(DECLARED.format(server=SERVER, tool=TOOL, url=site.upstream_url))
+        text = (DECLARED.rstrip("\n") + limits).format(
+            server=SERVER, tool=TOOL, url=site.upstream_url
+        )
+        declared.write_text(text)
         up = [*(command or [str(own)]), "up", "-f", str(declared), "--data", str(data)]
         up += ["--listen", f"127.0.0.1:{port}", *options]
         environment = {**os.environ, **(env or {})}
@@ -261,6 +280,8 @@ def _token(running: Watched, command: list[str]) -> str:
 
 BAILIWICK = "bailiwick"
 BAILIWICK_NO_FSYNC = "bailiwick, fsync off"
+LIMITED = "four limits"
+LIMITED_NO_FSYNC = "four limits, fsync off"
 
 OURS = (
     Target("nginx", "plain proxy, one worker, keep-alive to the upstream", _nginx),
@@ -271,6 +292,13 @@ OURS = (
         BAILIWICK_NO_FSYNC,
         "judged and recorded, never waiting for the disk",
         gateway("--no-fsync"),
+        governs=True,
+    ),
+    Target(LIMITED, "as `bailiwick`, with four limits", gateway(limits=LIMITS), governs=True),
+    Target(
+        LIMITED_NO_FSYNC,
+        "the same, never waiting for the disk",
+        gateway("--no-fsync", limits=LIMITS),
         governs=True,
     ),
 )

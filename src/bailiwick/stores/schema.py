@@ -69,6 +69,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # What is taken of limits. `transfers` is the truth and only ever grows; `balances` and
     # `unsettled` follow from it and are kept beside it, so that no call has to add it all up.
+    # OR and not IN: a list would be made anew for each row, which is most of what an insert costs.
     """
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY, account TEXT NOT NULL, key NOT NULL, member NOT NULL,
@@ -77,8 +78,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE transfers (
         idx INTEGER PRIMARY KEY, call TEXT NOT NULL, account INTEGER NOT NULL,
         at_ms INTEGER NOT NULL, reserved_ms INTEGER NOT NULL,
-        source TEXT NOT NULL CHECK (source IN ('free', 'pending', 'unknown')),
-        target TEXT NOT NULL CHECK (target IN ('free', 'pending', 'posted', 'unknown')),
+        source TEXT NOT NULL
+            CHECK (source = 'free' OR source = 'pending' OR source = 'unknown'),
+        target TEXT NOT NULL CHECK
+            (target = 'free' OR target = 'pending' OR target = 'posted' OR target = 'unknown'),
         amount INTEGER NOT NULL CHECK (amount >= 0), ceiling INTEGER NOT NULL,
         since_ms INTEGER NOT NULL, pending_only INTEGER NOT NULL, CHECK (source <> target)
     );

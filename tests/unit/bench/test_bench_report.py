@@ -10,7 +10,7 @@ from bench.goals import goals
 from bench.measure import Measured, Row
 from bench.report import comparison, goal_lines, save, table
 from bench.soak import Soak
-from bench.targets import BAILIWICK, BAILIWICK_NO_FSYNC
+from bench.targets import BAILIWICK, BAILIWICK_NO_FSYNC, LIMITED
 
 
 def _row(target: str, connections: int, rate: float, added: float = 0.2) -> Row:
@@ -109,7 +109,16 @@ def test_the_aim_for_memory_needs_a_million_calls_and_a_flat_line(
     assert goals({}, _soak(calls, last))[4].met is met
 
 
+def test_with_limits_the_aim_is_the_same_and_the_share_is_told() -> None:
+    plain, limited = _row(BAILIWICK, 64, 8_000), _row(LIMITED, 64, 6_000)
+    measured = {BAILIWICK: _measured(BAILIWICK, plain), LIMITED: _measured(LIMITED, limited)}
+    found = goals(measured, None)[5]
+    assert (found.met, found.measured) == (True, "6,000/s, 75% of without")
+    alone = goals({LIMITED: _measured(LIMITED, _row(LIMITED, 64, 4_999))}, None)[5]
+    assert (alone.met, alone.measured) == (False, "4,999/s")
+
+
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     found = goals({}, None)
-    assert [goal.met for goal in found] == [None] * 5
+    assert [goal.met for goal in found] == [None] * 7
     assert "NOT MET" not in goal_lines(found)

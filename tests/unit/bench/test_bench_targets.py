@@ -7,13 +7,16 @@ import pytest
 
 from bailiwick.declared.load import load_text
 from bench.processes import NotRunning
-from bench.targets import DECLARED, Launch, Site, launch
+from bench.targets import DECLARED, LIMITS, Launch, Site, launch
 from bench.wire import SERVER, TOOL, Endpoint
 
 
 def test_the_declarations_are_valid_and_hold_calls_to_every_kind_of_rule() -> None:
     text = DECLARED.format(server=SERVER, tool=TOOL, url="http://127.0.0.1:1/mcp")
     assert load_text(text) is not None
+    limited = (DECLARED.rstrip("\n") + LIMITS).format(server=SERVER, tool=TOOL, url="http://x/mcp")
+    (mandate,) = [each for each in load_text(limited).objects.values() if each.kind == "mandate"]
+    assert mandate.document.count('"id"') == 4
     assert all(f"\n    {kind}:\n" in text for kind in ("allow", "deny", "stamp"))
 
 
