@@ -189,6 +189,9 @@ MYSQL = {
     "explains": "explain select 1",
     "system": "select * from mysql.user",
     "without a space": "select*from`secret`",
+    "table named like a keyword": "select * from lateral t",
+    "table named like a keyword, joined": "select * from orders, lateral t",
+    "somebody's function": "select total(a) from orders",
     "odd": "select 1 from{x secret}",
     "dot and number": "select 1 from orders where a=1.e(secret)",
 }

@@ -244,36 +244,49 @@ BEFORE_PARENTHESIS = frozenset(
         "case when then else values set as by limit offset join lateral union except intersect",
         "distinct over filter group within conflict returning default materialized with key",
         # types that take a size
-        "char character varchar nchar nvarchar decimal dec numeric number float double real bit",
-        "time timestamp timestamptz datetime int integer bigint smallint tinyint varying precision",
+        "char character varying varchar decimal numeric float bit time timestamp timestamptz datetime",
     )
     for word in words.split()
 )
 """Words that may stand before `(` and call nothing."""
 
-HARMLESS = frozenset(
-    name
-    for names in (
-        "count sum avg min max total coalesce nullif ifnull greatest least if iif cast convert",
-        "lower upper length char_length character_length octet_length substr substring trim ltrim",
-        "rtrim btrim replace concat concat_ws left right instr position strpos split_part initcap",
-        "reverse ascii char hex quote typeof overlay md5 row values",
-        "round abs ceil ceiling floor trunc power pow sqrt mod sign exp ln log log10 pi degrees",
-        "radians sin cos tan asin acos atan atan2 div",
-        "date time datetime julianday unixepoch strftime now date_trunc date_part extract age",
-        "to_char to_date to_number to_timestamp make_date current_date current_time",
-        "current_timestamp localtime localtimestamp curdate curtime date_add date_sub datediff",
-        "timestampdiff timestampadd year quarter month week day dayofweek dayofmonth dayofyear",
-        "utc_date utc_time utc_timestamp weekday hour minute second date_format str_to_date",
-        "from_unixtime unix_timestamp last_day",
-        "string_agg group_concat array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg",
-        "json_group_array json_group_object json_array json_object json_extract json_unquote",
-        "json_array_length json_build_object jsonb_build_object json_build_array json_valid",
-        "bool_and bool_or every bit_and bit_or stddev stddev_pop stddev_samp variance var_pop",
-        "var_samp corr covar_pop covar_samp percentile_cont percentile_disc mode",
-        "row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value",
-        "nth_value rollup cube grouping",
-    )
-    for name in names.split()
+_EVERYWHERE = (
+    "abs acos asin atan atan2 avg cast ceil ceiling char coalesce cos count cume_dist current_date",
+    "current_time current_timestamp date degrees dense_rank exp first_value floor json_object lag",
+    "last_value lead length ln log log10 lower ltrim max min mod nth_value ntile nullif",
+    "percent_rank pi pow power radians rank replace round row_number rtrim sign sin sqrt substr",
+    "substring sum tan time trim upper values",
 )
-"""Functions that only compute, under these names, in every dialect here."""
+_ONLY_IN = {
+    "sqlite": (
+        "datetime group_concat hex ifnull iif instr json_array json_array_length json_extract",
+        "json_group_array json_group_object json_valid julianday quote strftime total trunc typeof",
+        "unixepoch",
+    ),
+    "postgres": (
+        "age array_agg ascii bit_and bit_or bool_and bool_or btrim char_length character_length",
+        "concat concat_ws corr covar_pop covar_samp cube date_part date_trunc div every extract",
+        "greatest grouping initcap json_agg json_array_length json_build_array json_build_object",
+        "json_object_agg jsonb_agg jsonb_build_object jsonb_object_agg least left localtime",
+        "localtimestamp make_date md5 mode now octet_length overlay percentile_cont",
+        "percentile_disc position reverse right rollup row split_part stddev stddev_pop",
+        "stddev_samp string_agg strpos to_char to_date to_number to_timestamp trunc var_pop",
+        "var_samp variance",
+    ),
+    "mysql": (
+        "ascii bit_and bit_or char_length character_length concat concat_ws convert curdate",
+        "curtime date_add date_format date_sub datediff day dayofmonth dayofweek dayofyear div extract",
+        "from_unixtime greatest group_concat grouping hex hour if ifnull instr json_array",
+        "json_arrayagg json_extract json_objectagg json_unquote json_valid last_day least left",
+        "localtime localtimestamp md5 minute month now octet_length position quarter quote reverse",
+        "right row second stddev stddev_pop stddev_samp str_to_date timestampadd timestampdiff",
+        "unix_timestamp utc_date utc_time utc_timestamp var_pop var_samp variance week weekday",
+        "year",
+    ),
+}
+
+HARMLESS: dict[str, frozenset[str]] = {
+    dialect: frozenset(" ".join((*_EVERYWHERE, *own)).split()) for dialect, own in _ONLY_IN.items()
+}
+"""Functions that come with each database and only compute. What does not come with it may be
+somebody's own, and do anything."""

@@ -60,7 +60,7 @@ def read_sql(text: str, dialect: str) -> SqlMeaning | str:
     if tree is None:
         return f"is not understood as {dialect}"
     try:
-        return _Reading(tree, split).meaning()
+        return _Reading(tree, split, HARMLESS[dialect]).meaning()
     except _NotUnderstood as reason:
         return str(reason)
 
@@ -105,7 +105,8 @@ def _of_theirs(token: TheirToken) -> tuple[str, str]:
 class _Reading:
     """One pass over a tree, collecting what the statement does."""
 
-    def __init__(self, tree: exp.Expr, split: tuple[Token, ...]) -> None:
+    def __init__(self, tree: exp.Expr, split: tuple[Token, ...], harmless: frozenset[str]) -> None:
+        self.harmless = harmless
         self.tree = tree
         self.tokens = split
         self.statements: set[str] = set()
@@ -168,6 +169,8 @@ class _Reading:
             self.statements.update(() if written else ("select",))
         elif isinstance(node, exp.Table):
             self._note_table(node, seen)
+        elif isinstance(node, exp.From | exp.Join | exp.Lateral):
+            self._check_source(node)
         elif isinstance(node, exp.Anonymous):
             self._note_call(str(node.this).lower())
         elif isinstance(node, exp.DataType) and node.this not in TYPES:
@@ -193,6 +196,12 @@ class _Reading:
             seen = seen | own
         return seen
 
+    def _check_source(self, node: exp.From | exp.Join | exp.Lateral) -> None:
+        # MariaDB takes `lateral x` for a table of that name.
+        kinds = _SOURCES if not isinstance(node, exp.Lateral) else exp.Subquery
+        if not isinstance(node.this, kinds):
+            raise _NotUnderstood(f"takes from {_name_of(type(node.this))}, which is not understood")
+
     def _note_writing(self, node: exp.Expr) -> None:
         kind = type(node).__name__.lower()
         self.statements.add(kind)
@@ -217,7 +226,7 @@ class _Reading:
             raise _NotUnderstood(f"writes {show(parts[-1].text)} otherwise than WITH may do")
 
     def _note_call(self, name: str) -> None:
-        if name not in HARMLESS:
+        if name not in self.harmless:
             self.functions.add(name)
 
     def _account_for_tokens(self) -> None:
@@ -252,6 +261,7 @@ def _name_of(kind: type) -> str:
     return show(kind.__name__.upper())
 
 
+_SOURCES = (exp.Table, exp.Subquery, exp.Values, exp.Lateral)
 _FUNCTION_KINDS = frozenset(exp.FUNCTION_BY_NAME.values())
 _QUERY = frozenset(
     {
