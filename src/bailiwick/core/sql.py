@@ -244,7 +244,8 @@ BEFORE_PARENTHESIS = frozenset(
         "case when then else values set as by limit offset join lateral union except intersect",
         "distinct over filter group within conflict returning default materialized with key",
         # types that take a size
-        "char character varying varchar decimal numeric float bit time timestamp timestamptz datetime",
+        "char character varying varchar decimal numeric float bit time timestamp timestamptz",
+        "datetime",
     )
     for word in words.split()
 )
@@ -275,8 +276,8 @@ _ONLY_IN = {
     ),
     "mysql": (
         "ascii bit_and bit_or char_length character_length concat concat_ws convert curdate",
-        "curtime date_add date_format date_sub datediff day dayofmonth dayofweek dayofyear div extract",
-        "from_unixtime greatest group_concat grouping hex hour if ifnull instr json_array",
+        "curtime date_add date_format date_sub datediff day dayofmonth dayofweek dayofyear div",
+        "extract from_unixtime greatest group_concat grouping hex hour if ifnull instr json_array",
         "json_arrayagg json_extract json_objectagg json_unquote json_valid last_day least left",
         "localtime localtimestamp md5 minute month now octet_length position quarter quote reverse",
         "right row second stddev stddev_pop stddev_samp str_to_date timestampadd timestampdiff",
