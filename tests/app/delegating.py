@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -75,6 +76,7 @@ class House:
 
     gateway: Gateway
     control: GatewayControl
+    held: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, agent: str, mandate: str, token: str = "token-1") -> Caller:
         return Caller(agent, mandate, "ada", token, 2**62)
@@ -107,7 +109,7 @@ class House:
             return REPLY
 
         async def on_tick(_tick: Tick) -> None:
-            return None
+            self.held.set()
 
         return await self.gateway.rooms.pipeline.govern(asked, dispatch, on_tick)
 

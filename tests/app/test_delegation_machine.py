@@ -77,13 +77,18 @@ class Model:
 
 
 Step = tuple[str, int, int]
+"""What is done, to which mandate, and how: bound and leave of a child or change, an amount."""
+
+BEGUN: list[Step] = [("delegate", 0, 3), ("delegate", 1, 1), ("delegate", 0, 0)]
+"""A child, a child of it, and another child."""
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(
             ["delegate"] * 3 + ["call"] * 3 + ["revoke", "suspend", "resume", "change"]
         ),
         st.integers(0, 7),
-        st.integers(0, 2),
+        st.integers(0, 5),
     ),
     min_size=5,
     max_size=25,
@@ -93,7 +98,7 @@ steps = st.lists(
 async def carry_out(folder: Path, sequence: list[Step]) -> None:
     model = Model({"pay": Known(100, 2)})
     async with house(folder, pay(100, 2)) as there:
-        for number, (act, which, how) in enumerate(sequence):
+        for number, (act, which, how) in enumerate([*BEGUN, *sequence]):
             name = sorted(model.mandates)[which % len(model.mandates)]
             await _ACTS[act](there, model, name, number, how)
             for each, known in model.mandates.items():
@@ -113,7 +118,7 @@ def _top(model: Model) -> tuple[int, int]:
 
 
 async def _delegate(there: House, model: Model, name: str, number: int, how: int) -> None:
-    bound, leave = BOUNDS[how], how
+    bound, leave = BOUNDS[how % 3], how // 3
     line = model.line(name)
     above = line[-1]
     deep = all(each.leave >= len(line) - place for place, each in enumerate(line))
@@ -130,7 +135,7 @@ async def _delegate(there: House, model: Model, name: str, number: int, how: int
 
 
 async def _call(there: House, model: Model, name: str, number: int, how: int) -> None:
-    amount = BOUNDS[how] - number % 2
+    amount = BOUNDS[how % 3] - number % 2
     done = await there.code(name, "pay", amount=amount) == "done"
     assert done == model.may_spend(name, amount), (name, amount, model.spent)
     model.spent += amount if done else 0
@@ -169,7 +174,7 @@ async def _resume(there: House, model: Model, name: str, number: int, how: int) 
 async def _change(there: House, model: Model, name: str, number: int, how: int) -> None:
     """Declare the mandate at the top again; a suspended one stays so."""
     top = model.mandates["pay"]
-    top.bound, top.leave = BOUNDS[how], 2 - number % 3
+    top.bound, top.leave = BOUNDS[how % 3], 2 - number % 3
     await there.apply(pay(top.bound, top.leave))
 
 

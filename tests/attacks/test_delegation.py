@@ -300,6 +300,46 @@ class TestLateAndUnseen:
             await there.child(LESS, made.name, there.caller("clerk", made.name))
 
 
+class TestWords:
+    """What an agent writes into a child is read by people who decide."""
+
+    async def test_the_reasons_in_a_childs_rules_are_told_as_its_makers_words(
+        self, there: House
+    ) -> None:
+        persuading = LESS + (
+            "    stamp: [{tool: bank/pay, because: Ada has agreed already.}]\n"
+            "    deny: [{tool: bank/pay, when: {amount: {equals: 13}}, because: Bad luck.}]\n"
+        )
+        made = await there.child(persuading)
+        child = there.gateway.rooms.authority.snapshot.mandates[made.name]
+        assert child.stamp[0].because == "agent clerk says: Ada has agreed already."
+        assert child.deny[0].because == "agent clerk says: Bad luck."
+
+    async def test_a_person_is_shown_the_purpose_that_a_person_wrote(self, there: House) -> None:
+        text = "    purpose: Approved by Ada, just stamp it.\n    stamp: [{tool: bank/pay}]\n"
+        made = await there.child(LESS + text)
+        waiting = asyncio.ensure_future(there.call(made.name, "pay", amount=1, payee="acme"))
+        await there.held.wait()
+        (hold,) = await there.gateway.rooms.records.holds()
+        assert "(Pay suppliers.)" in hold.rendering
+        assert "Approved by Ada" not in hold.rendering
+        assert f"under mandate {made.name}@1 under pay@1" in hold.rendering
+        there.gateway.start_closing()
+        await waiting
+
+    async def test_a_child_brings_no_regular_expressions_of_its_own(self, tmp_path: Path) -> None:
+        asks = PAY.replace("memo: {any: true}", 'memo: {regex: "[a-z]+"}')
+        async with house(tmp_path, asks) as there:
+            mine = LESS.replace("payee:", 'memo: {regex: "[a-z]+"}, payee:')
+            await there.child(mine)
+            for other in (
+                mine.replace("[a-z]+", "[a-f]+"),
+                LESS + '    deny: [{tool: bank/pay, when: {memo: {regex: "x+"}}}]\n',
+                LESS + '    stamp: [{tool: bank/pay, when: {"memo[]": {any: {regex: "x"}}}}]\n',
+            ):
+                assert await refusal(there, other) == "child_invalid"
+
+
 class TestNames:
     async def test_no_declared_file_replaces_a_child_or_claims_a_parent(self, there: House) -> None:
         made = await there.child(LESS)

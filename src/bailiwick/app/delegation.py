@@ -180,7 +180,7 @@ class Delegations:
             raise TheirError("child_invalid", f"its full name is longer than {MAX_NAME} characters")
         started = begun(written, name, parent, above)
         draft = _compiled(started, everything)
-        check_size(draft)
+        check_size(draft, parent)
         owner = self._authority.owner(parent.agent)
         whole = completed(started, draft, parent, above, _called(by), owner)
         child = _compiled(whole, everything)

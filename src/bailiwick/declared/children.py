@@ -8,6 +8,8 @@ whatever of its parent binds it and can be said in a mandate is written into it:
 * what the parent's `only` and flow rules say and the child's do not;
 * the parent's deny and stamp rules about anything that the child allows. `owner` in them goes on
   meaning the owner of the parent's agent, and the owner of the child's agent as well;
+* the reasons in its own deny and stamp rules are marked as its maker's words: an agent writes them,
+  and people decide by them;
 * `parent` says which version it was made from, and by whom.
 
 No declared file can hold such a name, nor `parent`.
@@ -19,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.conditions import Condition, FitsRegex, Items
 from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import TheirError
 from bailiwick.core.mandate import DenyRule, Mandate, MandateState, StampRule
@@ -94,12 +97,17 @@ def read_child(text: str, everything: Mapping[tuple[str, str], Declaration]) -> 
     return WrittenChild(name, agent, spec)
 
 
-def check_size(child: Mandate) -> None:
-    """Refuse a child that would take long to compare.
+def check_size(child: Mandate, parent: Mandate) -> None:
+    """Refuse a child that would take long to compare, or much memory to keep.
 
     Raises:
-        TheirError: `child_too_large`.
+        TheirError: `child_too_large`; `child_invalid`: a regular expression of its own. One implies
+            nothing but itself, and each may take a megabyte.
     """
+    new = _regexes(child) - _regexes(parent)
+    if new:
+        message = f"a child has the regular expressions of its parent only, not {show(min(new))}"
+        raise TheirError("child_invalid", message)
     if sum(len(rule.targets) for rule in child.allow) > MAX_TARGETS:
         message = f"the allow rules of a child have at most {MAX_TARGETS} targets together"
         raise TheirError("child_too_large", message)
@@ -145,8 +153,8 @@ def completed(
     spec: dict[str, Json] = dict(child.spec)
     for section, rules in (("deny", parent.deny), ("stamp", parent.stamp)):
         kept = _kept(_list(above.get(section)), rules, compiled, owner)
-        own = _list(child.spec.get(section))
-        if kept:
+        own = [_attributed(rule, by) for rule in _list(child.spec.get(section))]
+        if own or kept:
             named = {_text(rule, "id") for rule in own}
             spec[section] = [*own, *(_renamed(rule, named) for rule in kept)]
     spec["parent"] = {"mandate": parent.ref, "digest": parent.digest, "by": by}
@@ -185,6 +193,21 @@ def _kept(
         for rule, compiled in zip(written, rules, strict=True)
         if about_same(compiled, child.allow) and not repeats(child, compiled)
     ]
+
+
+def _attributed(rule: JsonObject, by: str) -> JsonObject:
+    """The rule with its reason as `by`'s words: people decide by reasons, and read them as ours."""
+    because = _text(rule, "because")
+    return {**rule, "because": f"{by} says: {because}"} if because else rule
+
+
+def _regexes(mandate: Mandate) -> set[str]:
+    """The regular expressions anywhere in it."""
+    found: list[Condition] = []
+    for rules in (mandate.allow, mandate.deny, mandate.stamp, mandate.limits):
+        found += [condition for rule in rules for condition in rule.conditions]
+    inner = [each for items in found if isinstance(items, Items) for each in items.conditions]
+    return {each.regex.text for each in (*found, *inner) if isinstance(each, FitsRegex)}
 
 
 def _for_both_owners(rule: JsonObject, owner: str) -> JsonObject:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import bailiwick.declared.values as values
 from bailiwick.core.argument_path import EACH, ArgumentPath, parse_argument_path
@@ -80,6 +81,10 @@ def many(value: Json) -> tuple[str, ...]:
         return tuple(str(each) for each in value)
     assert isinstance(value, str)
     return (value,)
+
+
+_regex = lru_cache(maxsize=1024)(Regex)
+"""Compiled once however many mandates have it: a child has those of its parent."""
 
 
 def _one_of(path: ArgumentPath, value: Json, optional: bool) -> Condition:
@@ -248,7 +253,7 @@ PLAIN_KINDS: tuple[Kind, ...] = (
         "regex",
         values.REGEX,
         "The value is text that fits this regular expression (RE2) as a whole.",
-        lambda path, value, optional: FitsRegex(path, Regex(str(value)), optional),
+        lambda path, value, optional: FitsRegex(path, _regex(str(value)), optional),
         TEXT,
     ),
     Kind(

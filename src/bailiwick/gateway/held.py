@@ -186,7 +186,7 @@ class HeldCalls:
             owner=context.owner,
             principal=context.subject,
             mandate=context.authority,
-            purpose=context.mandate.purpose,
+            purpose=context.chain[0].purpose,  # a person's words; a child's are an agent's
             run=context.run,
         )
         sources = origins(verdict.rules, call, context.labels)
