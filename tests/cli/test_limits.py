@@ -47,7 +47,7 @@ def test_where_there_are_no_limits_it_says_so(asking: Command, gateway: FakeGate
 
 def test_an_audit_that_agrees_ends_well(asking: Command, gateway: FakeGateway) -> None:
     gateway.says("GET /api/v1/limits/audit", {**AUDIT, "differences": []})
-    ended = asking("limits", "audit")
+    ended = asking("limits", "audit", "--url", gateway.url)
     assert ended.code == Exit.OK
     assert ended.out == "8 transfers, 2 accounts, 4 calls; 1 calls unsettled\nall of it agrees\n"
 
@@ -57,15 +57,15 @@ def test_an_audit_that_differs_says_what_and_ends_with_no(
 ) -> None:
     difference = {"code": "balance_differs", "where": "payables:x", "text": "is 1, adds up to 2"}
     gateway.says("GET /api/v1/limits/audit", {**AUDIT, "differences": [difference]})
-    for words in (("limits", "audit"), ("limits", "audit", "--json")):
-        ended = asking(*words)
+    for words in ((), ("--json",)):
+        ended = asking("limits", "audit", "--url", gateway.url, *words)
         assert ended.code == Exit.NO
         assert "payables:x" in ended.out
 
 
 def test_an_audit_whose_answer_is_odd_does_not_agree(asking: Command, gateway: FakeGateway) -> None:
     gateway.says("GET /api/v1/limits/audit", {})
-    assert asking("limits", "audit").code == Exit.NO
+    assert asking("limits", "audit", "--url", gateway.url).code == Exit.NO
 
 
 def test_settling_sends_what_became_of_the_call(asking: Command, gateway: FakeGateway) -> None:

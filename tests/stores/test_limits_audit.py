@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bailiwick.core.errors import LimitReached, StoreError
 from bailiwick.ports import Settlement
+from bailiwick.stores.limits_audit import audit_file
 from tests.stores.limits_room import DAY, Store, at_once, daily, payee, rolling
 
 POSTED, VOIDED, UNKNOWN = Settlement.POSTED, Settlement.VOIDED, Settlement.UNKNOWN
@@ -100,3 +102,43 @@ async def test_a_window_is_read_back_from_a_moment_on(store: Store, since: int) 
     account = rolling(70_000).account
     found = await store.records.window(account, "", since)
     assert {each.call for each in found} == {f"c{n}" for n in range(4) if 70_000 + n > since}
+
+
+async def test_the_file_alone_is_enough_for_the_audit(store: Store, tmp_path: Path) -> None:
+    with_gateway = audit_file(store.path)
+    assert with_gateway == await store.records.audit_limits()
+    await store.close()
+    assert audit_file(store.path) == with_gateway  # none runs on it
+    store.open()
+
+
+def test_a_file_that_is_not_ours_is_not_audited(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with pytest.raises(StoreError) as missing:
+        audit_file(path)
+    assert missing.value.code == "store_unavailable"
+    assert not path.exists()
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE transfers (x)")
+    db.close()
+    with pytest.raises(StoreError) as other:
+        audit_file(path)
+    assert other.value.code == "not_our_database"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError):
+        audit_file(path)
+
+
+async def test_a_clock_that_jumps_makes_no_difference(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    now = 10_000_000
+    for n, jump in enumerate((0, 90_000, -200_000, 5_000, 300_000, -300_000, 61_000)):
+        now += jump
+        try:
+            await store.reserve(f"c{n}", rolling(now, 2), payee(f'"{n}"', 9), at_ms=now)
+        except LimitReached:
+            continue
+    found = await store.records.audit_limits()
+    assert found.differences == ()
+    assert found.calls >= 3
+    await store.close()

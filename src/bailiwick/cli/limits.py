@@ -11,6 +11,7 @@ from bailiwick.cli.api import segment
 from bailiwick.cli.calls import listed, mapping, target
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.canonical import JsonObject
 
 _AMOUNTS = ("used", "pending", "unknown", "left", "ceiling")
 
@@ -63,9 +64,10 @@ def limits_audit(reach: Reach) -> int:
     """Work every balance out again from the transfers, and compare.
 
     Also whether any reservation went above its ceiling, and whether each call stands where its
-    reservation does. Exit code 1 when anything differs.
+    reservation does. Exit code 1 when anything differs. Reads the data folder, whether or not a
+    gateway runs on it; with --url it asks that gateway.
     """
-    answer = reach.api().get("limits/audit")
+    answer = reach.api().get("limits/audit") if reach.url else _own_audit(reach)
     differences = listed(answer, "differences")
     if reach.json:
         show.out_json(answer)
@@ -79,6 +81,19 @@ def limits_audit(reach: Reach) -> int:
             show.out(show.visible(f"  {show.word(row, 'code')}: {where}: {text}"))
         show.out(f"{len(differences)} differences" if differences else "all of it agrees")
     return Exit.OK if answer.get("agree") is True and not differences else Exit.NO
+
+
+def _own_audit(reach: Reach) -> JsonObject:
+    """The audit of this machine's own data folder, in this process: the gateway is busy enough."""
+    from bailiwick.console.limits import audit_json
+    from bailiwick.stores.limits_audit import audit_file
+
+    path = reach.data / "bailiwick.db"
+    if not path.exists():
+        raise CliError(
+            Exit.UNREACHABLE, "no_data", f"there is no database in `{reach.data}`", "give --data"
+        )
+    return audit_json(audit_file(path))
 
 
 @reaching

@@ -11,12 +11,17 @@ All of one snapshot. Each difference is told with the account or call it is abou
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from bailiwick.core.accounts import Account, Place, Transfer
+from bailiwick.core.errors import StoreError
 from bailiwick.core.limits import Charge
 from bailiwick.ports import Difference, LimitAudit
+from bailiwick.stores.schema import APPLICATION_ID
+
+_Row = tuple[Any, ...]  # as SQLite gives it
 
 MAX_DIFFERENCES = 1_000
 """Most differences that are told one by one."""
@@ -61,12 +66,37 @@ SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM accounts),
     (SELECT count(DISTINCT call) FROM transfers), (SELECT count(*) FROM unsettled)
 """
 
-# By their account and the value counted apart, as one window is looked at at a time.
+_ACCOUNTS = "SELECT id, account, key, member FROM accounts"
+
 _IN_ORDER = """
-SELECT a.account, a.key, a.member, t.idx, t.call, t.source, t.target, t.amount, t.ceiling,
-    t.reserved_ms, t.since_ms, t.pending_only
-FROM transfers t JOIN accounts a ON a.id = t.account ORDER BY a.account, a.key, t.idx
+SELECT idx, call, account, source, target, amount, ceiling, reserved_ms, since_ms, pending_only
+FROM transfers ORDER BY idx
 """
+
+MAX_OLD = 100_000
+"""Entries of one sliding window that are kept after they have left it: a clock may go back."""
+
+
+def audit_file(path: Path) -> LimitAudit:
+    """Audit the database at `path`, whether or not a gateway runs on it.
+
+    Raises:
+        StoreError: `store_unavailable`; `not_our_database`.
+    """
+    try:
+        # Not `mode=ro`: a database whose gateway is stopped has no shared memory to read by yet.
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+        try:
+            db.execute("PRAGMA query_only=ON")
+            if db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                raise StoreError("not_our_database", f"`{path}` was made by another program")
+            db.execute("BEGIN")
+            return audit(db)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreError("store_unavailable", f"cannot read `{path}`: {error}") from error
 
 
 def audit(db: sqlite3.Connection) -> LimitAudit:
@@ -96,35 +126,84 @@ def _balances(db: sqlite3.Connection) -> Iterator[Difference]:
 
 
 def _above(db: sqlite3.Connection) -> Iterator[Difference]:
-    """Reservations that did not fit when they were made."""
-    for (name, _), rows in groupby(db.execute(_IN_ORDER), key=lambda row: (row[0], row[1])):
-        account: Account | None = None
-        for row in rows:
-            charge, transfer = _read(row)
-            if account is None:
-                account = Account(sliding=charge.since_ms > 0)
-            if transfer.source is Place.FREE and transfer.target is Place.PENDING:
-                used = account.used(charge)
-                if used + charge.amount > charge.ceiling:
-                    text = (
-                        f"call `{transfer.call}` reserved {charge.amount} above {used} of "
-                        f"{charge.ceiling}"
-                    )
-                    yield Difference("above_ceiling", str(name), text)
-            account.take(transfer)
+    """Reservations that did not fit when they were made: all is done once more, in its order."""
+    replay = _Replay(db.execute(_ACCOUNTS))
+    for row in db.execute(_IN_ORDER):
+        account = row[2]
+        if account not in replay.groups:
+            continue  # told as missing
+        source, target, amount, ceiling = row[3:7]
+        if source == "free" and target == "pending":
+            used = replay.used(row)
+            if used + amount > ceiling:
+                name, _ = replay.groups[account]
+                text = f"call `{row[1]}` reserved {amount} above {used} of {ceiling}"
+                yield Difference("above_ceiling", str(name), text)
+        replay.take(row)
 
 
-def _read(row: Sequence[object]) -> tuple[Charge, Transfer]:
-    account, key, member, _, call, source, target, *numbers = row
-    amount, ceiling, reserved, since, only = (int(str(number)) for number in numbers)
-    # Sealed as they are: equal values have equal bytes, and nothing else is asked of them here.
-    apart, counted = _text(key), _text(member)
-    charge = Charge("", str(account), amount, ceiling, apart, counted, since, bool(only))
-    places = Place(str(source)), Place(str(target))
-    transfer = Transfer(
-        str(call), str(account), apart, counted, reserved, reserved, *places, amount, ceiling, since
-    )
-    return charge, transfer
+class _Replay:
+    """What is used as the transfers go by; simpler than `core.accounts`, but for what slides.
+
+    Attributes:
+        groups: of each account's row, its name and key as they are stored. Equal values are
+            sealed to equal bytes, and nothing else is asked of them here.
+    """
+
+    def __init__(self, accounts: Iterable[_Row]) -> None:
+        self.groups: dict[int, tuple[str, str | bytes]] = {}
+        self._members: dict[int, str] = {}
+        for number, account, key, member in accounts:
+            self.groups[number] = (account, key)
+            if member != "":
+                self._members[number] = member if isinstance(member, str) else member.hex()
+        self._held: dict[int, int] = {}
+        self._distinct: dict[tuple[str, str | bytes], int] = {}
+        self._sliding: dict[tuple[str, str | bytes], Account] = {}
+
+    def used(self, row: _Row) -> int:
+        """What counts against the ceiling of the reservation `row` before it."""
+        account, since = row[2], row[8]
+        group = self.groups[account]
+        if since:
+            window = self._sliding.get(group)
+            return 0 if window is None else window.used(self._charge(row))
+        if account in self._members:
+            return self._distinct.get(group, 0) - (self._held.get(account, 0) > 0)
+        return self._held.get(account, 0)
+
+    def take(self, row: _Row) -> None:
+        """Go on by one transfer."""
+        _, _, account, source, target, amount, _, _, since, pending_only = row
+        if since:
+            window = self._sliding.setdefault(self.groups[account], Account(sliding=True))
+            window.take(self._transfer(row))
+            if window.window.old > MAX_OLD:
+                window.drop_old()
+            return
+        before = self._held.get(account, 0)
+        after = before
+        if source != "free":
+            after -= amount
+        if target != "free" and not (pending_only and target == "posted"):
+            after += amount
+        self._held[account] = after
+        if account in self._members and (before > 0) != (after > 0):
+            group = self.groups[account]
+            self._distinct[group] = self._distinct.get(group, 0) + (1 if after > 0 else -1)
+
+    def _charge(self, row: _Row) -> Charge:
+        _, _, account, _, _, amount, ceiling, _, since, only = row
+        member = self._members.get(account, "")
+        return Charge("", "", amount, ceiling, "", member, since, bool(only))
+
+    def _transfer(self, row: _Row) -> Transfer:
+        _, call, account, source, target, amount, ceiling, reserved, since, only = row
+        member = self._members.get(account, "")
+        places = Place(source), Place(target)
+        return Transfer(
+            call, "", "", member, reserved, reserved, *places, amount, ceiling, since, bool(only)
+        )
 
 
 def _lines(db: sqlite3.Connection) -> Iterator[Difference]:
@@ -139,7 +218,3 @@ def _lines(db: sqlite3.Connection) -> Iterator[Difference]:
 
 def _places(pending: object, posted: object, unknown: object) -> str:
     return f"{pending} pending, {posted} posted, {unknown} unknown"
-
-
-def _text(cell: object) -> str:
-    return cell.hex() if isinstance(cell, bytes) else str(cell)
