@@ -96,11 +96,14 @@ def test_a_server_that_is_down_and_a_ledger_that_lies_are_failures(
     gateway.says("GET /api/v1/ledger", {"key": key})
     gateway.says("GET /api/v1/servers", {"servers": [server]})
     gateway.says("GET /ledger/checkpoint", b"not a checkpoint")
+    ran_out = {"name": "zurich", "document": {"spec": {"days": {"2019-12-25": "Christmas"}}}}
+    gateway.says("GET /api/v1/objects?kind=calendar", {"objects": [ran_out]})
     ended = asking("doctor", "--data", str(tmp_path / "none"))
     assert ended.code == Exit.NO
     lines = ended.out.splitlines()
     assert any(line.startswith("fail  server bank") and "exited 2" in line for line in lines)
     assert any(line.startswith("fail  ledger") for line in lines)
+    assert any(line.startswith("fail  calendar zurich") and "2019" in line for line in lines)
     assert "no<U+001B>[2Jkey" in ended.out
 
 
@@ -122,6 +125,28 @@ def test_only_a_server_that_is_down_is_a_failure(
 ) -> None:
     found = doctor.check_server({"name": "bank", **server})
     assert (found.check, found.level, found.says, found.do) == ("server bank", level, says, do)
+
+
+@pytest.mark.parametrize(
+    ("days", "level"),
+    [
+        (["2026-12-25", "2027-12-25"], OK),
+        (["2026-12-25"], WARN),  # in force still, and not for much longer
+        (["2025-12-25"], FAIL),
+        ([], FAIL),
+    ],
+)
+def test_a_calendar_that_runs_out_is_seen_before_work_stops(days: list[str], level: str) -> None:
+    november = 1_795_341_600.0
+    spec: JsonObject = {"days": dict.fromkeys(days, "Christmas")}
+    found = doctor.check_calendar({"name": "zurich", "document": {"spec": spec}}, november)
+    assert found.level == level
+    assert ("bailiwick holidays" in found.do) is (level != OK)
+    september = november - 80 * 86_400
+    if days:
+        later = doctor.check_calendar({"name": "z", "document": {"spec": spec}}, september)
+        assert (later.level == FAIL) is (level == FAIL)
+        assert later.level != WARN
 
 
 def test_a_gateway_whose_clock_is_elsewhere_is_a_failure(

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from bailiwick.cli import show
 from bailiwick.cli.api import Api
-from bailiwick.cli.calls import listed
+from bailiwick.cli.calls import listed, mapping
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.gateway import DEFAULT_LISTEN
 from bailiwick.cli.reach import Reach, reaching, running
@@ -25,6 +25,7 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 LITTLE_DISK_BYTES = 1 << 30
 NO_DISK_BYTES = 100 << 20
 CLOCK_SKEW_SECONDS = 30
+CALENDAR_NOTICE_SECONDS = 60 * 86_400
 _GOOD_SERVERS = frozenset({"up", "idle", "unknown"})
 """`unknown` is a server at a URL that nothing was asked of yet; it is reached when it is."""
 BUILT_IN = 1_767_225_600
@@ -175,6 +176,7 @@ def check_gateway(reach: Reach, url: str) -> Iterator[Finding]:
         yield _skew(api)
         about = api.get("ledger")
         servers = listed(api.get("servers"), "servers")
+        calendars = listed(api.get("objects", kind="calendar"), "objects")
     except CliError as error:
         yield Finding("gateway", FAIL, error.message, error.hint)
         return
@@ -183,6 +185,8 @@ def check_gateway(reach: Reach, url: str) -> Iterator[Finding]:
         yield Finding("servers", WARN, "none declared", "declare some: bailiwick apply -f FILE")
     for server in servers:
         yield check_server(server)
+    for calendar in calendars:
+        yield check_calendar(calendar, time.time())
     yield check_ledger(url, show.word(about, "key"))
 
 
@@ -198,6 +202,24 @@ def check_server(server: JsonObject) -> Finding:
     if state == "starting":
         return Finding(check, WARN, says, "look again in a moment" + words)
     return Finding(check, FAIL, says, "see its declaration and its own log" + words)
+
+
+def check_calendar(calendar: JsonObject, now: float) -> Finding:
+    """A calendar still has days of this year, and near its end of the next one.
+
+    Args:
+        now: Unix seconds.
+    """
+    check = f"calendar {show.word(calendar, 'name')}"
+    days = mapping(mapping(mapping(calendar, "document"), "spec"), "days")
+    last = max((day[:4] for day in days), default="")
+    this, soon = (time.gmtime(at).tm_year for at in (now, now + CALENDAR_NOTICE_SECONDS))
+    do = "print the next year with `bailiwick holidays`, look through it, and apply it"
+    if not last or int(last) < this:
+        return Finding(check, FAIL, f"ran out after {last}: what leans on it is refused", do)
+    if int(last) < soon:
+        return Finding(check, WARN, f"runs out at the end of {last}", do)
+    return Finding(check, OK, f"until the end of {last}")
 
 
 def check_ledger(url: str, vkey: str) -> Finding:

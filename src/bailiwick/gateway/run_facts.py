@@ -127,8 +127,13 @@ def objection(told: RunFacts, asked: Asked) -> Deny | None:
         return Deny("run_ended", (), because)
     changed = _changed(told, asked)
     if changed:
-        who = "a person" if told.started_by == PERSON else "the agent's side"
-        because = f"{who} began this run, and its {changed} cannot be set or changed afterwards"
+        if told.started_by == PERSON:
+            because = f"a person began this run, and its {changed} cannot be set or changed"
+        else:
+            because = (
+                f"this run has begun, and its {changed} cannot be set or changed afterwards: other "
+                "work is another run (another session, or one asked for at `POST /api/v1/runs`)"
+            )
         return Deny("run_fixed", (), because)
     return None
 
