@@ -84,11 +84,10 @@ class House:
     async def child(
         self, text: str, parent: str = "pay", by: Caller | Person | None = None
     ) -> MadeChild:
-        """A child made by the parent's own agent."""
+        """A child made by the parent's own agent, or by a person if it has a name."""
         agent = self.gateway.rooms.authority.snapshot.mandates[parent].agent
-        return await self.control.delegate(
-            by or self.caller(agent, parent), ChildAsked(parent, dedent(text), 600)
-        )
+        maker = by or (ADA if "name:" in text else self.caller(agent, parent))
+        return await self.control.delegate(maker, ChildAsked(parent, dedent(text), 600))
 
     async def call(
         self,

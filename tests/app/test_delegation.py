@@ -59,7 +59,6 @@ async def test_what_is_stored_of_a_child_says_all_that_binds_it(tmp_path: Path) 
     """
     less = """
     to: helper-a
-    name: less
     valid: {from: "2020-01-01T00:00:00Z"}
     allow: [{tool: bank/pay, when: {amount: {at_most: 100}}}]
     stamp: [{id: large, tool: bank/pay, role: boss, when: {amount: {at_least: 90}}}]
@@ -74,7 +73,10 @@ async def test_what_is_stored_of_a_child_says_all_that_binds_it(tmp_path: Path) 
         own, kept = spec["stamp"]
         assert own["role"] == "boss"
         assert kept["not"] == ["owner", "ada"]
-        assert "id" not in kept
+        assert kept["id"] == "large"
+        assert "id" not in own, "an agent's names stand in no ledger"
+        named = json.loads((await there.child(less, by=ADA)).document)["spec"]["stamp"]
+        assert [rule.get("id") for rule in named] == ["large", None]
         digest = there.gateway.rooms.authority.snapshot.mandates["pay"].digest
         assert spec["parent"] == {"mandate": "pay@1", "digest": digest, "by": "agent clerk"}
 

@@ -36,9 +36,9 @@ async def test_the_example_works_and_its_error_is_the_one_shown(tmp_path: Path) 
         clerk = Caller("clerk", "pay-suppliers", "ada", "token-1", 2**62)
         text = CHILD.replace("2026-11-30", "2096-11-30")
         made = await control.delegate(clerk, ChildAsked("pay-suppliers", text, 600))
-        assert made.name == "pay-suppliers:acme"
-        assert f"`{made.name}`" in DOCS
-        wider = text.replace("at_most: 100", "at_most: 6000").replace("acme\n", "more\n")
+        assert made.name.startswith("pay-suppliers:helper-a-")
+        assert "`pay-suppliers:helper-a-" in DOCS
+        wider = text.replace("at_most: 100", "at_most: 6000")
         with pytest.raises(TheirError) as refused:
             await control.delegate(clerk, ChildAsked("pay-suppliers", wider, 600))
         assert ERROR is not None

@@ -10,7 +10,6 @@ from tests.app.running import Running, command, running
 
 CHILD = """
 to: helper
-name: looking
 allow: [{tool: bank/balance, when: {account: {equals: reserve}}}]
 """
 
@@ -66,14 +65,15 @@ def test_a_child_made_from_the_command_line_acts_survives_a_power_cut_and_is_sto
         gateway.token = token
         assert "250000.00" in balance(gateway, "reserve")
         tree = command("mandates", "--data", str(gateway.data), "--as", "ada").stdout
-        assert "\n  look:looking@1" in tree
+        assert "\n  look:helper-" in tree
         gateway.cli("suspend", "look")
         assert balance(gateway, "reserve") == "refused"
         gateway.cli("resume", "look")
         assert "250000.00" in balance(gateway, "reserve")
         gateway.cli("revoke", "look")
         assert balance(gateway, "reserve") == "refused"
-        states = {row["name"]: row["state"] for row in gateway.cli("mandates")["objects"]}
-        assert states == {"look": "revoked", "look:looking": "revoked"}
+        rows = gateway.cli("mandates")["objects"]
+        assert [row["state"] for row in rows] == ["revoked", "revoked"]
+        child = max(row["name"] for row in rows)
         calls = gateway.cli("calls", "--agent", "helper")["calls"]
-        assert {call["mandate"] for call in calls} == {"look:looking@1"}
+        assert {call["mandate"] for call in calls} == {f"{child}@1"}

@@ -18,6 +18,8 @@ from bailiwick.declared.children import MAX_CHILD_BYTES
 from bailiwick.ports import Caller
 from tests.app.delegating import ADA, LESS, OLA, PAY, House, declared, house
 
+CLERK = Caller("clerk", "pay", "ada", "token-1", 2**62)
+
 LIMITED = """
     from: ada
     to: clerk
@@ -326,6 +328,31 @@ class TestWords:
         assert f"under mandate {made.name}@1 under pay@1" in hold.rendering
         there.gateway.start_closing()
         await waiting
+
+    async def test_nothing_an_agent_made_up_stands_in_the_public_ledger(
+        self, tmp_path: Path
+    ) -> None:
+        secret = "anna-has-cancer"
+        named = f"""
+        to: helper-a
+        allow:
+          - id: {secret}
+            tool: bank/pay
+            when: {{amount: {{at_most: 9}}, payee: {{equals: acme}}}}
+        deny: [{{id: {secret}, tool: bank/pay, when: {{amount: {{equals: 2}}}}}}]
+        stamp: [{{id: {secret}, tool: bank/pay, when: {{amount: {{equals: 3}}}}}}]
+        limits: [{{id: {secret}, tool: bank/pay, calls: 1, each: lifetime}}]
+        flow: {{accepts: [{{id: {secret}, tool: bank/pay, untrusted: false}}]}}
+        """
+        async with house(tmp_path) as there:
+            assert await refusal(there, f"{LESS}    name: {secret}\n", by=CLERK) == "child_invalid"
+            made = await there.child(named)
+            for amount in (1, 2, 4):
+                await there.code(made.name, "pay", amount=amount, payee="acme")
+            assert len(await there.leaves("call.intent")) == 3
+            records = there.gateway.rooms.records
+            for leaf in await records.leaves(0, await records.entry_count()):
+                assert secret.encode() not in leaf
 
     async def test_a_child_brings_no_regular_expressions_of_its_own(self, tmp_path: Path) -> None:
         asks = PAY.replace("memo: {any: true}", 'memo: {regex: "[a-z]+"}')

@@ -43,7 +43,7 @@ from bailiwick.declared import (
     compile_person,
     from_document,
 )
-from bailiwick.declared.children import begun, check_size, completed, read_child
+from bailiwick.declared.children import begun, check_size, completed, read_child, unnamed
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.chains import lets_delegate
 from bailiwick.gateway.recorder import Recorder
@@ -170,6 +170,8 @@ class Delegations:
         above = everything["mandate", parent.name].spec
         try:
             written = read_child(text, everything)
+            if isinstance(by, Caller):
+                written = unnamed(written)
         except DeclarationError as error:
             raise _invalid(error) from error
         refused = lets_delegate(list(chain), written.agent)

@@ -8,6 +8,8 @@ whatever of its parent binds it and can be said in a mandate is written into it:
 * what the parent's `only` and flow rules say and the child's do not;
 * the parent's deny and stamp rules about anything that the child allows. `owner` in them goes on
   meaning the owner of the parent's agent, and the owner of the child's agent as well;
+* the names of its own rules and limits are left out, or numbers, if an agent makes it: they stand
+  in the public ledger beside each call, and an agent could put anything into them;
 * the reasons in its own deny and stamp rules are marked as its maker's words: an agent writes them,
   and people decide by them;
 * `parent` says which version it was made from, and by whom.
@@ -111,6 +113,29 @@ def check_size(child: Mandate, parent: Mandate) -> None:
     if sum(len(rule.targets) for rule in child.allow) > MAX_TARGETS:
         message = f"the allow rules of a child have at most {MAX_TARGETS} targets together"
         raise TheirError("child_too_large", message)
+
+
+def unnamed(written: WrittenChild) -> WrittenChild:
+    """The child of an agent without the names it chose.
+
+    Raises:
+        TheirError: `child_invalid`: it names the child itself.
+    """
+    if written.name:
+        message = "only a person names a child: leave `name` out, and it gets one"
+        raise TheirError("child_invalid", message)
+    spec = dict(written.spec)
+    for section in ("allow", "deny", "stamp"):
+        if section in spec:
+            spec[section] = [_without_id(rule) for rule in _list(spec[section])]
+    if "limits" in spec:
+        limits = enumerate(_list(spec["limits"]), start=1)
+        spec["limits"] = [{**limit, "id": f"limit-{number}"} for number, limit in limits]
+    flow = spec.get("flow")
+    if isinstance(flow, Mapping) and "accepts" in flow:
+        accepts = [_without_id(rule) for rule in _list(flow["accepts"])]
+        spec["flow"] = {**flow, "accepts": accepts}
+    return WrittenChild("", written.agent, spec)
 
 
 def begun(written: WrittenChild, name: str, parent: Mandate, above: JsonObject) -> Declaration:
@@ -219,8 +244,10 @@ def _for_both_owners(rule: JsonObject, owner: str) -> JsonObject:
 
 def _renamed(rule: JsonObject, taken: set[str]) -> JsonObject:
     """Without its name, if the child has a rule of that name: then it goes by its number."""
-    if _text(rule, "id") not in taken:
-        return rule
+    return _without_id(rule) if _text(rule, "id") in taken else rule
+
+
+def _without_id(rule: JsonObject) -> JsonObject:
     return {key: value for key, value in rule.items() if key != "id"}
 
 
