@@ -291,6 +291,12 @@ class TestLateAndUnseen:
         childs = there.caller("helper-a", made.name)
         assert await refusal(there, LESS, "pay", childs) == "delegate_not_allowed"
 
+    async def test_a_token_for_one_run_is_no_way_out_of_what_that_run_has_read(
+        self, there: House
+    ) -> None:
+        bound = replace(CLERK, run="01JRUN")
+        assert await refusal(there, LESS, by=bound) == "delegate_not_allowed"
+
     async def test_a_parents_token_passes_on_nothing_of_its_child(self, there: House) -> None:
         made = await there.child(LESS + "    delegation: {to: helper-b}\n")
         parents = there.caller("clerk", "pay")

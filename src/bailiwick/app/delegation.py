@@ -133,6 +133,10 @@ class Delegations:
             if by.mandate != parent:
                 text = f"your token is for mandate `{by.mandate}`, not for `{parent}`"
                 raise TheirError("delegate_not_allowed", text)
+            if by.run:
+                # A child's agent works in runs of its own, which have read and been told nothing.
+                text = f"your token is good for the run `{by.run}` only, and passes on nothing"
+                raise TheirError("delegate_not_allowed", text)
             if self._authority.token_revoked(by.token) or now >= by.expires_ms:
                 raise TheirError("token_revoked", "the token was revoked, or has expired")
         chain = need_standing_chain(self._authority, parent, now)
