@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cedarpy
 import msgspec
@@ -54,6 +55,12 @@ MAX_NAMED = 5
 MAX_GATES = 4_096
 MAX_ENTITIES = 4_096
 """Gates, and sets of action, agent and person, that are kept prepared."""
+
+
+@lru_cache(1_024)
+def _statements_of(policy: OrganisationPolicy) -> tuple[Statement, ...]:
+    # A set is made anew for each page of definitions that a server shows; its texts stay the same.
+    return tuple(read_statements(policy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class CedarPolicies:
         self._statements: list[Statement] = []
         for policy in policies:
             try:
-                read = read_statements(policy)
+                read = _statements_of(policy)
             except PolicyTextError as error:
                 self._broken = f"the policy `{policy.ref}` cannot be read: {error.message}"
                 continue

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from bailiwick.declared import compile_policy, load_text
+from bailiwick.declared.policies import POLICY
 from bailiwick.policy import OrganisationPolicy, check, read_statements, schema_text
 from bailiwick.policy.circumstances import CIRCUMSTANCES
 from bailiwick.policy.tokens import (
@@ -41,6 +42,11 @@ def test_everything_a_policy_may_look_at_is_on_the_page() -> None:
         assert f"`context.{name}`" in PAGE
         if isinstance(attribute.type, RecordOf):
             assert set(attribute.type.attributes) - words == set()
+
+
+def test_every_key_of_a_policy_is_on_the_page() -> None:
+    for key in POLICY.fields:
+        assert f"| `{key}` |" in PAGE
 
 
 def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
