@@ -251,6 +251,6 @@ def test_kept_answers_take_bounded_memory() -> None:
     kept = undelivered.Undelivered()
     big = UpstreamReply(result=b"x" * (undelivered.MAX_BYTES // 4))
     for number in range(6):
-        kept.keep((str(number), "m@1", "clerk"), Answered("A" * 26, big, stamped=True), 10.0)
-    found = [kept.pop((str(number), "m@1", "clerk"), 0.0) for number in range(6)]
+        kept.keep((str(number), "m@1", "clerk", ""), Answered("A" * 26, big, stamped=True), 10.0)
+    found = [kept.pop((str(number), "m@1", "clerk", ""), 0.0) for number in range(6)]
     assert [answer is not None for answer in found] == [False, False, True, True, True, True]
