@@ -13,7 +13,7 @@ from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, Json, JsonObject
 from bailiwick.core.verdict import Deny
 from bailiwick.policy import CedarPolicies, House, OrganisationPolicy
-from bailiwick.policy.types import LEAST_LONG, MOST_LONG
+from bailiwick.policy.expressing import LEAST_LONG, MOST_LONG
 from tests.unit.policy.office import (
     DEFINITIONS,
     call,

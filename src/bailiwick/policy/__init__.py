@@ -4,7 +4,8 @@ The way through this room:
 
 * `statements.py` reads Cedar text, bounded before the engine sees it: what each statement is about,
   and what it looks at.
-* `types.py` reads a tool's input schema as Cedar types, and expresses arguments in them.
+* `input_types.py` reads a tool's input schema as Cedar types (`types.py`), and `expressing.py`
+  expresses arguments in them.
 * `schema.py` puts together the Cedar schema that policies are written against.
 * `circumstances.py` says what else a policy may look at: mandate, run, time.
 * `gates.py` prepares for one tool what decides about its calls.

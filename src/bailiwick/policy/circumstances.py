@@ -13,8 +13,9 @@ from bailiwick.core.call import Call
 from bailiwick.core.canonical import Json
 from bailiwick.core.flow import Labels
 from bailiwick.core.mandate import Mandate
+from bailiwick.policy.expressing import Inexpressible
 from bailiwick.policy.statements import Wanted
-from bailiwick.policy.types import Attribute, Inexpressible, RecordOf, SetOf, Simple, Type
+from bailiwick.policy.types import Attribute, RecordOf, SetOf, Simple, Type
 
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000

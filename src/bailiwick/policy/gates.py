@@ -17,9 +17,10 @@ from cedarpy import PolicySet, Schema
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.policy.circumstances import Found, Moment, finders
+from bailiwick.policy.expressing import Expression
 from bailiwick.policy.schema import Action, schema_json
 from bailiwick.policy.statements import Statement, Wanted
-from bailiwick.policy.types import Attribute, Expression, RecordOf, only
+from bailiwick.policy.types import Attribute, RecordOf, only
 
 BASE_PERMIT = "permit(principal, action, resource);"
 """Mandates say what is allowed, policies what is not, unless the organisation says otherwise."""

@@ -29,6 +29,7 @@ from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
 from bailiwick.core.wording import named
 from bailiwick.policy.circumstances import Moment
+from bailiwick.policy.expressing import Inexpressible
 from bailiwick.policy.gates import Gate, Unfit, make_gate
 from bailiwick.policy.schema import (
     GROUPS,
@@ -45,7 +46,6 @@ from bailiwick.policy.statements import (
     Wanted,
     read_statements,
 )
-from bailiwick.policy.types import Inexpressible
 
 _encode = msgspec.json.Encoder().encode
 

@@ -18,13 +18,13 @@ from cedarpy import Schema
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.policy.circumstances import CIRCUMSTANCES, DOCS
+from bailiwick.policy.input_types import type_of_input
 from bailiwick.policy.types import (
     Attribute,
     RecordOf,
     SetOf,
     Simple,
     in_cedar,
-    type_of_input,
 )
 
 Definitions = Mapping[str, Mapping[str, str]]

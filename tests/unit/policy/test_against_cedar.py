@@ -16,9 +16,9 @@ from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.flow import Facts, FreshRun, Source
 from bailiwick.policy.circumstances import Moment, finders
+from bailiwick.policy.expressing import Expression
 from bailiwick.policy.schema import Action, all_actions, group_action, schema_json, tool_action
 from bailiwick.policy.statements import Wanted
-from bailiwick.policy.types import Expression
 from tests.unit.policy.office import DEFINITIONS, MANDATE, MONDAY, call, decide, policies
 
 PRINCIPALS = ("principal", 'principal == Agent::"clerk"', 'principal == Agent::"scout"')

@@ -9,6 +9,7 @@ from bailiwick.declared import compile_policy, load_text
 from bailiwick.declared.policies import POLICY
 from bailiwick.policy import OrganisationPolicy, check, read_statements, schema_text
 from bailiwick.policy.circumstances import CIRCUMSTANCES
+from bailiwick.policy.expressing import MAX_CHARS, MAX_VALUES
 from bailiwick.policy.tokens import (
     MAX_DEPTH,
     MAX_LINKS,
@@ -17,7 +18,7 @@ from bailiwick.policy.tokens import (
     MAX_TEXT_CHARS,
     MAX_TOKENS,
 )
-from bailiwick.policy.types import MAX_CHARS, MAX_VALUES, RecordOf
+from bailiwick.policy.types import RecordOf
 from tests.unit.policy.office import DEFINITIONS, house
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()

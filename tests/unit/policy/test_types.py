@@ -11,18 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.policy.expressing import Expression, Inexpressible
+from bailiwick.policy.input_types import MAX_ATTRIBUTES, type_of_input
 from bailiwick.policy.schema import tool_action
-from bailiwick.policy.types import (
-    MAX_ATTRIBUTES,
-    Attribute,
-    Expression,
-    Inexpressible,
-    RecordOf,
-    SetOf,
-    Simple,
-    in_cedar,
-    type_of_input,
-)
+from bailiwick.policy.types import Attribute, RecordOf, SetOf, Simple, in_cedar
 from tests.unit.policy.office import TRANSFER
 
 
