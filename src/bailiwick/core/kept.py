@@ -55,6 +55,11 @@ class Texts:
         place = anywhere(sought, self.text)
         return None if place < 0 else self.at(place)
 
+    def first_alone(self, sought: tuple[Wanted, ...]) -> Seen | None:
+        """Where one of `sought` is all of a text."""
+        place = whole(tuple(each.alone() for each in sought), self.text)
+        return None if place < 0 else self.at(place)
+
     def first_whole(self, sought: tuple[Wanted, ...]) -> Seen | None:
         """Where one of `sought` first stands as a whole."""
         place = whole(sought, self.text)

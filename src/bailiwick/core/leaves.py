@@ -126,7 +126,7 @@ def leaves_of_reply(body: bytes) -> Leaves:
     Keys that are plain words are names and no values; others (`{"ann@a.example": …}`) are both.
     """
     leaves = Leaves()
-    value = _read(body)
+    value = read_reply(body)
     if not isinstance(value, Mapping):
         leaves.add(value)
         return leaves
@@ -148,7 +148,7 @@ def fields_of_reply(body: bytes, wanted: Callable[[str], bool]) -> Leaves:
     answer. In one of several, a text that somebody else wrote could look like a field.
     """
     leaves = Leaves()
-    value = _read(body)
+    value = read_reply(body)
     if not isinstance(value, Mapping):
         return leaves
     content = value.get("content")
@@ -184,7 +184,8 @@ def path_text(place: Place) -> str:
     return text
 
 
-def _read(body: bytes) -> Json:
+def read_reply(body: bytes) -> Json:
+    """The JSON of a result or error; None if it is none."""
     try:
         value: Json = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

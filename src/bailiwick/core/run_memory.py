@@ -30,7 +30,13 @@ from bailiwick.core.conditions import Condition, Equals, Items, OneOf, Which
 from bailiwick.core.conditions.email import Email
 from bailiwick.core.flow import NO_FACTS, Facts, Source, Vouching
 from bailiwick.core.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
-from bailiwick.core.leaves import Leaves, fields_of_reply, leaves_of, leaves_of_reply
+from bailiwick.core.leaves import (
+    Leaves,
+    fields_of_reply,
+    leaves_of,
+    leaves_of_reply,
+    read_reply,
+)
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.values import fold_inside
 from bailiwick.core.whole import BETWEEN, Wanted, normal, wanted
@@ -67,6 +73,7 @@ class RunMemory:
         self._worths = worths
         self._now = 0
         self._given = Texts()
+        self._named = Texts()
         self._trusted = Texts()
         self._sent = Texts()
         self._sent_compact = Texts()
@@ -137,7 +144,7 @@ class RunMemory:
             if len(body) > MAX_LEARNED_BYTES:
                 self._stop_trusting()
             else:
-                self._keep_sent(leaves_of_reply(body), where)
+                self._keep_sent(leaves_of((read_reply(body),)), where)
         elif len(body) > MAX_LEARNED_BYTES:
             return
         else:
@@ -177,7 +184,7 @@ class RunMemory:
     @property
     def size(self) -> int:
         """Roughly the bytes this memory takes."""
-        texts = (self._given, self._sent, self._sent_compact)
+        texts = (self._given, self._named, self._sent, self._sent_compact)
         return sum(text.size for text in texts) + self._trusted_bytes + self._read_bytes + 1_000
 
     def with_facts(self, facts: Facts) -> RunLabels:
@@ -201,7 +208,7 @@ class RunMemory:
 
     def _look_up(self, value: str | int | float) -> Vouching:
         sought = wanted(value)
-        given = self._given.first_whole(sought)
+        given = self._given.first_whole(sought) or self._named.first_alone(sought)
         if given is not None:
             return Vouching(vouched=True, source=given[1])
         trusted = self._trusted_texts().first_whole(sought)
@@ -232,11 +239,12 @@ class RunMemory:
             self._given.add(normal(text.replace(BETWEEN, " ")), 0, source)
 
     def _give_values(self, values: Sequence[Json], source: Source) -> None:
+        """Values, and not texts: nothing that merely stands in one of them is vouched for."""
+        self._answers.clear()
         for leaf in scalars(values):
-            if isinstance(leaf, str):
-                self._give(leaf, source)
-            elif not isinstance(leaf, bool):
-                self._give(leaves_of((leaf,)).joined(), source)
+            text = leaf if isinstance(leaf, str) else leaves_of((leaf,)).joined()
+            if text and BETWEEN not in text:
+                self._named.add(normal(text), 0, source)
 
     def _keep_read(self, body: bytes, where: Source) -> None:
         if self._read_bytes + len(body) <= MAX_KEPT_CHARS:

@@ -96,12 +96,16 @@ class Wanted:
     Attributes:
         spellings: texts in normal form, any of which is the value.
         decimals: of a number, its digits after the point without trailing zeros; None for text.
-        slight: a letter or less: it counts only where it is all that stands there.
+        only_alone: it counts only where it is all that stands there; so does a single letter.
     """
 
     spellings: tuple[str, ...]
     decimals: str | None = None
-    slight: bool = False
+    only_alone: bool = False
+
+    def alone(self) -> Wanted:
+        """The same, where it is all that stands there."""
+        return Wanted(self.spellings, self.decimals, only_alone=True)
 
 
 def wanted(value: str | int | float) -> tuple[Wanted, ...]:
@@ -126,7 +130,7 @@ def _wanted(value: str | int | float) -> tuple[Wanted, ...]:
         return ()
     number = number_of(value)
     slight = number is None and sum(letter.isalnum() for letter in text[:8]) < 2 and len(text) < 8
-    plain = Wanted((text, *_accounts(text), *_web_addresses(text)), slight=slight)
+    plain = Wanted((text, *_accounts(text), *_web_addresses(text)), only_alone=slight)
     return (plain,) if number is None else (plain, *_written(Decimal(number)))
 
 
@@ -176,7 +180,7 @@ def _first_whole(sought: Wanted, spelling: str, text: str, before: int) -> int:
             end = _end_of_number(text, end, sought.decimals)
             if end < 0:
                 continue
-        if sought.slight:
+        if sought.only_alone:
             if _alone(text, at, end):
                 return at
         elif _is_whole(text, at, end):

@@ -207,6 +207,24 @@ def _signed(*rules: object, purpose: str = "", parent: str = "") -> Run:
     return run
 
 
+def test_a_stamp_or_a_name_vouches_for_nothing_that_merely_stands_in_the_value() -> None:
+    run = _signed(allow("a/b", OneOf(at("to"), ("Ann Smith", "1.50"))))
+    run.memory.endorsed(f"Dear Ben, pay {ACCOUNT} at once", "ben")
+    for piece in (ACCOUNT, "Ben", "Ann", "Smith", 50):
+        assert not run.vouched(piece)
+    for value in (f"Dear Ben,  pay {ACCOUNT} at once", "ann smith", 1.5, "1.5"):
+        assert run.vouched(value)
+
+
+def test_what_the_agents_side_answers_is_sent_with_every_key() -> None:
+    run = Run()
+    asked = run.send("contacts/sampling", {}, CallKind.CLIENT)
+    run.memory.learn(asked, json.dumps({"role": "value-one", "data": {"valuetwo": 1}}).encode())
+    run.read("contacts/find", ["value-one", "valuetwo"])
+    assert not run.vouched("value-one")
+    assert not run.vouched("valuetwo")
+
+
 def test_values_that_a_person_allowed_by_name_are_vouched_for() -> None:
     run = _signed(
         allow("a/b", OneOf(at("iban"), (ACCOUNT, 7)), Equals(at("x"), {"y": "Ann"})),
