@@ -220,10 +220,20 @@ class TestStopping:
         with pytest.raises(TheirError) as refused:
             await there.control.resume(ADA, "pay", "")
         assert refused.value.code == "mandate_not_suspended"
+        await there.control.suspend(ADA, "pay", "")
+        await there.control.suspend(ADA, "pay", "again: the first record may not have been kept")
+        assert len(await there.leaves("suspend")) == 2
         await there.control.revoke(ADA, "pay", "")
         with pytest.raises(TheirError) as refused:
             await there.control.suspend(ADA, "pay", "")
         assert refused.value.code == "mandate_not_active"
+
+
+async def test_a_token_without_a_mandate_named_is_never_for_a_child(there: House) -> None:
+    made = await there.child(LESS)
+    with pytest.raises(TheirError, match="has no active mandate"):
+        await there.control.make_token(OLA, "helper-a", "", 60)
+    assert (await there.control.make_token(OLA, "helper-a", made.name, 60)).mandate == made.name
 
 
 async def test_a_line_outlives_a_restart_and_so_does_what_was_stopped(tmp_path: Path) -> None:

@@ -103,10 +103,10 @@ async def test_a_person_suspends_and_resumes(there: House) -> None:
     asking = Asking(there, person_token(there, "ada"))
     answer = await asking.post("/api/v1/mandates/pay/suspend", {"reason": "odd"})
     assert answer.json == {"mandate": "pay", "in_flight": []}
-    again = await asking.post("/api/v1/mandates/pay/suspend", {"reason": ""})
-    assert again.status == 409
     assert (await asking.post(PATH, {"child": dedent(LESS)})).status == 409
     assert (await asking.post("/api/v1/mandates/pay/resume", {"reason": ""})).status == 200
+    again = await asking.post("/api/v1/mandates/pay/resume", {"reason": ""})
+    assert again.status == 409
 
 
 async def test_a_token_is_made_for_a_standing_line_only(there: House) -> None:

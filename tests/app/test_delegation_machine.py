@@ -154,9 +154,9 @@ async def _suspend(there: House, model: Model, name: str, number: int, how: int)
     try:
         await there.control.suspend(ADA, name, "")
     except TheirError:
-        assert known.state != "active"
+        assert known.state == "revoked"
         return
-    assert known.state == "active"
+    assert known.state != "revoked"
     known.state = "suspended"
 
 

@@ -16,11 +16,10 @@ from bailiwick.app.limits import Limits
 from bailiwick.app.runs import RunActs
 from bailiwick.app.standing import (
     OPERATOR,
-    is_live,
-    need_giver,
     need_standing,
     need_standing_chain,
 )
+from bailiwick.app.stopping import Stopping
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError, VerificationError
 from bailiwick.core.mandate import Mandate, MandateState
@@ -50,7 +49,6 @@ from bailiwick.ports import (
     MadeChild,
     MadeToken,
     ObjectRow,
-    ObjectState,
     Person,
     Pinned,
     PolicyReport,
@@ -101,6 +99,15 @@ class GatewayControl:
             tokens=rooms.tokens,
             clock=rooms.clock,
         )
+        self._stopping = Stopping(
+            journal=rooms.journal,
+            records=rooms.records,
+            recorder=rooms.recorder,
+            authority=rooms.authority,
+            declarations=rooms.declarations,
+            pipeline=rooms.pipeline,
+            clock=rooms.clock,
+        )
         self._runs = RunActs(
             journal=rooms.journal,
             records=rooms.records,
@@ -117,62 +124,15 @@ class GatewayControl:
 
     async def revoke(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
         """See `ports.Control.revoke`."""
-        found = self._mandate(mandate)
-        need_standing(self._r.authority, person, found, "revoke_not_allowed")
-        # In force first, recorded second: a crash in between loses the record of the act, and
-        # the person, who got no answer, repeats it; the other order would let calls through.
-        self._r.authority.set_state(mandate, MandateState.REVOKED)
-        async with self._r.declarations.paused():
-            # A new version may have been on its way, and have come into force since: it is what
-            # the person meant as well, and what the record is to name. So may new children. All
-            # below is revoked for good: a later version of the mandate brings none of it back.
-            found = self._mandate(mandate)
-            now = self._r.clock.wall_ms()
-            under = [each for each in self._r.authority.below(mandate) if is_live(each, now)]
-            ended = [found, *under]
-            self._r.authority.set_states({each.name: MandateState.REVOKED for each in ended})
-            await self._act(
-                LeafType.REVOKE,
-                mandate,
-                person,
-                {"mandate": found.ref},
-                {
-                    "mandate": found.ref,
-                    "below": [each.ref for each in under],
-                    "reason": reason,
-                    "person": person.name,
-                },
-                *(
-                    ObjectState("mandate", each.name, MandateState.REVOKED.value, now, person.name)
-                    for each in ended
-                ),
-            )
-        return await self._in_flight(mandate)
+        return await self._stopping.revoke(person, mandate, reason)
 
     async def suspend(self, person: Person, mandate: str, reason: str) -> Sequence[CallRow]:
         """See `ports.Control.suspend`."""
-        found = self._mandate(mandate)
-        need_standing(self._r.authority, person, found, "suspend_not_allowed")
-        self._need_state(found, MandateState.ACTIVE)
-        self._r.authority.set_state(mandate, MandateState.SUSPENDED)  # as for revoke
-        async with self._r.declarations.paused():
-            found = self._mandate(mandate)
-            if found.state is not MandateState.REVOKED:
-                self._r.authority.set_state(mandate, MandateState.SUSPENDED)
-                await self._turn(LeafType.SUSPEND, person, found, MandateState.SUSPENDED, reason)
-        return await self._in_flight(mandate)
+        return await self._stopping.suspend(person, mandate, reason)
 
     async def resume(self, person: Person, mandate: str, reason: str) -> None:
         """See `ports.Control.resume`."""
-        found = self._mandate(mandate)
-        need_giver(person, found, "resume_not_allowed")
-        async with self._r.declarations.paused():
-            found = self._mandate(mandate)
-            self._need_state(found, MandateState.SUSPENDED)
-            # Recorded first, in force second: the other way about for what stops calls.
-            await self._turn(LeafType.RESUME, person, found, MandateState.ACTIVE, reason)
-            if self._mandate(mandate).state is MandateState.SUSPENDED:  # not revoked meanwhile
-                self._r.authority.set_state(mandate, MandateState.ACTIVE)
+        await self._stopping.resume(person, mandate, reason)
 
     async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
         """See `ports.Control.delegate`."""
@@ -325,36 +285,6 @@ class GatewayControl:
         entry: Entry = self._r.recorder.act(kind, ident, now, person.name, fields, payload)
         await self._r.journal.commit([entry], changes)
 
-    def _mandate(self, name: str) -> Mandate:
-        found = self._r.authority.snapshot.mandates.get(name)
-        if found is None:
-            raise TheirError("mandate_unknown", f"there is no mandate `{name}`")
-        return found
-
-    def _need_state(self, mandate: Mandate, state: MandateState) -> None:
-        if mandate.state is not state:
-            text = f"the mandate `{mandate.ref}` is {mandate.state.value}"
-            raise TheirError(f"mandate_not_{state.value}", text)
-
-    async def _turn(
-        self, kind: LeafType, person: Person, mandate: Mandate, state: MandateState, reason: str
-    ) -> None:
-        now = self._r.clock.wall_ms()
-        await self._act(
-            kind,
-            mandate.name,
-            person,
-            {"mandate": mandate.ref},
-            {"mandate": mandate.ref, "reason": reason, "person": person.name},
-            ObjectState("mandate", mandate.name, state.value, now, person.name),
-        )
-
-    async def _in_flight(self, mandate: str) -> Sequence[CallRow]:
-        """Calls under this mandate, or one below it, that were sent and are not back."""
-        ids = self._r.pipeline.in_flight(mandate)
-        found = [await self._r.records.call(call) for call in ids]
-        return [call for call in found if call is not None]
-
     def _open(self, leaf: bytes, sealed: bytes) -> Json:
         try:
             return self._r.recorder.open(leaf, sealed)
@@ -363,7 +293,7 @@ class GatewayControl:
 
 
 def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
-    """The mandate a token for `agent` is to be for; "" picks the only one.
+    """The mandate a token for `agent` is to be for; "" picks the only one that is declared.
 
     Raises:
         TheirError: `agent_unknown`, `mandate_unknown`, `mandate_ambiguous`.
@@ -379,7 +309,8 @@ def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
         raise TheirError(
             "mandate_unknown", f"agent `{agent}` has no mandate `{mandate}`; it has: {names}"
         )
-    live = [m for m in given if m.state is MandateState.ACTIVE]
+    # A child is named or not meant: another agent can make one, and so change what is the only one.
+    live = [m for m in given if m.state is MandateState.ACTIVE and not m.parent]
     if len(live) == 1:
         return live[0]
     if not live:
