@@ -410,7 +410,7 @@ def _pieces() -> Iterator[Spec]:
 
 
 def _rule_pieces(rule: Spec, *, whole: bool) -> Iterator[Spec]:
-    short = {**rule, "when": {"d": {"at_least": 1}}, "only": {"zones": ["office"]}}
+    short: Spec = {**rule, "when": {"d": {"at_least": 1}}, "only": {"zones": ["office"]}}
     yield {key: short[key] for key in rule}
     for path, asked in rule.get("when", {}).items():
         if not whole and "[" not in path:  # what is read of one value is the same everywhere
@@ -421,8 +421,8 @@ def _rule_pieces(rule: Spec, *, whole: bool) -> Iterator[Spec]:
 
 
 def test_no_kind_of_condition_is_left_to_be_shortened() -> None:
-    def below(kind: type) -> set[type]:
-        return {kind}.union(*(below(each) for each in kind.__subclasses__()))
+    def below(kind: type[base.Condition]) -> set[type[base.Condition]]:
+        return {kind}.union(*map(below, kind.__subclasses__()))
 
     declared = {
         kind.__qualname__
@@ -477,11 +477,14 @@ def test_a_mandate_reads_as_a_person_would_say_it() -> None:
     hours = {"days": "mon-fri", "from": "8:00", "to": "18:00", "zone": "Europe/Zurich"}
     pay = compiled(
         {
-            **{"from": "ada", "to": "clerk", "purpose": "Pay suppliers"},
+            "from": "ada",
+            "to": "clerk",
+            "purpose": "Pay suppliers",
             "only": {"hours": {**hours, "calendar": "ch"}},
             "allow": [
                 {
-                    **{"tool": "bank/transfer", "id": "pay"},
+                    "tool": "bank/transfer",
+                    "id": "pay",
                     "when": {
                         "amount": {"money": {"at_most": 5000, "currency": "CHF"}},
                         "iban": {"vouched": True},
@@ -490,14 +493,22 @@ def test_a_mandate_reads_as_a_person_would_say_it() -> None:
             ],
             "stamp": [
                 {
-                    **{"tool": "bank/transfer", "role": "treasurer", "people": 2, "not": "owner"},
+                    "tool": "bank/transfer",
+                    "role": "treasurer",
+                    "people": 2,
+                    "not": "owner",
                     "when": {"amount": {"money": {"at_least": 1000, "currency": "CHF"}}},
                 }
             ],
             "limits": [
                 {
-                    **{"tool": "bank/transfer", "id": "daily", "sum": "amount", "currency": "CHF"},
-                    **{"at_most": 20000, "each": "day", "zone": "Europe/Zurich"},
+                    "tool": "bank/transfer",
+                    "id": "daily",
+                    "sum": "amount",
+                    "currency": "CHF",
+                    "at_most": 20000,
+                    "each": "day",
+                    "zone": "Europe/Zurich",
                 }
             ],
         }
