@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
+from unittest.mock import AsyncMock
 
 import pytest
 
 from bailiwick.core.delegation import MAX_DEPTH
-from bailiwick.core.errors import TheirError
+from bailiwick.core.errors import StoreError, TheirError
 from bailiwick.core.mandate import MandateState
 from bailiwick.declared.children import MAX_CHILD_BYTES
 from bailiwick.ports import Caller
@@ -235,6 +236,15 @@ class TestGoingDeeper:
         assert rows == {"pay", ended.name, over.name, lives.name}
         assert await refusal(there, LESS + f"    name: {over.name[4:]}\n") == "child_exists"
 
+    async def test_a_flood_of_children_is_turned_away_and_does_not_queue(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bailiwick.app.delegation.MAX_WAITING", 2)
+        made = await asyncio.gather(*(there.child(LESS) for _ in range(5)), return_exceptions=True)
+        codes = [each.code for each in made if isinstance(each, TheirError)]
+        assert codes == ["delegation_busy"] * 3
+        assert len(await there.control.objects("mandate")) == 3
+
     async def test_a_mandate_without_leave_has_no_children(self, there: House) -> None:
         made = await there.child(LESS)
         assert await refusal(there, LESS, made.name) == "delegation_not_allowed"
@@ -416,6 +426,44 @@ class TestNames:
             below = ", ".join([f"*a{number - 1}"] * 8)
             lines.append(f"  - {{tool: bank/pay, when: {{a: {{equals: &a{number} [{below}]}}}}}}")
         assert await refusal(there, "\n".join(lines)) == "child_invalid"
+
+
+class TestFullDisk:
+    """What cannot be recorded is not made and not let go on; what is to stop, stops."""
+
+    async def test_a_child_that_cannot_be_recorded_is_not_in_force(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commit = AsyncMock(side_effect=StoreError("store_unavailable", "the disk is full"))
+        with monkeypatch.context() as patch:
+            patch.setattr(there.gateway.rooms.journal, "commit", commit)
+            with pytest.raises(StoreError):
+                await there.child(LESS)
+        assert set(there.gateway.rooms.authority.snapshot.mandates) == {"pay"}
+
+    async def test_a_suspension_holds_before_it_is_recorded_and_can_be_asked_for_again(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            commit = AsyncMock(side_effect=StoreError("store_unavailable", "the disk is full"))
+            patch.setattr(there.gateway.rooms.journal, "commit", commit)
+            with pytest.raises(StoreError):
+                await there.control.suspend(ADA, "pay", "")
+        assert await there.code("pay", "list") == "mandate_not_active"
+        await there.control.suspend(ADA, "pay", "")
+        (row,) = await there.control.objects("mandate")
+        assert row.state == "suspended"
+
+    async def test_what_cannot_be_recorded_does_not_go_on(
+        self, there: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await there.control.suspend(ADA, "pay", "")
+        with monkeypatch.context() as patch:
+            commit = AsyncMock(side_effect=StoreError("store_unavailable", "the disk is full"))
+            patch.setattr(there.gateway.rooms.journal, "commit", commit)
+            with pytest.raises(StoreError):
+                await there.control.resume(ADA, "pay", "")
+        assert await there.code("pay", "list") == "mandate_not_active"
 
 
 class TestDamagedLines:

@@ -66,6 +66,9 @@ from bailiwick.ports import (
 MAX_NAME = 200
 """Longest full name of a child, in characters."""
 
+MAX_WAITING = 32
+"""Most children that wait to be looked at, one at a time."""
+
 _MAX_PROBLEMS_TOLD = 5
 _DAY_MS = 86_400_000
 
@@ -100,16 +103,12 @@ class Delegations:
         self._tokens = tokens
         self._clock = clock
         self._reading = asyncio.Lock()
+        self._waiting = 0
 
     async def delegate(self, by: Caller | Person, asked: ChildAsked) -> MadeChild:
         """See `ports.Control.delegate`."""
         now = self._clock.wall_ms()
-        self._may(by, asked.parent, now)
-        async with self._reading:
-            chain = self._may(by, asked.parent, now)  # 1
-            rows = await self._records.objects()
-            _check_room(rows, asked.parent, now)
-            made = await asyncio.to_thread(self._read, by, asked.text, chain, rows, now)  # 2, 3
+        chain, made = await self._prepared(by, asked, now)
         async with self._declarations.paused():
             name = made.mandate.name
             if await self._records.versions("mandate", name):
@@ -126,6 +125,24 @@ class Delegations:
             self._authority.add(made.mandate)  # 5
         need_standing_chain(self._authority, made.mandate.name, self._clock.wall_ms())
         return _answer(made, chain[-1], issued)
+
+    async def _prepared(
+        self, by: Caller | Person, asked: ChildAsked, now: int
+    ) -> tuple[tuple[Mandate, ...], _Made]:
+        self._may(by, asked.parent, now)
+        if self._waiting >= MAX_WAITING:
+            text = f"{MAX_WAITING} children are being looked at already: try again in a moment"
+            raise TheirError("delegation_busy", text)
+        self._waiting += 1
+        try:
+            async with self._reading:
+                chain = self._may(by, asked.parent, now)  # 1
+                rows = await self._records.objects()
+                _check_room(rows, asked.parent, now)
+                made = await asyncio.to_thread(self._read, by, asked.text, chain, rows, now)  # 2, 3
+        finally:
+            self._waiting -= 1
+        return chain, made
 
     def _may(self, by: Caller | Person, parent: str, now: int) -> tuple[Mandate, ...]:
         """The parent's chain, if `by` may pass on part of it now; to whom is looked at later."""

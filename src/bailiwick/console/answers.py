@@ -26,6 +26,7 @@ _STATUS = {
     "mandate_not_suspended": 409,
     "mandate_changed": 409,
     "run_ended": 409,
+    "simulation_busy": 409,
     "child_exists": 409,
     "too_many_children": 409,
     "link_invalid": 410,
@@ -33,6 +34,7 @@ _STATUS = {
     "child_too_large": 413,
     "not_json": 415,
     "not_a_form": 415,
+    "delegation_busy": 429,
     "child_invalid": 422,
     "child_wider": 422,
 }

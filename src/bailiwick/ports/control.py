@@ -259,7 +259,8 @@ class Control(Protocol):
         Raises:
             TheirError: `mandate_unknown`, `mandate_not_active` (or any mandate above it is not),
                 `delegate_not_allowed`, `delegation_not_allowed` (the mandate gives no such leave),
-                `too_many_children`, `mandate_changed` (meanwhile; ask again), `child_exists`,
+                `too_many_children`, `mandate_changed` (meanwhile; ask again), `delegation_busy`,
+                `child_exists`,
                 `child_too_large`, `child_invalid`, `child_wider` (with a call that shows it, or
                 with what could not be shown).
         """
@@ -324,6 +325,23 @@ class Control(Protocol):
 
         Nothing changes. Without files, only what is in force is checked, against what servers say
         by now.
+        """
+        ...
+
+    async def simulate(
+        self, files: Mapping[str, str], mandate: str, against: str, since_seconds: int
+    ) -> JsonObject:
+        """Judge recorded calls again under a mandate (docs/simulate.md). Nothing is written.
+
+        Args:
+            files: declarations as for `apply`, taken as applied; empty for what is in force.
+            mandate: whose form is tried.
+            against: whose recorded calls; "" for those of `mandate`.
+            since_seconds: how far back.
+
+        Raises:
+            TheirError: `mandate_unknown`, `declaration_invalid`, `simulation_busy`.
+            OurError: `simulation_failed`.
         """
         ...
 
