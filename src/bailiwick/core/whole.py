@@ -51,6 +51,7 @@ _APART = frozenset('"<>`{}|“”„«»‹›—…•→')
 _LISTING = frozenset(",;")
 _NAMING = frozenset(":=")
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+_BARE_URL = re.compile(r"[a-z0-9-]\.[a-z]{2,}(?::[0-9]+)?[/?#]")
 _MAX_REMEMBERED_CHARS = 256
 _LONGEST_CHUNK = 1_024
 _LONGEST_NAME = 64
@@ -130,8 +131,11 @@ def _wanted(value: str | int | float) -> tuple[Wanted, ...]:
         return ()
     number = number_of(value)
     slight = number is None and sum(letter.isalnum() for letter in text[:8]) < 2 and len(text) < 8
-    plain = Wanted((text, *_accounts(text), *_web_addresses(text)), only_alone=slight)
-    return (plain,) if number is None else (plain, *_written(Decimal(number)))
+    if number is None:
+        spellings = (text, *_accounts(text), *_web_addresses(text))
+        return (Wanted(spellings, only_alone=slight),)
+    cards = _accounts(text)
+    return (*_written(Decimal(number)), *((Wanted(cards),) if cards else ()))
 
 
 _remembered = lru_cache(maxsize=2_048, typed=True)(_wanted)
@@ -178,7 +182,7 @@ def _first_whole(sought: Wanted, spelling: str, text: str, before: int) -> int:
         end = at + len(spelling)
         if sought.decimals is not None:
             end = _end_of_number(text, end, sought.decimals)
-            if end < 0:
+            if end < 0 or _in_thousands(text, at, end):
                 continue
         if sought.only_alone:
             if _alone(text, at, end):
@@ -289,7 +293,9 @@ def _in_url(text: str, at: int, end: int) -> bool:
     chunk = text[start:stop]
     # The value itself may be a URL that stands in quotation marks: `"https://a.example/"`.
     around = chunk[: at - start] + chunk[end - start :]
-    return "://" in around or "www." in around or around.startswith("//")
+    if "://" in around or "www." in around or around.startswith(("//", "data:")):
+        return True
+    return _BARE_URL.search(around) is not None
 
 
 def _in_account(text: str, at: int, end: int) -> bool:
@@ -312,6 +318,24 @@ def _end_of_number(text: str, end: int, decimals: str) -> int:
         while stop < last and text[stop] in "0123456789":
             stop += 1
     return stop if text[end + 1 : stop].rstrip("0") == decimals else -1
+
+
+def _in_thousands(text: str, at: int, end: int) -> bool:
+    """Whether it may be a part of a number whose thousands stand apart: `100` in `1 100`."""
+    digits = 0
+    while at + digits < end and text[at + digits].isdigit():
+        digits += 1
+    before = digits == 3 and at >= 2 and text[at - 1] == " " and text[at - 2].isdigit()
+    group = text[end + 1 : end + 4]
+    whole_part = end == at + digits and digits <= 3
+    after = (
+        whole_part
+        and text[end : end + 1] == " "
+        and len(group) == 3
+        and group.isdigit()
+        and not text[end + 4 : end + 5].isdigit()
+    )
+    return before or after
 
 
 def _written(number: Decimal) -> tuple[Wanted, ...]:
