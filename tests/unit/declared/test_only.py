@@ -6,6 +6,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from bailiwick.core.circumstances import (
@@ -28,9 +29,12 @@ from bailiwick.declared import (
     compile_person,
     from_document,
     load_text,
+    schema,
 )
 from bailiwick.declared.circumstances import CALENDAR, HOURS, ONLY, PROXY, ZONE
-from bailiwick.declared.shapes import Record
+from bailiwick.declared.schema import FILE
+from bailiwick.declared.shapes import Record, collect
+from bailiwick.declared.tree import parse_yaml
 from tests.unit.declared.house import PEOPLE, SERVERS, problems
 
 AROUND = """\
@@ -136,43 +140,43 @@ def test_several_circumstances_must_all_hold_on_mandates_and_on_each_rule() -> N
     assert mandate.stamp[0].circumstances == (InHours((Span("UTC", WORKING_WEEK),), outside=True),)
 
 
-@pytest.mark.parametrize(
-    ("only", "words"),
-    [
-        ("{}", "needs `hours` or `outside_hours`"),
-        ("{agent_may_say: purpose}", "needs `hours` or"),
-        ("{hour: {zone: UTC}, zones: office}", "unknown key `hour`, did you mean `hours`?"),
-        ("{hours: {days: mon-fri}}", "hours of the week needs `zone`"),
-        ("{hours: mon-fri}", "expected hours of the week (a table), found text"),
-        (
-            "{hours: {zone: Europe/Zurch}}",
-            "is not a time zone, did you mean `Europe/Zurich`?",
-        ),
-        ("{hours: {zone: CEST}}", "is not a time zone"),
-        ("{hours: {zone: UTC, days: monday}}", "is not a day such as `mon`"),
-        ("{hours: {zone: UTC, days: mon - fri}}", "is not a day such as `mon`"),
-        ("{hours: {zone: UTC, from: '8:00'}}", "`from` goes with `to` only"),
-        ("{hours: {zone: UTC, to: '8:00'}}", "`to` goes with `from` only"),
-        ("{hours: {zone: UTC, from: '24:00', to: '8:00'}}", "`24:00` is not a time of day"),
-        ("{hours: {zone: UTC, from: '8', to: '18:00'}}", "`8` is not a time of day"),
-        ("{hours: {zone: UTC, from: '8:00', to: '25:00'}}", "`25:00` is not a time of day"),
-        ("{hours: {zone: UTC, from: '8:00', to: '08:00'}}", "ends when it begins"),
-        ("{hours: {zone: UTC, except: [2026-02-30]}}", "`2026-02-30`: there is no such day"),
-        ("{hours: {zone: UTC, except: [25.12.2026]}}", "is not a day such as `2026-12-25`"),
-        ("{hours: {zone: UTC, calendar: zürich}}", "is not a name"),
-        (
-            "{hours: {zone: UTC, calendar: zurch}}",
-            "there is no calendar `zurch`, did you mean `zurich`?",
-        ),
-        ("{outside_hours: [{zone: UTC, calendar: [bern]}]}", "there is no calendar `bern`"),
-        ("{zones: [offic]}", "there is no zone `offic`, did you mean `office`?"),
-        ("{zones: [front]}", "there is no zone `front`"),
-        ("{started_by: agent}", "`agent` is not known"),
-        ("{zones: office, agent_may_say: zones}", "`zones` is not known"),
-        ("{zones: office, agent_may_say: purpose}", "`purpose` is not asked for here"),
-        ("{end_users: 'a\\b'}", "a backslash may only stand before"),
-    ],
-)
+WRONG = [
+    ("{}", "needs `hours` or `outside_hours`"),
+    ("{agent_may_say: purpose}", "needs `hours` or"),
+    ("{hour: {zone: UTC}, zones: office}", "unknown key `hour`, did you mean `hours`?"),
+    ("{hours: {days: mon-fri}}", "hours of the week needs `zone`"),
+    ("{hours: mon-fri}", "expected hours of the week (a table), found text"),
+    (
+        "{hours: {zone: Europe/Zurch}}",
+        "is not a time zone, did you mean `Europe/Zurich`?",
+    ),
+    ("{hours: {zone: CEST}}", "is not a time zone"),
+    ("{hours: {zone: UTC, days: monday}}", "is not a day such as `mon`"),
+    ("{hours: {zone: UTC, days: mon - fri}}", "is not a day such as `mon`"),
+    ("{hours: {zone: UTC, from: '8:00'}}", "`from` goes with `to` only"),
+    ("{hours: {zone: UTC, to: '8:00'}}", "`to` goes with `from` only"),
+    ("{hours: {zone: UTC, from: '24:00', to: '8:00'}}", "`24:00` is not a time of day"),
+    ("{hours: {zone: UTC, from: '8', to: '18:00'}}", "`8` is not a time of day"),
+    ("{hours: {zone: UTC, from: '8:00', to: '25:00'}}", "`25:00` is not a time of day"),
+    ("{hours: {zone: UTC, from: '8:00', to: '08:00'}}", "ends when it begins"),
+    ("{hours: {zone: UTC, except: [2026-02-30]}}", "`2026-02-30`: there is no such day"),
+    ("{hours: {zone: UTC, except: [25.12.2026]}}", "is not a day such as `2026-12-25`"),
+    ("{hours: {zone: UTC, calendar: zürich}}", "is not a name"),
+    (
+        "{hours: {zone: UTC, calendar: zurch}}",
+        "there is no calendar `zurch`, did you mean `zurich`?",
+    ),
+    ("{outside_hours: [{zone: UTC, calendar: [bern]}]}", "there is no calendar `bern`"),
+    ("{zones: [offic]}", "there is no zone `offic`, did you mean `office`?"),
+    ("{zones: [front]}", "there is no zone `front`"),
+    ("{started_by: agent}", "`agent` is not known"),
+    ("{zones: office, agent_may_say: zones}", "`zones` is not known"),
+    ("{zones: office, agent_may_say: purpose}", "`purpose` is not asked for here"),
+    ("{end_users: 'a\\b'}", "a backslash may only stand before"),
+]
+
+
+@pytest.mark.parametrize(("only", "words"), WRONG)
 def test_what_is_wrong_with_only_is_told_with_its_place(only: str, words: str) -> None:
     (found,) = problems(house(only))
     assert found.startswith("f.yaml:26:")
@@ -204,6 +208,19 @@ PAGE = Path(__file__).parents[3].joinpath("docs", "reference", "mandates.md").re
 def test_every_key_is_on_the_reference_page(record: Record) -> None:
     words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", PAGE))))
     assert set(record.fields) - words == set()
+
+
+# What a schema cannot say: it is for editors, and these are left to the checks.
+BEYOND_A_SCHEMA = ("Zurch", "CEST", "2026-02-30", "a\\b")
+
+
+@pytest.mark.parametrize("only", [only for only, _ in WRONG])
+def test_the_schema_refuses_what_the_checks_of_shape_refuse(only: str) -> None:
+    (node,) = parse_yaml(house(only), "f.yaml")
+    value, found = collect(FILE, node)
+    valid = jsonschema.Draft202012Validator(schema()).is_valid(value)
+    beyond = any(part in only for part in BEYOND_A_SCHEMA)
+    assert valid is (found == [] or beyond)
 
 
 def test_zones_and_proxies_are_compiled_together() -> None:
