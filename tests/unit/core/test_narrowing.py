@@ -10,6 +10,7 @@ import pytest
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json
+from bailiwick.core.circumstances import StartedByPerson
 from bailiwick.core.conditions import (
     Anything,
     AtLeast,
@@ -23,6 +24,7 @@ from bailiwick.core.conditions import (
 )
 from bailiwick.core.delegation import Delegation
 from bailiwick.core.glob import Glob
+from bailiwick.core.hours import InHours, Span
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing import Wider, narrower
 from bailiwick.core.values import CANNOT_TELL, HOLDS, Truth
@@ -200,6 +202,45 @@ class TestTime:
         assert "not in force yet" in example.because
 
 
+class TestCircumstances:
+    person = (StartedByPerson(),)
+
+    def test_those_of_the_whole_parent_must_be_asked_for_by_the_whole_child(self) -> None:
+        parent = dataclasses.replace(mandate(allow("a/b")), circumstances=self.person)
+        same = dataclasses.replace(mandate(allow("a/b")), circumstances=self.person)
+        assert narrower(same, parent, NOW) is None
+        found = wider(mandate(allow("a/b")), parent)
+        assert found.example is not None
+        assert "in a run that a person started" in found.because
+
+    def test_those_of_a_rule_may_be_asked_for_by_the_rule_or_the_whole_child(self) -> None:
+        rule = dataclasses.replace(allow("a/b"), circumstances=self.person)
+        assert narrower(mandate(rule), mandate(rule), NOW) is None
+        whole = dataclasses.replace(mandate(allow("a/b")), circumstances=self.person)
+        assert narrower(whole, mandate(rule), NOW) is None
+        assert wider(mandate(allow("a/b")), mandate(rule)).example is not None
+
+    def test_hours_that_go_further_are_shown_by_a_call_at_another_time(self) -> None:
+        def at_work(start: int, end: int) -> Mandate:
+            hours = InHours((Span("Europe/Zurich", frozenset(range(5)), start, end),))
+            return dataclasses.replace(mandate(allow("a/b")), circumstances=(hours,))
+
+        assert narrower(at_work(540, 600), at_work(480, 1080), NOW) is None
+        found = wider(at_work(480, 1081), at_work(480, 1080))
+        assert found.because.startswith(("it would allow", "it cannot be shown"))
+        example = wider(at_work(480, 1140), at_work(480, 1080)).example
+        assert example is not None
+        assert "not in these" not in example.because
+        assert example.at > NOW
+
+    def test_a_denial_in_other_circumstances_is_not_the_same(self) -> None:
+        no = dataclasses.replace(deny("a/b"), circumstances=self.person)
+        yes = allow("a/b")
+        assert narrower(mandate(yes, no), mandate(yes, no), NOW) is None
+        assert narrower(mandate(yes, deny("a/b")), mandate(yes, no), NOW) is None
+        assert wider(mandate(yes, no), mandate(yes, deny("a/b"))).because
+
+
 class TestDenyAndStamp:
     def test_a_denial_of_the_parent_must_stand_in_the_child(self) -> None:
         no = deny("bank/pay", OneOf(PAYEE, ("mallory",), optional=True))
@@ -279,7 +320,9 @@ class TestPassingOn:
 
     def test_leave_cannot_come_from_nowhere(self) -> None:
         bare = mandate(allow("a/b"))
-        assert "below that of `pay@1`, 0" in wider(self.child(Delegation((Glob("x"),))), bare).because
+        assert (
+            "below that of `pay@1`, 0" in wider(self.child(Delegation((Glob("x"),))), bare).because
+        )
 
 
 def test_values_are_vouched_for_in_the_child_as_in_every_earlier_rule_of_the_parent() -> None:

@@ -106,7 +106,7 @@ def _gaps(child: Mandate, parent: Mandate, now: int) -> Iterator[_Gap]:
         yield _Gap(f"its flow rules are at least those of `{parent.ref}`", everything)
     for place, rule in enumerate(child.allow):  # 5
         for target in rule.targets:
-            why = _uncovered(rule, target, child.allow[:place], parent)
+            why = _uncovered(rule, target, child, child.allow[:place], parent)
             if why is not None:
                 yield _Gap(why, ((rule, target),), _week(child, parent, now))
     for kind, rules in (("deny", parent.deny), ("stamp", parent.stamp)):  # 6
@@ -198,7 +198,11 @@ def _without_id(accepts: Accepts) -> Accepts:
 
 
 def _uncovered(
-    rule: AllowRule, target: TargetPattern, earlier: Sequence[AllowRule], parent: Mandate
+    rule: AllowRule,
+    target: TargetPattern,
+    child: Mandate,
+    earlier: Sequence[AllowRule],
+    parent: Mandate,
 ) -> str | None:
     """Why no allow rule of the parent implies the child's `rule` for `target`; None if one does.
 
@@ -218,7 +222,7 @@ def _uncovered(
         if not any(_target_within(target, pattern) for pattern in above.targets):
             nearest = f"`{parent.ref}` allows all of {show(str(target))}"
             continue
-        why = _not_implied(rule, above)
+        why = _not_implied(rule, above, (*rule.circumstances, *child.circumstances))
         if why is None:
             return None
         nearest = why
@@ -235,8 +239,10 @@ def _same_rule(rule: AllowRule, above: AllowRule) -> bool:
     return identical(dataclasses.replace(rule, id=""), dataclasses.replace(above, id=""))
 
 
-def _not_implied(rule: AllowRule, above: AllowRule) -> str | None:
-    missing = _missing(above.circumstances, rule.circumstances)
+def _not_implied(
+    rule: AllowRule, above: AllowRule, circumstances: Sequence[Circumstance]
+) -> str | None:
+    missing = _missing(above.circumstances, circumstances)
     if missing is not None:
         return f"`{rule.id}` holds only {missing.phrase}, as `{above.id}` does"
     for condition in above.conditions:
