@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from bailiwick.core.call import Call, CallKind
+from bailiwick.core.call import NOTHING, Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
 from bailiwick.core.flow import Labels
@@ -90,10 +90,12 @@ class Recorder:
         at_ms: int,
         hold: str = "",
         reserved: Sequence[Charge] = (),
+        seen: JsonObject = NOTHING,
     ) -> Entry:
         """The entry written before a call can have any effect.
 
         Args:
+            seen: what it was judged by besides itself (`core.seen`), to explain it later.
             reserved: what the same commit reserves; it is in the payload, so that an auditor can
                 work every balance out again.
         """
@@ -141,6 +143,8 @@ class Recorder:
         }
         if reserved:
             payload["reserved"] = [_charge(charge) for charge in reserved]
+        if seen:
+            payload["seen"] = seen
         facts = context.labels.facts
         if facts.end_user:
             payload["end_user"], payload["end_user_by"] = facts.end_user, facts.end_user_by

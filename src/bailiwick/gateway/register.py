@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bailiwick.core.canonical import JsonObject
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.seen import see
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.recorder import CallContext, Recorder
@@ -53,7 +55,9 @@ class Register:
         """
         now = self._clock.wall_ms()
         charges = () if isinstance(verdict, Deny) else verdict.charges
-        entry = self._recorder.intent(context, verdict, code, now, reserved=charges)
+        entry = self._recorder.intent(
+            context, verdict, code, now, reserved=charges, seen=self._seen(context, verdict, now)
+        )
         opened = _opened(context, verdict, state, code, now)
         if charges:
             reserved = Reserved(context.call.id, now, charges)
@@ -64,7 +68,8 @@ class Register:
 
     async def hold(self, context: CallContext, verdict: Verdict, held: HoldOpened) -> None:
         """Write the intent of a call that waits, with its hold."""
-        entry = self._recorder.intent(context, verdict, "held", held.at_ms, hold=held.id)
+        seen = self._seen(context, verdict, held.at_ms)
+        entry = self._recorder.intent(context, verdict, "held", held.at_ms, hold=held.id, seen=seen)
         opened = _opened(context, verdict, CallState.HELD, "held", held.at_ms, held.id)
         await self._journal.commit((entry,), (opened, held))
         self._tell(context, CallState.HELD)
@@ -80,7 +85,13 @@ class Register:
         now = self._clock.wall_ms()
         charges = context.charges
         entry = self._recorder.intent(
-            context, verdict, "approved", now, hold=hold.id, reserved=charges
+            context,
+            verdict,
+            "approved",
+            now,
+            hold=hold.id,
+            reserved=charges,
+            seen=self._seen(context, verdict, now),
         )
         changes: list[Change] = [
             HoldMoved(hold.id, HoldState.APPROVED, HoldState.USED, now),
@@ -90,6 +101,17 @@ class Register:
             changes.append(Reserved(hold.call, now, charges))
         await self._journal.commit((entry,), changes)
         self._tell(context, CallState.RUNNING)
+
+    def _seen(self, context: CallContext, verdict: Verdict, now: int) -> JsonObject:
+        return see(
+            context.call,
+            context.chain,
+            verdict,
+            self._journal.counters,
+            context.labels,
+            now,
+            policies=context.policies != "",
+        )
 
     async def end(
         self,

@@ -16,7 +16,7 @@ def read_flow(mandate: Mandate) -> Iterator[str]:
     for labels in flow.results:
         yield _results(labels)
     for accepts in flow.accepts:
-        yield _accepts(accepts)
+        yield read_accepts(accepts)
     vouches = any(rule.vouched for rule in mandate.allow)
     if vouches or flow.vouch_role is not None:
         whose = (
@@ -46,7 +46,8 @@ def _results(labels: ResultLabels) -> str:
     return f"Results of {targets(labels.targets)} {', '.join(said) or 'are as their server says'}."
 
 
-def _accepts(rule: Accepts) -> str:
+def read_accepts(rule: Accepts) -> str:
+    """What a run may have read that calls these targets, and what happens otherwise."""
     asked: list[str] = []
     if not rule.untrusted:
         asked.append("has read nothing untrusted")

@@ -49,12 +49,17 @@ def _who(mandate: Mandate) -> Iterator[str]:
 
 
 def _when(mandate: Mandate) -> Iterator[str]:
+    yield f"It holds {read_times(mandate)}."
+    if mandate.circumstances:
+        yield f"All of it holds only {circumstances(mandate.circumstances)}."
+
+
+def read_times(mandate: Mandate) -> str:
+    """When it begins and ends: "from 2026-11-01 00:00 UTC until it is revoked"."""
     start, end = mandate.not_before, mandate.not_after
     since = f"from {_moment(start)}" if start is not None else "from when it is signed"
     until = f"until {_moment(end)}" if end is not None else "until it is revoked"
-    yield f"It holds {since} {until}."
-    if mandate.circumstances:
-        yield f"All of it holds only {circumstances(mandate.circumstances)}."
+    return f"{since} {until}"
 
 
 def _moment(at_ms: int) -> str:
