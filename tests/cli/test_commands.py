@@ -205,6 +205,24 @@ APPLIED = {
 }
 
 
+TRIED = {
+    "mandate": "payments@4",
+    "against": "payments",
+    "calls": 9,
+    "flips": 2,
+    "groups": [
+        {
+            "before": "allow",
+            "after": "deny",
+            "target": "bank/transfer",
+            "why": "argument_refused",
+            "count": 2,
+            "examples": [{"call": CALL["id"], "at_ms": 1, "then": "fine", "now": "too much"}],
+        }
+    ],
+}
+
+
 def test_apply_shows_the_difference_before_it_applies(
     asking: Command, gateway: FakeGateway, tmp_path: Path
 ) -> None:
@@ -212,22 +230,41 @@ def test_apply_shows_the_difference_before_it_applies(
     (tmp_path / "a.yml").write_text("a: 1\n")
     (tmp_path / "notes.txt").write_text("not read")
     gateway.says("POST /api/v1/apply", APPLIED)
+    gateway.says("POST /api/v1/simulate", TRIED)
     ended = asking("apply", "-f", str(tmp_path))
     assert ended.code == Exit.OK
     names = [str(tmp_path / "a.yml"), str(tmp_path / "b.yaml")]
-    sent = [asked.body for asked in gateway.asked]
+    (tried,) = [asked.body for asked in gateway.asked if asked.path.endswith("/simulate")]
+    assert isinstance(tried, dict)
+    assert (tried["mandate"], sorted(tried["files"])) == ("payments", names)
+    sent = [asked.body for asked in gateway.asked if asked.body is not tried]
     assert [body["dry_run"] for body in sent if isinstance(body, dict)] == [True, False]
     assert [sorted(body["files"]) for body in sent if isinstance(body, dict)] == [names, names]
     assert "change  mandate payments (version 4)" in ended.out
     assert "+  at_most: 5000" in ended.out
+    assert ended.out.index("2 verdicts flip") < ended.out.index("applied\n")
+    assert "2 allowed → denied  bank/transfer  argument_refused" in ended.out
+    assert ended.out.endswith("applied\n")
+
+
+def test_apply_goes_on_when_a_simulation_cannot(
+    asking: Command, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1\n")
+    gateway.says("POST /api/v1/apply", APPLIED)
+    busy = {"error": {"code": "simulation_busy", "message": "another one is under way"}}
+    gateway.says("POST /api/v1/simulate", busy, status=409)
+    ended = asking("apply", "-f", str(tmp_path / "a.yaml"))
+    assert ended.code == Exit.OK
+    assert "payments was not simulated: another one is under way" in ended.err
     assert ended.out.endswith("applied\n")
 
 
 def test_a_dry_run_only_asks_once(asking: Command, gateway: FakeGateway, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: 1\n")
     gateway.says("POST /api/v1/apply", APPLIED)
-    ended = asking("apply", "-f", str(tmp_path / "a.yaml"), "--dry-run", "--json")
-    assert ended.json == APPLIED
+    ended = asking("apply", "-f", str(tmp_path / "a.yaml"), "--dry-run", "--json", "--no-simulate")
+    assert ended.json == {**APPLIED, "simulations": []}
     assert len(gateway.asked) == 1
 
 

@@ -7,9 +7,12 @@ Declaring objects and accepting changed definitions is for operators.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from bailiwick.app import simulating
 from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
 from bailiwick.app.limits import Limits
@@ -83,6 +86,8 @@ class Rooms:
     pins: PinBook
     limits: Limits
     clock: Clock
+    data: Path
+    simulating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class GatewayControl:
@@ -199,6 +204,26 @@ class GatewayControl:
     async def objects(self, kind: str = "") -> Sequence[ObjectRow]:
         """See `ports.Control.objects`."""
         return await self._r.records.objects(kind)
+
+    async def simulate(
+        self, files: Mapping[str, str], mandate: str, against: str, since_seconds: int
+    ) -> JsonObject:
+        """See `ports.Control.simulate`."""
+        if self._r.simulating.locked():
+            text = "another simulation is under way: wait for it to end"
+            raise TheirError("simulation_busy", text)
+        now = self._r.clock.wall_ms()
+        async with self._r.simulating:
+            return await simulating.run(
+                self._r.data,
+                {
+                    "files": dict(files),
+                    "mandate": mandate,
+                    "against": against,
+                    "since_ms": now - since_seconds * 1000,
+                    "now_ms": now,
+                },
+            )
 
     async def limits(self, mandate: str = "") -> LimitsInForce:
         """See `ports.Control.limits`."""

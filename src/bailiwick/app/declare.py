@@ -321,6 +321,14 @@ def _put(each: Declaration, row: ObjectRow | None, by: str, now: int) -> ObjectP
     )
 
 
+def planned(
+    declared: Declared, rows: Mapping[tuple[str, str], ObjectRow], by: str, now: int
+) -> list[ObjectRow]:
+    """Everything that would be stored, were `declared` applied over `rows`."""
+    puts = (_put(each, rows.get(key), by, now) for key, each in declared.objects.items())
+    return list({**rows, **{(put.kind, put.name): _row(put) for put in puts}}.values())
+
+
 def _versioned(
     declared: Declared, puts: Iterable[ObjectPut]
 ) -> dict[tuple[str, str], tuple[int, Declaration]]:

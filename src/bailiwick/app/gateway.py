@@ -265,6 +265,7 @@ async def _build(
             events=events,
         ),
         clock=clock,
+        data=folder.path,
     )
     return Gateway(
         rooms=rooms,

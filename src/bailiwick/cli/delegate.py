@@ -12,7 +12,7 @@ from bailiwick.cli import show
 from bailiwick.cli.api import segment
 from bailiwick.cli.calls import listed, mapping, target
 from bailiwick.cli.exits import CliError, Exit
-from bailiwick.cli.objects import read_files
+from bailiwick.cli.files import read_files
 from bailiwick.cli.people import TtlOption, seconds
 from bailiwick.cli.reach import Reach, reaching
 from bailiwick.core.canonical import JsonObject

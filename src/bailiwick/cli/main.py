@@ -15,6 +15,7 @@ import sys
 import typer
 
 import bailiwick.cli.run as running
+import bailiwick.cli.simulate as simulating
 from bailiwick.cli import (
     calls,
     delegate,
@@ -117,6 +118,7 @@ def build() -> typer.Typer:
     policies.command("schema")(policy.policy_schema)
     app.add_typer(policies, name="policy")
 
+    app.command("simulate")(simulating.simulate)
     app.command("schema")(objects.schema)
     app.command("holidays")(holidays)
     app.command("doctor")(doctor)

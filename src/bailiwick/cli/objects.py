@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,10 @@ import typer
 from bailiwick.cli import show
 from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.files import read_files
 from bailiwick.cli.reach import Reach, reaching
+from bailiwick.cli.simulate import print_tried, try_changes
 from bailiwick.core.canonical import JsonObject
-
-MAX_FILE_BYTES = 4 << 20
 
 FilesOption = Annotated[
     list[Path],
@@ -30,6 +29,13 @@ def apply(
     reach: Reach,
     files: FilesOption,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+    simulating: Annotated[
+        bool,
+        typer.Option(
+            "--simulate/--no-simulate",
+            help="Show what changed mandates would have said of the last 30 days.",
+        ),
+    ] = True,
 ) -> int:
     """Declare what is in YAML files.
 
@@ -38,17 +44,20 @@ def apply(
     texts = read_files(files)
     api = reach.api()
     report = api.post("apply", {"files": texts, "dry_run": True})
+    tried = try_changes(api, texts, report) if simulating and not has_errors(report) else []
     if not dry_run and not has_errors(report):
         if not reach.json:
             print_report(report)
+            print_tried(tried)
         report = api.post("apply", {"files": texts, "dry_run": False})
         if not reach.json and not has_errors(report):
             show.out("applied")
             return Exit.OK
     if reach.json:
-        show.out_json(report)
+        show.out_json({**report, "simulations": tried})
     else:
         print_report(report)
+        print_tried(tried)
     return Exit.NO if has_errors(report) else Exit.OK
 
 
@@ -113,34 +122,6 @@ def schema() -> int:
 
     show.out_json(declared_schema())
     return Exit.OK
-
-
-def read_files(paths: Sequence[Path]) -> dict[str, str]:
-    """The text of each file by its name as given; of a folder, its YAML and Cedar files.
-
-    Raises:
-        CliError: nothing there, not readable, not UTF-8, or larger than 4 MiB.
-    """
-    found: dict[str, str] = {}
-    for path in paths:
-        inside = (
-            sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".cedar"))
-            if (path.is_dir())
-            else [path]
-        )
-        if not inside:
-            raise CliError(Exit.USAGE, "no_files", f"`{path}` holds no .yaml or .cedar files")
-        for file in inside:
-            try:
-                if file.stat().st_size > MAX_FILE_BYTES:
-                    raise CliError(Exit.USAGE, "file_too_large", f"`{file}` is over 4 MiB")
-                found[str(file)] = file.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "not UTF-8 text"
-                raise CliError(
-                    Exit.USAGE, "file_unreadable", f"cannot read `{file}`: {reason}"
-                ) from error
-    return found
 
 
 def has_errors(report: JsonObject) -> bool:

@@ -10,7 +10,8 @@ import typer
 from bailiwick.cli import show
 from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import Exit
-from bailiwick.cli.objects import has_errors, print_report, read_files
+from bailiwick.cli.files import read_files
+from bailiwick.cli.objects import has_errors, print_report
 from bailiwick.cli.reach import Reach, reaching
 from bailiwick.core.canonical import JsonObject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -37,6 +37,7 @@ MAX_AGENT_JSON_BYTES = 256 * 1024
 """Largest body that an agent can send here: a child mandate, or the words of a run."""
 
 MAX_CALLS = 500
+MAX_SINCE_SECONDS = 366 * 24 * 3600
 MAX_ROWS = 1_000
 
 Handler = Callable[[Request, Person], Awaitable[Response]]
@@ -60,6 +61,13 @@ class _Revoke(msgspec.Struct, frozen=True):
 class _Apply(msgspec.Struct, frozen=True):
     files: dict[str, str]
     dry_run: bool
+
+
+class _Simulate(msgspec.Struct, frozen=True):
+    mandate: str
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    against: str = ""
+    since_seconds: Annotated[int, msgspec.Meta(ge=1, le=MAX_SINCE_SECONDS)] = 30 * 24 * 3600
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -132,6 +140,7 @@ class Api:
             "/mandates/{name}/resume": self.resume,
             "/apply": self.apply,
             "/policies/check": self.check_policies,
+            "/simulate": self.simulate,
             "/pins/accept": self.accept_pin,
             "/agents/{name}/tokens": self.make_token,
             "/tokens/{id}/revoke": self.revoke_token,
@@ -350,6 +359,14 @@ class Api:
         body = await read_json(request, _Check)
         report = await self._control.check_policies(body.files)
         return JSONResponse(shapes.policies_json(report))
+
+    async def simulate(self, request: Request, _person: Person) -> Response:
+        """Judge recorded calls again; nothing is written."""
+        body = await read_json(request, _Simulate)
+        report = await self._control.simulate(
+            body.files, body.mandate, body.against, body.since_seconds
+        )
+        return JSONResponse(report)
 
     async def accept_pin(self, request: Request, person: Person) -> Response:
         """Accept a definition that changed."""

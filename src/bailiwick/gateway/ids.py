@@ -34,6 +34,12 @@ class Ulids:
         return self._head + _sixteen_letters(self._tail)
 
 
+def first_id_at(ms: int) -> str:
+    """An id that is smaller than every one made at `ms` (Unix milliseconds) or later."""
+    head = "".join([_PAIRS[(max(ms, 0) >> shift) & 1023] for shift in range(40, -1, -10)])
+    return head + "0" * 16
+
+
 def _sixteen_letters(value: int) -> str:
     # Written out, it takes a third of the time; each call has an id.
     p = _PAIRS

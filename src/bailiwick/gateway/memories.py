@@ -23,7 +23,7 @@ from bailiwick.core.flow import NO_FLOW, Facts, FreshRun, Labels, ResultLabels
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.run_memory import RunLabels, RunMemory
 from bailiwick.core.worth import Worths
-from bailiwick.gateway.authority import Authority
+from bailiwick.gateway.authority import Authority, Snapshot
 from bailiwick.gateway.recalled import Recalled, endorse
 from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ports import HoldRow, UpstreamReply
@@ -40,7 +40,7 @@ _Event = Callable[[RunMemory], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What the memory of a run under one chain is for.
 
     Attributes:
@@ -97,7 +97,7 @@ class Memories:
     def __init__(self, recalled: Recalled, authority: Authority) -> None:
         self._recalled = recalled
         self._authority = authority
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._building: dict[str, _Building] = {}
         self._size = 0
@@ -194,26 +194,27 @@ class Memories:
             _, oldest = self._kept.popitem(last=False)
             self._size -= oldest.size
 
-    def _plan(self, chain: Chain) -> _Plan:
+    def _plan(self, chain: Chain) -> Plan:
         # By identity: to compare whole mandates on every call would cost more than all the rest.
         plan = self._plans.get(id(chain))
         if plan is None or plan.chain is not chain:
-            plan = self._make_plan(chain)
+            plan = plan_for(chain, self._authority.snapshot)
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
             self._plans[id(chain)] = plan
         return plan
 
-    def _make_plan(self, chain: Chain) -> _Plan:
-        snapshot = self._authority.snapshot
-        vouched = any(rule.vouched for mandate in chain for rule in mandate.allow)
-        flows = [mandate.flow for mandate in chain]
-        return _Plan(
-            chain=chain,
-            key=(tuple(mandate.digest for mandate in chain), snapshot.results, vouched),
-            # Policies may ask what a run has read, whatever its mandates say.
-            matters=vouched
-            or any(flow != NO_FLOW for flow in flows)
-            or snapshot.policies.about_reading,
-            worths=Worths(snapshot.results, flows),
-        )
+
+def plan_for(chain: Chain, snapshot: Snapshot) -> Plan:
+    """What the memory of a run under `chain` is for, with all that is declared in `snapshot`."""
+    vouched = any(rule.vouched for mandate in chain for rule in mandate.allow)
+    flows = [mandate.flow for mandate in chain]
+    return Plan(
+        chain=chain,
+        key=(tuple(mandate.digest for mandate in chain), snapshot.results, vouched),
+        # Policies may ask what a run has read, whatever its mandates say.
+        matters=vouched
+        or any(flow != NO_FLOW for flow in flows)
+        or snapshot.policies.about_reading,
+        worths=Worths(snapshot.results, flows),
+    )

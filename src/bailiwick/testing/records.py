@@ -218,9 +218,19 @@ class MemoryControl:
         self.statuses: list[UpstreamStatus] = []
         self.limit_rows: list[LimitRow] = []
         self.unsettled_rows: list[UnsettledRow] = []
+        self.simulations: dict[str, JsonObject] = {}
         self.acts: list[tuple[str, ...]] = []
         self.readers: list[asyncio.Queue[JsonObject | None]] = []
         self._clock = clock
+
+    async def simulate(
+        self, files: Mapping[str, str], mandate: str, against: str, since_seconds: int
+    ) -> JsonObject:
+        """What a test put into `simulations` for this mandate."""
+        self.acts.append(("simulate", mandate, against, str(since_seconds), *files))
+        if mandate not in self.simulations:
+            raise TheirError("mandate_unknown", f"there is no mandate `{mandate}`")
+        return self.simulations[mandate]
 
     async def stamp(self, person: Person, hold_id: str, approve: bool, reason: str) -> HoldRow:
         """Stamp a hold."""
