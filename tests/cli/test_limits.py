@@ -84,3 +84,27 @@ def test_settling_guesses_nothing(asking: Command, gateway: FakeGateway) -> None
         assert ended.code == Exit.USAGE
     assert asking("limits", "settle", "01KB", "--happened").code == Exit.USAGE
     assert gateway.asked == []
+
+
+def test_a_call_shows_what_it_takes_of_limits(asking: Command, gateway: FakeGateway) -> None:
+    money = {
+        "rule": "payables@3/limit/per-payee",
+        "account": "a",
+        "amount": 12_500_000,
+        "ceiling": 1,
+        "unit": "CHF",
+        "scale": 1_000_000,
+        "key": '["ch93\u202e"]',
+    }
+    count = {"rule": "payables@3/limit/pace", "account": "b", "amount": 1, "unit": "calls"}
+    path = {
+        "call": {"id": "01KB", "state": "done"},
+        "intent": {"call": {}, "reserved": [money, count, {"amount": "odd"}]},
+    }
+    gateway.says("GET /api/v1/calls/01KB", path)
+    shown = asking("call", "01KB").out
+    assert 'CHF 12.50, for ["ch93<U+202E>"]' in shown
+    assert "payables@3/limit/pace" in shown
+    assert "1 call" in shown
+    gateway.says("GET /api/v1/calls/01KB", {**path, "intent": {"call": {}}})
+    assert "limits" not in asking("call", "01KB").out

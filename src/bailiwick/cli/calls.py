@@ -87,6 +87,7 @@ def call(
     )
     show.heading("What exactly")
     payload("intent", opened(path, "intent", "call"))
+    print_reserved(listed(mapping(path, "intent"), "reserved"))
     hold = path.get("hold")
     if isinstance(hold, dict):
         show.heading("The hold")
@@ -175,6 +176,23 @@ def circumstances(path: JsonObject) -> list[tuple[str, str]]:
     if isinstance(zones, list):
         found.append(("zone", ", ".join(str(zone) for zone in zones) or "none of those declared"))
     return found
+
+
+def print_reserved(charges: Sequence[JsonObject]) -> None:
+    """Print what a call takes of limits, if anything."""
+    if not charges:
+        return
+    from bailiwick.core.limit_wording import amount_words
+
+    show.heading("What it takes of limits")
+    lines = []
+    for charge in charges:
+        amount, scale = charge.get("amount"), charge.get("scale", 1)
+        if isinstance(amount, int) and isinstance(scale, int):
+            taken = amount_words(amount, scale, show.word(charge, "unit"))
+            apart = show.word(charge, "key") or show.word(charge, "member")
+            lines.append((show.word(charge, "rule"), f"{taken}, for {apart}" if apart else taken))
+    show.facts(lines or [("", "it cannot be read")])
 
 
 def opened(path: JsonObject, name: str, inside: str) -> Json:

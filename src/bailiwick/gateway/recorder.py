@@ -275,6 +275,10 @@ def _charge(charge: Charge) -> dict[str, object]:
         "amount": charge.amount,
         "ceiling": charge.ceiling,
     }
+    if charge.unit:
+        whole["unit"] = charge.unit
+    if charge.scale != 1:
+        whole["scale"] = charge.scale
     if charge.key:
         whole["key"] = charge.key
     if charge.member:
