@@ -50,12 +50,18 @@ class Leaves:
         complete: nothing was left out for lying too deep.
     """
 
-    __slots__ = ("_all_keys", "complete", "found")
+    __slots__ = ("_all_keys", "_fields_whole", "complete", "found")
 
-    def __init__(self, *, all_keys: bool = False) -> None:
+    def __init__(self, *, all_keys: bool = False, fields_whole: bool = False) -> None:
+        """Args:
+        all_keys: keys that are plain words are leaves too.
+        fields_whole: text in a field is text, also if it is JSON: somebody else may have written it
+            there. Text at the top is what the server says, and is taken apart.
+        """
         self.found: list[Leaf] = []
         self.complete = True
         self._all_keys = all_keys
+        self._fields_whole = fields_whole
 
     def joined(self) -> str:
         """The texts in one, apart from each other."""
@@ -63,6 +69,13 @@ class Leaves:
         if text.count(BETWEEN) >= len(self.found) > 0:
             return BETWEEN.join([text.replace(BETWEEN, "\ufffd") for _, text in self.found])
         return text
+
+    def apart(self) -> tuple[str, str]:
+        """The texts joined, those of fields and those of plain text: what stands at the top."""
+        fields, prose = Leaves(), Leaves()
+        for leaf in self.found:
+            (prose if leaf[0] is None else fields).found.append(leaf)
+        return fields.joined(), prose.joined()
 
     def add(self, value: Json, place: Place = None, depth: int = 0) -> None:
         """Everything beneath `value`."""
@@ -97,7 +110,7 @@ class Leaves:
                 self.add(item, here, depth + 1)
 
     def _add_text(self, text: str, place: Place, depth: int) -> None:
-        if text and text[0] in _JSON_STARTS:
+        if text and text[0] in _JSON_STARTS and not (self._fields_whole and place is not None):
             inner = _inner(text)
             if inner is not None:
                 # Deeper than it looks: JSON in JSON in JSON is not gone after for ever.
@@ -120,12 +133,12 @@ class Leaves:
                 self.add(item, (None, key))
 
 
-def leaves_of_reply(body: bytes) -> Leaves:
+def leaves_of_reply(body: bytes, *, fields_whole: bool = False) -> Leaves:
     """The values in a server's result or error; none if it is no JSON.
 
     Keys that are plain words are names and no values; others (`{"ann@a.example": …}`) are both.
     """
-    leaves = Leaves()
+    leaves = Leaves(fields_whole=fields_whole)
     value = read_reply(body)
     if not isinstance(value, Mapping):
         leaves.add(value)
@@ -141,13 +154,28 @@ def leaves_of_reply(body: bytes) -> Leaves:
     return leaves
 
 
+def given_by_reply(body: bytes) -> Leaves:
+    """The values that a server gives out: those of its structured content alone, if it has one.
+
+    The text beside it says the same once more, for people.
+    """
+    value = read_reply(body)
+    if not isinstance(value, Mapping) or "structuredContent" not in value:
+        return leaves_of_reply(body, fields_whole=True)
+    leaves, given = Leaves(fields_whole=True), value["structuredContent"]
+    if isinstance(given, Mapping) and list(given) == ["result"]:
+        given = given["result"]  # SDKs wrap plain text like this: it stays plain text
+    leaves.add(given)
+    return leaves
+
+
 def fields_of_reply(body: bytes, wanted: Callable[[str], bool]) -> Leaves:
     """The values in a server's result that stand at paths that are `wanted`.
 
     Only in what a server structured itself: its structured content, or else the one block of its
     answer. In one of several, a text that somebody else wrote could look like a field.
     """
-    leaves = Leaves()
+    leaves = Leaves(fields_whole=True)
     value = read_reply(body)
     if not isinstance(value, Mapping):
         return leaves

@@ -7,7 +7,8 @@ read what its target gives) and whether a value is vouched for:
 
 1. it stands whole in the instruction, or is a value that a person wrote into the mandate; or
 2. a person has stamped a call for it in this run; or
-3. it stands whole in a trusted result, and nothing that the run had sent until then held it.
+3. a trusted result gives it out, as a whole field or in plain text, and nothing that the run had
+   sent until then held it.
 
 INVARIANT: 3 looks at what was *sent before*: a value that the agent made up (or took from somewhere
 untrusted), and that comes back out of a trusted tool it was put into, is not vouched for by that.
@@ -33,8 +34,8 @@ from bailiwick.core.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
 from bailiwick.core.leaves import (
     Leaves,
     fields_of_reply,
+    given_by_reply,
     leaves_of,
-    leaves_of_reply,
     read_reply,
 )
 from bailiwick.core.mandate import Mandate
@@ -74,7 +75,8 @@ class RunMemory:
         self._now = 0
         self._given = Texts()
         self._named = Texts()
-        self._trusted = Texts()
+        self._trusted_fields = Texts()
+        self._trusted_prose = Texts()
         self._sent = Texts()
         self._sent_compact = Texts()
         self._trusting_until: int | None = None
@@ -211,7 +213,7 @@ class RunMemory:
         given = self._given.first_whole(sought) or self._named.first_alone(sought)
         if given is not None:
             return Vouching(vouched=True, source=given[1])
-        trusted = self._trusted_texts().first_whole(sought)
+        trusted = self._first_trusted(sought)
         sent = self._first_sent(value, sought)
         if trusted is not None and self._unspoken(trusted[0], sent):
             return Vouching(vouched=True, source=trusted[1])
@@ -263,13 +265,24 @@ class RunMemory:
         if not (kept and leaves.complete):
             self._stop_trusting()
 
-    def _trusted_texts(self) -> Texts:
+    def _first_trusted(self, sought: tuple[Wanted, ...]) -> Seen | None:
+        """Where a trusted result gives one of `sought` out: as a whole field, or in plain text.
+
+        A word inside a field is not what the field gives out: that may be a name or a note which
+        somebody else wrote.
+        """
         for when, where, body, worth in self._unread:
             parts = bool(worth.fields)
-            leaves = fields_of_reply(body, worth.vouches_at) if parts else leaves_of_reply(body)
-            self._trusted.add(normal(leaves.joined()), when, where)
+            leaves = fields_of_reply(body, worth.vouches_at) if parts else given_by_reply(body)
+            fields, prose = leaves.apart()
+            self._trusted_fields.add(normal(fields), when, where)
+            self._trusted_prose.add(normal(prose), when, where)
         self._unread.clear()
-        return self._trusted
+        alone = self._trusted_fields.first_alone(sought)
+        inside = self._trusted_prose.first_whole(sought)
+        if alone is None or inside is None:
+            return alone or inside
+        return min(alone, inside, key=lambda seen: seen[0])
 
     def _unspoken(self, when: int, sent: Seen | None) -> bool:
         """Whether something was read before the run can have written it itself."""
