@@ -27,6 +27,7 @@ PAGES = [
     "/servers",
     "/mandates",
     "/mandates/payables",
+    "/limits",
     "/pins",
     "/nothing",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from bailiwick.ports import Difference, LimitAudit, LimitRow, UnsettledRow
-from bailiwick.testing.sample_day import ulid
+from bailiwick.testing.sample_day import empty_day, ulid
 from tests.console.client import Answer
-from tests.console.conftest import House
+from tests.console.conftest import House, build
 
 ROW = LimitRow(
     mandate="payables",
@@ -93,7 +94,7 @@ async def test_the_page_shows_each_limit_and_what_is_unknown(house: House) -> No
     assert "\u202e" not in page  # a value of a call cannot turn the page around
 
 
-async def test_an_empty_page_teaches(house: House) -> None:
-    page = (await (await house.sign_in("ben")).get("/limits")).text
+async def test_an_empty_page_teaches(tmp_path: Path) -> None:
+    page = (await (await build(empty_day(), tmp_path).sign_in("ben")).get("/limits")).text
     assert 'class="empty"' in page
     assert "limits:" in page

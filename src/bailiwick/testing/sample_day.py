@@ -15,12 +15,14 @@ from bailiwick.ports import (
     CallState,
     HoldRow,
     HoldState,
+    LimitRow,
     ObjectRow,
     Pinned,
     PinState,
     RunRow,
     StampRow,
     StoredEntry,
+    UnsettledRow,
     UpstreamStatus,
 )
 from bailiwick.testing.records import MemoryControl, MemoryRecords, SteppedClock
@@ -196,6 +198,7 @@ def sample_day() -> SampleDay:
     _add_calls(day)
     _add_holds(day)
     _add_upstreams(day)
+    _add_limits(day)
     rows = day.records.call_rows.values()
     states: dict[str, int] = {}
     for row in rows:
@@ -368,6 +371,35 @@ def _declare(day: SampleDay, kind: str, name: str, spec: JsonObject, version: in
     text = canonical(document).decode()
     day.records.object_rows.append(
         ObjectRow(kind, name, version, digest_of(document), text, "active", at_ms, "ada")
+    )
+
+
+def _add_limits(day: SampleDay) -> None:
+    midnight = day.clock.now_ms + 5 * 3_600_000
+    day.control.limit_rows = [
+        _limit("per-day", "", 890_000_000, 1_250_000_000, frees_ms=midnight),
+        _limit("per-payee", "be68539007547034", 0, 640_000_000, frees_ms=None),
+        _limit("per-payee", "x" * 120, 0, 5_000_000_000, unknown=90_000_000),
+    ]
+    day.control.unsettled_rows = [UnsettledRow(ulid(4), day.clock.now_ms - 3_600_000)]
+
+
+def _limit(
+    name: str, key: str, pending: int, posted: int, unknown: int = 0, frees_ms: int | None = None
+) -> LimitRow:
+    return LimitRow(
+        mandate="payables",
+        limit=name,
+        words="up to EUR 5,000 a day (Europe/Brussels)",
+        unit="EUR",
+        scale=1_000_000,
+        ceiling=5_000_000_000,
+        account=f"payables:{name}",
+        key=key,
+        pending=pending,
+        posted=posted,
+        unknown=unknown,
+        frees_ms=frees_ms,
     )
 
 
