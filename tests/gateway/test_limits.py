@@ -184,6 +184,26 @@ async def test_a_limit_may_say_that_an_error_takes_nothing(house: House) -> None
     assert await balances(house) == (0, 2 + 5 * SUM_SCALE + 1, 0)
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        b'{"structuredContent":{"memo":{"isError":true}},"content":[],"isError":false}',
+        b'{"content":[{"type":"text","text":"paid","_meta":{"isError":true}}]}',
+        b'{"content":[],"isError":"true"}',
+        b'{"content":' + b"[" * 100_000 + b'"isError":true',
+    ],
+    ids=["memo", "meta", "text", "deep"],
+)
+async def test_no_error_that_a_tool_merely_repeats_gives_room_back(
+    house: House, result: bytes
+) -> None:
+    await under(house, limit(Measure.SUM, 10, "freed", failed_frees=True))
+    dispatch = Dispatched(UpstreamReply(result=result))
+    codes = [code_of(await read(house, {"amount": 9, "n": n}, dispatch)) for n in range(3)]
+    assert codes == ["answered", "limit_exceeded", "limit_exceeded"]
+    assert await balances(house) == (0, 9 * SUM_SCALE, 0)
+
+
 async def test_what_was_never_sent_takes_nothing(house: House) -> None:
     await under(house, limit(Measure.COUNT, 10))
 

@@ -32,7 +32,7 @@ from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.run_facts import facts_of, objection
 from bailiwick.gateway.runs import Runs
-from bailiwick.gateway.settlement import NOTHING, Ending, answered, ended
+from bailiwick.gateway.settlement import NOTHING, Ending, answered, ended, failed_by
 from bailiwick.ports import Caller, CallState, Clock, Journal, Settlement, UpstreamReply
 
 
@@ -226,7 +226,7 @@ class Pipeline:
             return await self._end(context, CallState.UNKNOWN, code, refused, ending)
         finally:
             self._in_flight.pop(call_id, None)
-        failed = _failed(reply)
+        failed = failed_by(reply)
         state = CallState.FAILED if failed else CallState.DONE
         charges = context.charges
         ending = (
@@ -291,12 +291,3 @@ class Pipeline:
         if reply is not None:
             self._memories.learned(context.run, context.call, reply)
         return answer
-
-
-def _failed(reply: UpstreamReply) -> bool:
-    """Whether the upstream says that it did not work. A cheap look, only for the record."""
-    if reply.error is not None:
-        return True
-    result = reply.result or b""
-    at = result.find(b'"isError"')
-    return at >= 0 and result[at + 9 :].lstrip(b" \t\r\n:").startswith(b"true")

@@ -43,6 +43,30 @@ class Ending(msgspec.Struct, frozen=True):
 NOTHING = Ending()
 
 
+class _Result(msgspec.Struct):
+    isError: bool = False  # noqa: N815  # the protocol's spelling
+
+
+_result_of = msgspec.json.Decoder(_Result).decode
+
+
+def failed_by(reply: UpstreamReply) -> bool:
+    """Whether the upstream says that it did not work.
+
+    Only at the top of a result: deeper down a tool may repeat what the agent sent it, and a limit
+    may give back what a failed call has taken.
+    """
+    if reply.error is not None:
+        return True
+    result = reply.result or b""
+    if b'"isError"' not in result:  # as in most
+        return False
+    try:
+        return _result_of(result).isError
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def ended(call: str, charges: Sequence[Charge], how: Settlement, at_ms: int) -> Ending:
     """The ending of a call of which no result is known."""
     return Ending((Settled(call, at_ms, how),)) if charges else NOTHING
