@@ -11,6 +11,7 @@ The way through this room:
   declarations, from files and from stores alike; `resolve_server(server, environment)` fills in
   its secrets as `Secret`s.
 * `check_tools(declarations, definitions)` holds conditions against the tools' input schemas.
+* `warn_rules(declaration, mandate, …)` finds rules of a mandate that can never matter;
 * `diff(current, new)` says what applying would change; `schema()` is the JSON Schema for editors.
 """
 
@@ -24,6 +25,7 @@ from bailiwick.declared.compiling import (
 )
 from bailiwick.declared.differences import FieldChange, How, ObjectChange, diff
 from bailiwick.declared.load import load, load_text, load_texts
+from bailiwick.declared.mandate_checks import warn_rules
 from bailiwick.declared.objects import (
     Agent,
     Command,
@@ -75,4 +77,5 @@ __all__ = [
     "resolve",
     "resolve_server",
     "schema",
+    "warn_rules",
 ]

@@ -9,8 +9,19 @@ Limits are not compared. A call is counted against every limit of every mandate 
 child's own limits can only add to its parents'.
 """
 
+from bailiwick.core.narrowing.covering import adds_nothing, applies_wherever_allowed
 from bailiwick.core.narrowing.examples import Example
 from bailiwick.core.narrowing.globs import includes, overlap
 from bailiwick.core.narrowing.whole import Wider, about_same, narrower, repeats
 
-__all__ = ["Example", "Wider", "about_same", "includes", "narrower", "overlap", "repeats"]
+__all__ = [
+    "Example",
+    "Wider",
+    "about_same",
+    "adds_nothing",
+    "applies_wherever_allowed",
+    "includes",
+    "narrower",
+    "overlap",
+    "repeats",
+]

@@ -215,21 +215,21 @@ def _uncovered(
             continue
         # The first rule that lets a call through is the one whose values are vouched for, so the
         # child must ask it of all that an earlier rule of its parent would ask it of.
-        if not _vouches(rule, above) and not any(_same_rule(each, above) for each in earlier):
+        if not vouches(rule, above) and not any(_same_rule(each, above) for each in earlier):
             vouched = True
         if vouched:
             return f"`{rule.id}` has values vouched for as `{above.id}` has"
-        if not any(_target_within(target, pattern) for pattern in above.targets):
+        if not any(target_within(target, pattern) for pattern in above.targets):
             nearest = f"`{parent.ref}` allows all of {show(str(target))}"
             continue
-        why = _not_implied(rule, above, (*rule.circumstances, *child.circumstances))
+        why = not_implied(rule, above, (*rule.circumstances, *child.circumstances))
         if why is None:
             return None
         nearest = why
     return nearest
 
 
-def _vouches(rule: AllowRule, above: AllowRule) -> bool:
+def vouches(rule: AllowRule, above: AllowRule) -> bool:
     """Whether the child's rule asks for every value to be vouched for of which `above` asks it."""
     return all(any(identical(path, own) for own in rule.vouched) for path in above.vouched)
 
@@ -239,9 +239,11 @@ def _same_rule(rule: AllowRule, above: AllowRule) -> bool:
     return identical(dataclasses.replace(rule, id=""), dataclasses.replace(above, id=""))
 
 
-def _not_implied(
+def not_implied(
     rule: AllowRule, above: AllowRule, circumstances: Sequence[Circumstance]
 ) -> str | None:
+    """What keeps `above` from letting through all that `rule` does, where `circumstances` hold;
+    None if nothing does."""
     missing = _missing(above.circumstances, circumstances)
     if missing is not None:
         return f"`{rule.id}` holds only {missing.phrase}, as `{above.id}` does"
@@ -253,7 +255,7 @@ def _not_implied(
     return None
 
 
-def _target_within(narrow: TargetPattern, wide: TargetPattern) -> bool:
+def target_within(narrow: TargetPattern, wide: TargetPattern) -> bool:
     """Whether everything `narrow` plainly covers, `wide` plainly covers."""
     if narrow.kind is not wide.kind:
         return False
