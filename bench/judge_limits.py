@@ -1,7 +1,9 @@
-"""`judge` with limits: a payment under twenty rules, and six limits of every kind."""
+"""`judge` with limits: a payment under twenty rules, six limits of every kind, and the labels of a
+run that was told what to do and has read mail."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 from bailiwick.core.books import Books
@@ -9,8 +11,12 @@ from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.charging import charges
 from bailiwick.core.context import NO_LABELS, NO_POLICIES, NO_STEP
+from bailiwick.core.flow import NO_FACTS
 from bailiwick.core.judge import judge
+from bailiwick.core.mandate import Mandate
+from bailiwick.core.run_memory import RunLabels, RunMemory
 from bailiwick.core.verdict import Allow, Deny
+from bailiwick.core.worth import Worths
 from bailiwick.declared import compile_agent, compile_mandate, compile_person, load_text
 
 NOW = 1_795_363_200_000
@@ -21,7 +27,8 @@ USED_CALLS = 500
 """Calls that the books hold already."""
 
 _HOUSE = """\
-servers: {bank: {command: [bank]}}
+servers:
+  {bank: {command: [b]}, contacts: {command: [c]}, mail: {command: [m]}, web: {command: [w]}}
 people: {ada: {name: Ada, roles: [treasurer]}}
 agents: {clerk: {owner: ada}}
 mandates:
@@ -49,6 +56,11 @@ _LIMITS = """\
       - {id: run, tool: bank/*, calls: 10000, each: run}
       - {id: at-once, tool: bank/transfer, at_once: 1000}
 """
+_FLOW = """\
+    flow:
+      results: [{tool: contacts/*, trusted: true}, {tool: mail/*, confidential: [mail]}]
+      accepts: [{tool: bank/*, confidential: [mail]}, {tool: web/*, untrusted: false}]
+"""
 _ARGUMENTS: JsonObject = {
     "amount": 120.5,
     "currency": "CHF",
@@ -75,6 +87,7 @@ def _judging(text: str) -> Callable[[], Callable[[], object]]:
         people = {name: compile_person(each) for name, each in declared.of("person").items()}
         agents = {name: compile_agent(each) for name, each in declared.of("agent").items()}
         chain = (compile_mandate(declared.objects["mandate", "pay"], 1, people, agents),)
+        labels = _labels(chain[0]) if "flow:" in text else NO_LABELS
         target = Target(CallKind.TOOL, "bank", "transfer")
         call = Call.of("01KB0000000000000000000001", target, _ARGUMENTS)
         books = Books()
@@ -85,7 +98,7 @@ def _judging(text: str) -> Callable[[], Callable[[], object]]:
 
         def judgement() -> object:
             now = NOW + USED_CALLS
-            return judge(call, chain, NO_POLICIES, books, NO_LABELS, NO_STEP, now)
+            return judge(call, chain, NO_POLICIES, books, labels, NO_STEP, now)
 
         verdict = judgement()
         assert isinstance(verdict, Allow), verdict
@@ -95,8 +108,26 @@ def _judging(text: str) -> Callable[[], Callable[[], object]]:
     return prepare
 
 
+def _labels(mandate: Mandate) -> RunLabels:
+    memory = RunMemory(Worths((), [mandate.flow]))
+    memory.told("Pay invoice 4711 of Muster AG.", "person")
+    read = Call.of("01KB0000000000000000000000", Target(CallKind.TOOL, "mail", "read"), {})
+    memory.sending(read)
+    memory.learn(read, json.dumps({"content": [{"type": "text", "text": "due " * 2000}]}).encode())
+    return RunLabels(NO_FACTS, memory)
+
+
 LIMIT_CASES: Mapping[str, tuple[Callable[[], Callable[[], object]], float | None]] = {
     "20 rules": (_judging(_rules()), None),
     "20 rules, 6 limits": (_judging(_rules() + _LIMITS), GOAL_US),
+    "20 rules, 6 limits and labels": (_judging(_rules() + _LIMITS + _FLOW), GOAL_US),
+    "20 rules, 6 limits, labels and a vouched payee": (
+        _judging(
+            _rules().replace("payee.name: {any: true}", "payee.name: {vouched: true}")
+            + _LIMITS
+            + _FLOW
+        ),
+        GOAL_US,
+    ),
 }
 """By name: what prepares the judgement, and the most its median may take, in microseconds."""

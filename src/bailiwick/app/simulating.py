@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import msgspec
 
@@ -156,6 +156,7 @@ async def simulate(folder: DataFolder, request: Mapping[str, Json]) -> JsonObjec
         "calls": simulation.calls,
         "unreadable": past.unreadable,
         "seconds": round(perf_counter() - begun, 3),
+        "cpu_seconds": round(process_time(), 3),
         "verdicts": dict(simulation.counts),
         "flips": sum(group.count for group in simulation.groups()),
         "groups": [
