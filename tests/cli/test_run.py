@@ -160,7 +160,7 @@ def test_holidays_says_what_it_does_not_know(
 
 def test_call_says_for_whom_it_was_and_who_says_so(asking: Command, gateway: FakeGateway) -> None:
     call = {"id": "01JCALL", "upstream": "bank", "name": "pay", "state": "done", "run": "01JRUN"}
-    path = {"call": call, "hold": None, "outcome": None, "leaves": []}
+    path: dict[str, object] = {"call": call, "hold": None, "outcome": None, "leaves": []}
     for by, words in (("agent", "eve (the agent says)"), ("person", "eve (said by a person)")):
         intent = {"call": {}, "end_user": "eve", "end_user_by": by, "zones": ["home", "office"]}
         gateway.says("GET /api/v1/calls/01JCALL", {**path, "intent": intent})
