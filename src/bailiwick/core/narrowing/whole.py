@@ -104,9 +104,9 @@ def _gaps(child: Mandate, parent: Mandate, now: int) -> Iterator[_Gap]:
     yield from _passing_on(child, parent)  # 3
     if not _stricter_flow(child.flow, parent.flow):  # 4
         yield _Gap(f"its flow rules are at least those of `{parent.ref}`", everything)
-    for place, rule in enumerate(child.allow):  # 5
+    for rule in child.allow:  # 5
         for target in rule.targets:
-            why = _uncovered(rule, target, child, child.allow[:place], parent)
+            why = _uncovered(rule, target, child, parent)
             if why is not None:
                 yield _Gap(why, ((rule, target),), _week(child, parent, now))
     for kind, rules in (("deny", parent.deny), ("stamp", parent.stamp)):  # 6
@@ -201,28 +201,21 @@ def _uncovered(
     rule: AllowRule,
     target: TargetPattern,
     child: Mandate,
-    earlier: Sequence[AllowRule],
     parent: Mandate,
 ) -> str | None:
-    """Why no allow rule of the parent implies the child's `rule` for `target`; None if one does.
-
-    `earlier` are the child's rules before it.
-    """
-    vouched = False
+    """Why no allow rule of the parent implies the child's `rule` for `target`; None if one does."""
     nearest = f"`{parent.ref}` allows {show(str(target))}"
     for above in parent.allow:
         if not any(_touches(pattern, target) for pattern in above.targets):
             continue
-        # The first rule that lets a call through is the one whose values are vouched for, so the
-        # child must ask it of all that an earlier rule of its parent would ask it of.
-        if not vouches(rule, above) and not any(_same_rule(each, above) for each in earlier):
-            vouched = True
-        if vouched:
-            return f"`{rule.id}` has values vouched for as `{above.id}` has"
         if not any(target_within(target, pattern) for pattern in above.targets):
             nearest = f"`{parent.ref}` allows all of {show(str(target))}"
             continue
         why = not_implied(rule, above, (*rule.circumstances, *child.circumstances))
+        if why is None and not vouches(rule, above):
+            # Of several rules, one that leaves nothing to vouch for is enough, whatever their
+            # order: so the parent's must leave nothing wherever the child's does.
+            why = f"`{rule.id}` has values vouched for as `{above.id}` has"
         if why is None:
             return None
         nearest = why
@@ -232,11 +225,6 @@ def _uncovered(
 def vouches(rule: AllowRule, above: AllowRule) -> bool:
     """Whether the child's rule asks for every value to be vouched for of which `above` asks it."""
     return all(any(identical(path, own) for own in rule.vouched) for path in above.vouched)
-
-
-def _same_rule(rule: AllowRule, above: AllowRule) -> bool:
-    """Whether the two say the same: what one lets through gets no further than to the other."""
-    return identical(dataclasses.replace(rule, id=""), dataclasses.replace(above, id=""))
 
 
 def not_implied(
