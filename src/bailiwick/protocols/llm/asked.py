@@ -1,0 +1,121 @@
+"""Reading requests: what all dialects share.
+
+Strict where it is judged or counted: a model, a bound or a tool that two readers could take for
+different things is refused. Anything else is the upstream's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.core.values import kind_of, show
+
+MAX_MODEL_CHARS = 256
+MAX_TOOLS = 1_024
+
+
+def check_spelling(body: JsonObject, judged: frozenset[str]) -> None:
+    """Refuse names that some servers take for a judged one: Go's JSON ignores case.
+
+    Raises:
+        TheirError: `name_misspelt`.
+    """
+    for name in body:
+        if name not in judged and name.casefold() in judged:
+            raise TheirError(
+                "name_misspelt", f"{show(name)} is to be written {show(name.casefold())}"
+            )
+
+
+def model_of(body: JsonObject) -> str:
+    """Raises TheirError `model_not_text`, also when there is none."""
+    model = body.get("model")
+    if not isinstance(model, str) or not model or len(model) > MAX_MODEL_CHARS:
+        raise TheirError(
+            "model_not_text", f"`model` must be text of 1 to {MAX_MODEL_CHARS} characters"
+        )
+    return model
+
+
+def flag(body: JsonObject, name: str) -> bool:
+    """A boolean that may be missing or null. Raises TheirError `stream_not_boolean`."""
+    value = body.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise TheirError(f"{name}_not_boolean", f"`{name}` must be a boolean, not {kind_of(value)}")
+    return value
+
+
+def count(body: JsonObject, name: str, code: str = "max_output_not_integer") -> int | None:
+    """A whole number that may be missing or null, 0 to 2**53 - 1. Raises TheirError `code`."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= MAX_SAFE_INTEGER:
+        raise TheirError(code, f"`{name}` must be a whole number, not {show(value)}")
+    return value
+
+
+def largest(bounds: Iterable[int | None]) -> int | None:
+    """The largest stated bound: which of two a server goes by is its own choice."""
+    stated = [bound for bound in bounds if bound is not None]
+    return max(stated) if stated else None
+
+
+def objects(value: Json) -> Iterator[Mapping[str, Json]]:
+    """The objects in a list; nothing when it is none."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            if isinstance(item, Mapping):
+                yield item
+
+
+def tool_objects(body: JsonObject, name: str) -> list[Mapping[str, Json]]:
+    """The offered tools of one list.
+
+    Raises:
+        TheirError: `tools_not_list`, `too_many_tools`, `tool_without_name` (not an object).
+    """
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise TheirError("tools_not_list", f"`{name}` must be a list, not {kind_of(value)}")
+    if len(value) > MAX_TOOLS:
+        raise TheirError("too_many_tools", f"more than {MAX_TOOLS} tools in `{name}`")
+    found = list(objects(value))
+    if len(found) != len(value):
+        raise TheirError("tool_without_name", f"`{name}` must hold objects only")
+    return found
+
+
+def named(tool: Json) -> str:
+    """The name of a tool that the agent runs. Raises TheirError `tool_without_name`."""
+    name = tool.get("name") if isinstance(tool, Mapping) else None
+    if not isinstance(name, str) or not name:
+        raise TheirError("tool_without_name", "an offered tool has no name")
+    return name
+
+
+def once(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, in the order they first came."""
+    return tuple(dict.fromkeys(names))
+
+
+def joined_text(content: Json, types: frozenset[str]) -> str:
+    """The text of a message's content: itself, or its parts of these types, one a line."""
+    if isinstance(content, str):
+        return content
+    parts = (part.get("text") for part in objects(content) if part.get("type") in types)
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def unsized_parts(content: Json, sized: frozenset[str]) -> Iterator[str]:
+    """Types of the parts that are not among `sized`, whose tokens their bytes bound."""
+    for part in objects(content):
+        kind = part.get("type")
+        if kind not in sized:
+            yield kind if isinstance(kind, str) and len(kind) <= MAX_MODEL_CHARS else "unknown"

@@ -1,0 +1,42 @@
+"""The Embeddings dialect: text in, vectors out. The vectors are not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.protocols.llm import asked
+from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.strict_json import encode
+
+_JUDGED = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
+
+
+def read_request(body: JsonObject) -> Asking:
+    """What an embedding asks: there is no output to bound, and nothing is said by a user.
+
+    Raises:
+        TheirError: with one of the codes of `asked`.
+    """
+    asked.check_spelling(body, _JUDGED)
+    return Asking(
+        dialect=Dialect.EMBEDDINGS,
+        model=asked.model_of(body),
+        stream=False,
+        tools=(),
+        max_output=0,
+        input_bytes=len(encode(body)),
+        first_user_text="",
+        unsized=asked.once(_unsized(body)),
+    )
+
+
+def _unsized(body: JsonObject) -> Iterator[str]:
+    # Text, lists of text, and lists of token numbers, of which each takes a byte and more.
+    for name in ("messages", "content"):  # vLLM embeds conversations, and pictures in them
+        if body.get(name) is not None:
+            yield name
+    given: Json = body.get("input")
+    for item in asked.objects(given):
+        kind = item.get("type")
+        yield kind if isinstance(kind, str) else "unknown"

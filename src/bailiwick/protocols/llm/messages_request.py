@@ -1,0 +1,109 @@
+"""Requests of the Messages dialect, and of its token counting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.core.values import show
+from bailiwick.protocols.llm import asked
+from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.strict_json import encode
+
+_JUDGED = frozenset(
+    {
+        "model", "messages", "system", "stream", "tools", "tool_choice", "max_tokens", "thinking",
+        "temperature", "top_p", "top_k", "stop_sequences", "metadata", "mcp_servers", "container",
+    }
+)  # fmt: skip
+_TEXT = frozenset({"text"})
+_SIZED = frozenset(
+    {
+        "text", "thinking", "redacted_thinking", "tool_use", "tool_result", "server_tool_use",
+        "mcp_tool_use", "mcp_tool_result", "search_result", "web_search_tool_result",
+    }
+)  # fmt: skip
+_AGENTS_OWN = ("bash_", "text_editor_", "computer_", "memory_")
+"""Starts of the dated types that the agent runs; their names are fixed with their types."""
+
+
+def read_request(body: JsonObject) -> Asking:
+    """What a message asks. Pure.
+
+    Raises:
+        TheirError: with one of the codes of `asked`.
+    """
+    asked.check_spelling(body, _JUDGED)
+    own, hosted = _tools(body)
+    return Asking(
+        dialect=Dialect.MESSAGES,
+        model=asked.model_of(body),
+        stream=asked.flag(body, "stream"),
+        tools=asked.once((*own, *hosted)),
+        max_output=_max_output(body),
+        input_bytes=len(encode(body)),
+        first_user_text=_first_user_text(body),
+        hosted=asked.once(hosted),
+        unsized=asked.once((*_unsized(body), *hosted)),
+    )
+
+
+def read_count_request(body: JsonObject) -> Asking:
+    """What a token count asks: the input of a message and no answer.
+
+    Raises:
+        TheirError: as `read_request`.
+    """
+    return msgspec.structs.replace(read_request(body), max_output=0, stream=False)
+
+
+def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
+    own: list[str] = []
+    hosted: list[str] = []
+    for tool in asked.tool_objects(body, "tools"):
+        kind = tool.get("type")
+        if kind is None or kind == "custom":
+            own.append(asked.named(tool))
+        elif not isinstance(kind, str) or not kind:
+            raise TheirError("tool_without_name", f"a tool's `type` is {show(kind)}")
+        elif kind.startswith(_AGENTS_OWN):
+            own.append(asked.named(tool))
+        else:
+            hosted.append(kind)
+    if body.get("mcp_servers"):
+        hosted.append("mcp")
+    return own, hosted
+
+
+def _max_output(body: JsonObject) -> int | None:
+    bound = asked.count(body, "max_tokens")
+    thinking = body.get("thinking")
+    if bound is None or not isinstance(thinking, Mapping):
+        return bound
+    # Thinking between tool calls may take more than `max_tokens` (interleaved thinking).
+    return asked.largest((bound, asked.count(thinking, "budget_tokens")))
+
+
+def _first_user_text(body: JsonObject) -> str:
+    for message in asked.objects(body.get("messages")):
+        if message.get("role") == "user":
+            return asked.joined_text(message.get("content"), _TEXT)
+    return ""
+
+
+def _unsized(body: JsonObject) -> Iterator[str]:
+    yield from _unsized_blocks(body.get("system"))
+    for message in asked.objects(body.get("messages")):
+        yield from _unsized_blocks(message.get("content"))
+    if body.get("container") is not None:
+        yield "container"
+
+
+def _unsized_blocks(content: Json) -> Iterator[str]:
+    yield from asked.unsized_parts(content, _SIZED)
+    for block in asked.objects(content):
+        if block.get("type") in ("tool_result", "mcp_tool_result"):
+            yield from asked.unsized_parts(block.get("content"), _SIZED)

@@ -1,0 +1,108 @@
+"""Requests of the Responses dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.core.values import show
+from bailiwick.protocols.llm import asked
+from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.strict_json import encode
+
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
+"""Fields that stand for input which is kept at the upstream."""
+
+_JUDGED = frozenset(
+    {
+        "model", "input", "instructions", "stream", "tools", "tool_choice", "max_output_tokens",
+        "max_tool_calls", "temperature", "top_p", "reasoning", "text", "include", "store",
+        "background", "user", "truncation", *_ELSEWHERE,
+    }
+)  # fmt: skip
+_TEXT = frozenset({"input_text", "text"})
+_SIZED_PARTS = frozenset(
+    {"input_text", "output_text", "text", "refusal", "reasoning_text", "summary_text"}
+)
+_SIZED_ITEMS = frozenset(
+    {
+        "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
+        "custom_tool_call_output", "local_shell_call", "local_shell_call_output", "shell_call",
+        "shell_call_output", "apply_patch_call", "apply_patch_call_output", "web_search_call",
+        "tool_search_call", "tool_search_output", "compaction",
+    }
+)  # fmt: skip
+_AGENTS_OWN = frozenset({"local_shell", "shell", "apply_patch"})
+"""Types without a name that the agent runs, not the upstream."""
+
+
+def read_request(body: JsonObject) -> Asking:
+    """What a response asks. Pure.
+
+    Raises:
+        TheirError: with one of the codes of `asked`, or `background_not_supported`: such an
+            answer would be fetched later, past what records and counts it.
+    """
+    asked.check_spelling(body, _JUDGED)
+    if asked.flag(body, "background"):
+        raise TheirError("background_not_supported", "`background` answers are not passed on")
+    own, hosted = _tools(body)
+    return Asking(
+        dialect=Dialect.RESPONSES,
+        model=asked.model_of(body),
+        stream=asked.flag(body, "stream"),
+        tools=asked.once((*own, *hosted)),
+        max_output=asked.count(body, "max_output_tokens"),
+        input_bytes=len(encode(body)),
+        first_user_text=_first_user_text(body.get("input")),
+        hosted=asked.once(hosted),
+        unsized=asked.once((*_unsized(body), *hosted)),
+    )
+
+
+def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
+    own: list[str] = []
+    hosted: list[str] = []
+    for tool in asked.tool_objects(body, "tools"):
+        kind = tool.get("type")
+        if not isinstance(kind, str) or not kind:
+            raise TheirError("tool_without_name", f"a tool's `type` is {show(kind)}")
+        if kind in ("function", "custom"):
+            own.append(asked.named(tool))
+        elif kind == "namespace":
+            own.extend(_in_namespace(tool))
+        elif kind in _AGENTS_OWN:
+            own.append(kind)
+        else:
+            hosted.append(kind)
+    return own, hosted
+
+
+def _in_namespace(space: Mapping[str, Json]) -> Iterator[str]:
+    # A call of such a tool comes back with both, and its name alone says little.
+    prefix = asked.named(space)
+    for tool in asked.tool_objects(space, "tools"):
+        yield prefix + asked.named(tool)
+
+
+def _first_user_text(given: Json) -> str:
+    if isinstance(given, str):
+        return given
+    for item in asked.objects(given):
+        if item.get("role") == "user":
+            return asked.joined_text(item.get("content"), _TEXT)
+    return ""
+
+
+def _unsized(body: JsonObject) -> Iterator[str]:
+    for name in _ELSEWHERE:
+        if body.get(name) is not None:
+            yield name
+    for item in asked.objects(body.get("input")):
+        kind = item.get("type", "message")
+        if kind not in _SIZED_ITEMS:
+            yield kind if isinstance(kind, str) else "unknown"
+        yield from asked.unsized_parts(item.get("content"), _SIZED_PARTS)
+        if kind in ("function_call_output", "custom_tool_call_output"):
+            yield from asked.unsized_parts(item.get("output"), _SIZED_PARTS)

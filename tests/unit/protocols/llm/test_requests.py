@@ -1,0 +1,301 @@
+"""What requests of each dialect ask, and which are refused because two readers could differ."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.messages_request import read_count_request
+from bailiwick.protocols.llm.requests import read_request
+
+CHAT, RESPONSES, MESSAGES, EMBEDDINGS = Dialect
+
+MODEL: JsonObject = {"model": "local/qwen"}
+
+
+def function(name: str) -> JsonObject:
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+
+
+def test_a_chat_request_says_what_it_asks() -> None:
+    asking = read_request(
+        CHAT,
+        {
+            "model": "assistant",
+            "messages": [
+                {"role": "system", "content": "You keep books."},
+                {"role": "user", "content": [{"type": "text", "text": "Pay the rent"}]},
+                {"role": "user", "content": "at once"},
+            ],
+            "stream": True,
+            "max_completion_tokens": 200,
+            "tools": [function("pay"), function("look_up"), function("pay")],
+            "x_unknown": {"kept": True},
+        },
+    )
+    assert asking.model == "assistant"
+    assert asking.stream
+    assert asking.first_user_text == "Pay the rent"
+    assert asking.tools == ("pay", "look_up")
+    assert asking.max_output == 200
+    assert asking.unsized == ()
+    assert asking.hosted == ()
+
+
+def test_a_responses_request_says_what_it_asks() -> None:
+    asking = read_request(
+        RESPONSES,
+        {
+            "model": "assistant",
+            "instructions": "You keep books.",
+            "input": [
+                {"type": "message", "role": "developer", "content": "Be brief"},
+                {
+                    "type": "message",
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": "Pay"},
+                        {"type": "input_text", "text": "the rent"},
+                    ],
+                },
+                {"type": "function_call", "call_id": "c1", "name": "pay", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c1", "output": "paid"},
+                {"type": "reasoning", "summary": [], "encrypted_content": "gAAAA"},
+            ],
+            "tools": [
+                {"type": "function", "name": "pay", "parameters": {}},
+                {"type": "custom", "name": "apply"},
+                {
+                    "type": "namespace",
+                    "name": "bank__",
+                    "tools": [{"type": "function", "name": "see"}],
+                },
+                {"type": "local_shell"},
+            ],
+            "max_output_tokens": 64,
+        },
+    )
+    assert asking.first_user_text == "Pay\nthe rent"
+    assert asking.tools == ("pay", "apply", "bank__see", "local_shell")
+    assert (asking.max_output, asking.stream, asking.unsized) == (64, False, ())
+
+
+def test_a_messages_request_says_what_it_asks() -> None:
+    body: JsonObject = {
+        "model": "assistant",
+        "system": [{"type": "text", "text": "You keep books."}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Pay the rent"}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "pay"}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]},
+        ],
+        "tools": [{"name": "pay", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}],
+        "max_tokens": 1_000,
+        "stream": True,
+    }  # fmt: skip
+    asking = read_request(MESSAGES, body)
+    assert asking.first_user_text == "Pay the rent"
+    assert asking.tools == ("pay", "bash")
+    assert (asking.max_output, asking.stream, asking.unsized) == (1_000, True, ())
+    counting = read_count_request({**body, "max_tokens": None})
+    assert (counting.max_output, counting.stream) == (0, False)
+
+
+def test_an_embedding_has_no_output_to_bound() -> None:
+    asking = read_request(EMBEDDINGS, {"model": "m", "input": ["one", "two"]})
+    assert (asking.max_output, asking.tools, asking.unsized) == (0, (), ())
+
+
+def test_more_choices_take_more_output() -> None:
+    assert read_request(CHAT, {**MODEL, "max_tokens": 10, "n": 3}).max_output == 30
+    assert read_request(CHAT, {**MODEL, "max_tokens": 10, "n": 2, "best_of": 5}).max_output == 50
+    assert read_request(CHAT, {**MODEL, "max_tokens": 10, "n": None}).max_output == 10
+    assert read_request(CHAT, {**MODEL, "n": 3}).max_output is None
+
+
+def test_of_two_bounds_the_larger_counts_since_servers_differ_in_which_they_read() -> None:
+    body: JsonObject = {**MODEL, "max_tokens": 10, "max_completion_tokens": 1_000}
+    assert read_request(CHAT, body).max_output == 1_000
+
+
+def test_a_bound_under_another_dialects_name_is_no_bound() -> None:
+    assert read_request(CHAT, {**MODEL, "max_output_tokens": 5}).max_output is None
+    assert read_request(RESPONSES, {**MODEL, "max_tokens": 5}).max_output is None
+
+
+def test_interleaved_thinking_may_take_more_than_max_tokens() -> None:
+    thinking: JsonObject = {"type": "enabled", "budget_tokens": 9_000}
+    asking = read_request(MESSAGES, {**MODEL, "max_tokens": 100, "thinking": thinking})
+    assert asking.max_output == 9_000
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "code"),
+    [
+        (CHAT, {}, "model_not_text"),
+        (CHAT, {"model": None}, "model_not_text"),
+        (CHAT, {"model": ["a", "b"]}, "model_not_text"),
+        (RESPONSES, {"model": ""}, "model_not_text"),
+        (MESSAGES, {"model": "m" * 257}, "model_not_text"),
+        (EMBEDDINGS, {"input": "a"}, "model_not_text"),
+        (CHAT, {**MODEL, "stream": "true"}, "stream_not_boolean"),
+        (MESSAGES, {**MODEL, "stream": 1}, "stream_not_boolean"),
+        (CHAT, {**MODEL, "max_tokens": "10"}, "max_output_not_integer"),
+        (CHAT, {**MODEL, "max_tokens": 10.0}, "max_output_not_integer"),
+        (CHAT, {**MODEL, "max_completion_tokens": -1}, "max_output_not_integer"),
+        (RESPONSES, {**MODEL, "max_output_tokens": True}, "max_output_not_integer"),
+        (MESSAGES, {**MODEL, "max_tokens": [1]}, "max_output_not_integer"),
+        (CHAT, {**MODEL, "n": 1.5}, "n_not_integer"),
+        (CHAT, {**MODEL, "best_of": "9"}, "n_not_integer"),
+        (CHAT, {**MODEL, "tools": {"name": "pay"}}, "tools_not_list"),
+        (CHAT, {**MODEL, "tools": ["pay"]}, "tool_without_name"),
+        (CHAT, {**MODEL, "tools": [{"type": "function"}]}, "tool_without_name"),
+        (CHAT, {**MODEL, "tools": [{"type": 7}]}, "tool_without_name"),
+        (CHAT, {**MODEL, "tools": [{"type": "function", "Function": {}}]}, "tool_without_name"),
+        (CHAT, {**MODEL, "functions": [{"description": "d"}]}, "tool_without_name"),
+        (CHAT, {**MODEL, "tools": [function("f")] * 1_025}, "too_many_tools"),
+        (RESPONSES, {**MODEL, "tools": [{"name": "pay"}]}, "tool_without_name"),
+        (RESPONSES, {**MODEL, "tools": [{"type": "function"}]}, "tool_without_name"),
+        (MESSAGES, {**MODEL, "tools": [{"input_schema": {}}]}, "tool_without_name"),
+        (MESSAGES, {**MODEL, "tools": [{"type": 1, "name": "a"}]}, "tool_without_name"),
+        (RESPONSES, {**MODEL, "background": True}, "background_not_supported"),
+        (RESPONSES, {**MODEL, "background": "yes"}, "background_not_boolean"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_refused(dialect: Dialect, body: JsonObject, code: str) -> None:
+    with pytest.raises(TheirError) as refused:
+        read_request(dialect, body)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("name", ["Stream", "MAX_TOKENS", "toolS", "\u017ftream", "Model"])
+def test_a_judged_name_in_other_letters_is_refused_since_go_servers_ignore_case(name: str) -> None:
+    for dialect in (CHAT, MESSAGES):
+        with pytest.raises(TheirError) as refused:
+            read_request(dialect, {**MODEL, name: None})
+        assert refused.value.code == "name_misspelt"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "more", "hosted"),
+    [
+        (CHAT, {"tools": [{"type": "web_search"}]}, "web_search"),
+        (CHAT, {"web_search_options": {}}, "web_search"),
+        (RESPONSES, {"tools": [{"type": "mcp", "server_url": "https://x", "name": "pay"}]}, "mcp"),
+        (RESPONSES, {"tools": [{"type": "code_interpreter"}]}, "code_interpreter"),
+        (MESSAGES, {"mcp_servers": [{"type": "url", "url": "https://x"}]}, "mcp"),
+        (
+            MESSAGES,
+            {"tools": [{"type": "web_search_20250305", "name": "pay"}]},
+            "web_search_20250305",
+        ),
+    ],
+)
+def test_a_tool_that_runs_where_no_gateway_sees_it_goes_by_its_type(
+    dialect: Dialect, more: JsonObject, hosted: str
+) -> None:
+    asking = read_request(dialect, {**MODEL, **more})
+    assert asking.hosted == (hosted,)
+    assert asking.tools == (hosted,)
+    assert hosted in asking.unsized
+
+
+@pytest.mark.parametrize(
+    ("dialect", "more", "kind"),
+    [
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "image_url",
+        ),
+        (CHAT, {"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "audio"),
+        (CHAT, {"messages": [{"role": "user", "content": [{}]}]}, "unknown"),
+        (RESPONSES, {"previous_response_id": "resp_1"}, "previous_response_id"),
+        (RESPONSES, {"conversation": {"id": "c"}}, "conversation"),
+        (RESPONSES, {"prompt": {"id": "p"}}, "prompt"),
+        (RESPONSES, {"input": [{"type": "item_reference", "id": "i"}]}, "item_reference"),
+        (
+            RESPONSES,
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]},
+            "input_file",
+        ),
+        (
+            RESPONSES,
+            {"input": [{"type": "function_call_output", "output": [{"type": "input_image"}]}]},
+            "input_image",
+        ),
+        (
+            MESSAGES,
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
+            "image",
+        ),
+        (
+            MESSAGES,
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "tool_result", "content": [{"type": "document"}]}],
+                    }
+                ]
+            },
+            "document",
+        ),
+        (MESSAGES, {"container": "c"}, "container"),
+        (EMBEDDINGS, {"messages": []}, "messages"),
+        (EMBEDDINGS, {"input": [{"type": "image"}]}, "image"),
+    ],
+)
+def test_input_that_its_bytes_do_not_bound_is_named(
+    dialect: Dialect, more: JsonObject, kind: str
+) -> None:
+    assert read_request(dialect, {**MODEL, **more}).unsized == (kind,)
+
+
+def test_only_a_streamed_chat_has_to_be_told_to_report_usage() -> None:
+    streamed: JsonObject = {**MODEL, "stream": True}
+    assert not read_request(CHAT, streamed).reports_usage
+    assert read_request(CHAT, {**streamed, "stream_options": {"include_usage": True}}).reports_usage
+    assert read_request(CHAT, MODEL).reports_usage
+    assert read_request(RESPONSES, streamed).reports_usage
+    assert read_request(MESSAGES, streamed).reports_usage
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ("type", "role", "content", "name", "function", "text", "tools", "output", "input")
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+BODY = st.dictionaries(
+    st.sampled_from(
+        ("model", "messages", "input", "tools", "functions", "stream", "n", "max_tokens",
+         "max_output_tokens", "thinking", "system", "stream_options", "background")
+    ),
+    JSON | st.just("user"),
+)  # fmt: skip
+
+
+@given(dialect=st.sampled_from(Dialect), body=BODY, model=st.booleans())
+def test_no_request_breaks_the_reader(dialect: Dialect, body: dict[str, Json], model: bool) -> None:
+    if model:
+        body["model"] = "m"
+    try:
+        asking = read_request(dialect, body)
+    except TheirError:
+        return
+    assert asking.model == body["model"]
+    assert isinstance(asking.first_user_text, str)
+    assert all(isinstance(name, str) and name for name in asking.tools)
