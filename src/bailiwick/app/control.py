@@ -15,6 +15,7 @@ from pathlib import Path
 from bailiwick.app import simulating
 from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
+from bailiwick.app.knowing import Knowing
 from bailiwick.app.limits import Limits
 from bailiwick.app.runs import RunActs
 from bailiwick.app.standing import (
@@ -39,6 +40,7 @@ from bailiwick.ledger.leaf import LeafType, parse_leaf
 from bailiwick.ports import (
     ApplyReport,
     Caller,
+    CallExplained,
     CallPath,
     CallRow,
     Change,
@@ -51,10 +53,12 @@ from bailiwick.ports import (
     LimitsInForce,
     MadeChild,
     MadeToken,
+    MandateRead,
     ObjectRow,
     Person,
     Pinned,
     PolicyReport,
+    Problem,
     Records,
     RunAsked,
     RunShown,
@@ -113,6 +117,7 @@ class GatewayControl:
             pipeline=rooms.pipeline,
             clock=rooms.clock,
         )
+        self._knowing = Knowing(rooms.records, rooms.authority, rooms.clock)
         self._runs = RunActs(
             journal=rooms.journal,
             records=rooms.records,
@@ -178,6 +183,25 @@ class GatewayControl:
         outcome = None if call.outcome_index is None else opened.get(call.outcome_index)
         call = call if call.digest else replace(call, digest=_digest(intent))
         return CallPath(call, hold, intent, outcome, leaves)
+
+    async def explain(self, call_id: str) -> CallExplained | None:
+        """See `ports.Control.explain`."""
+        path = await self.path(call_id)
+        return (
+            None
+            if path is None
+            else await self._knowing.explain(path, await self._runs.one(path.call.run))
+        )
+
+    async def read_mandate(self, name: str, version: int = 0) -> MandateRead:
+        """See `ports.Control.read_mandate`."""
+        return await self._knowing.read(name, version)
+
+    async def check_mandates(
+        self, files: Mapping[str, str], mandate: str = ""
+    ) -> Sequence[Problem]:
+        """See `ports.Control.check_mandates`."""
+        return await self._knowing.check(files, mandate)
 
     async def proof(self, call_id: str) -> Sequence[bytes]:
         """See `ports.Control.proof`."""

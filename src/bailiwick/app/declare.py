@@ -15,6 +15,7 @@ from pathlib import Path
 from bailiwick.app.policies import PolicyBook, after
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.reading import read
 from bailiwick.declared import (
     Command,
     Declaration,
@@ -123,21 +124,21 @@ class Declarations:
                 if held.problems:
                     raise DeclarationError(held.problems)
             except DeclarationError as error:
-                problems = [_problem("error", found) for found in error.problems]
+                problems = [problem("error", found) for found in error.problems]
                 return ApplyReport(False, (), problems)
             now = self._clock.wall_ms()
             puts = [_put(each, rows.get(key), by, now) for key, each in declared.objects.items()]
             whole = after(rows, stored, _versioned(declared, puts))
             checked = await asyncio.to_thread(self._policies.check, whole)
             if checked.errors:
-                problems = [_problem("error", found) for found in sorted(checked.errors)]
+                problems = [problem("error", found) for found in sorted(checked.errors)]
                 return ApplyReport(False, (), problems)
             doubtful = [*checked.refusing, *checked.doubts]
             changed = [put for put in puts if _is_change(put, rows)]
-            changes = _changes(stored, declared, puts)
+            changes = await self._readings(declared, rows, _changes(stored, declared, puts), now)
             doubts = [*declared.warnings, *held.warnings, *_revoked(declared, rows)]
             doubts += sorted(doubtful)
-            problems = [_problem("warning", found) for found in doubts]
+            problems = [problem("warning", found) for found in doubts]
             if dry_run:
                 return ApplyReport(False, changes, problems)
             if changed:
@@ -185,15 +186,15 @@ class Declarations:
             if files:
                 declared = await asyncio.to_thread(load_texts, files, stored=stored)
         except DeclarationError as error:
-            problems = [_problem("error", found) for found in error.problems]
+            problems = [problem("error", found) for found in error.problems]
         else:
             now = self._clock.wall_ms()
             puts = [_put(each, rows.get(key), "", now) for key, each in declared.objects.items()]
             whole = after(rows, stored, _versioned(declared, puts))
             checked = await asyncio.to_thread(self._policies.check, whole)
             wrong = [*sorted(checked.errors), *sorted(checked.refusing)]
-            problems = [_problem("error", found) for found in wrong]
-            problems += [_problem("warning", found) for found in sorted(checked.doubts)]
+            problems = [problem("error", found) for found in wrong]
+            problems += [problem("warning", found) for found in sorted(checked.doubts)]
         schema = await asyncio.to_thread(self._policies.schema)
         version = self._authority.snapshot.policies.version
         return PolicyReport(version, self._policies.in_force, schema, problems)
@@ -211,12 +212,40 @@ class Declarations:
         self._authority.install(replace(snapshot, mandates=mandates, policies=policies))
 
     async def _definitions(self) -> dict[str, dict[str, str]]:
-        """Tools by server, as far as any server has shown them, by their accepted definitions."""
-        known: dict[str, dict[str, str]] = {}
-        for pin in await self._records.pins():
-            if pin.kind == "tool" and pin.state is PinState.ACCEPTED:
-                known.setdefault(pin.upstream, {})[pin.name] = pin.definition
-        return known
+        return tool_definitions(await self._records.pins())
+
+    async def _readings(
+        self,
+        declared: Declared,
+        rows: Mapping[tuple[str, str], ObjectRow],
+        changes: Iterable[ObjectChange],
+        now: int,
+    ) -> list[ObjectChange]:
+        """The changes, mandates among them with all they say, now and then."""
+        told = list(changes)
+        if all(each.kind != "mandate" or each.action == "same" for each in told):
+            return told
+        after = await asyncio.to_thread(compile_snapshot, planned(declared, rows, "", now))
+        before = self._authority.snapshot.mandates
+        return [
+            each
+            if each.kind != "mandate" or each.action == "same"
+            else replace(
+                each,
+                sentences=read(after.mandates[each.name]),
+                sentences_before=read(before[each.name]) if each.name in before else (),
+            )
+            for each in told
+        ]
+
+
+def tool_definitions(pins: Iterable[Pinned]) -> dict[str, dict[str, str]]:
+    """Tools by server, as far as any server has shown them, by their accepted definitions."""
+    known: dict[str, dict[str, str]] = {}
+    for pin in pins:
+        if pin.kind == "tool" and pin.state is PinState.ACCEPTED:
+            known.setdefault(pin.upstream, {})[pin.name] = pin.definition
+    return known
 
 
 async def apply_files(declarations: Declarations, paths: Sequence[Path]) -> ApplyReport:
@@ -381,7 +410,8 @@ def _revoked(declared: Declared, rows: Mapping[tuple[str, str], ObjectRow]) -> I
             yield Found(each.node.place, f"mandate `{each.name}` {why}")
 
 
-def _problem(severity: str, found: Found) -> Problem:
+def problem(severity: str, found: Found) -> Problem:
+    """A problem as people's API tells it."""
     place = found.place
     code = "declaration_invalid" if severity == "error" else "declaration_doubtful"
     return Problem(severity, code, found.message, place.file, place.line, place.column)

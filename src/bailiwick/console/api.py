@@ -39,6 +39,7 @@ MAX_AGENT_JSON_BYTES = 256 * 1024
 MAX_CALLS = 500
 MAX_SINCE_SECONDS = 366 * 24 * 3600
 MAX_ROWS = 1_000
+MAX_DIGITS = 9
 
 Handler = Callable[[Request, Person], Awaitable[Response]]
 
@@ -72,6 +73,11 @@ class _Simulate(msgspec.Struct, frozen=True):
 
 class _Check(msgspec.Struct, frozen=True):
     files: dict[str, str] = {}
+
+
+class _CheckMandates(msgspec.Struct, frozen=True):
+    files: dict[str, str] = {}
+    mandate: str = ""
 
 
 class _Child(msgspec.Struct, frozen=True):
@@ -120,11 +126,13 @@ class Api:
             "/calls": self.calls,
             "/calls/{id}": self.call,
             "/calls/{id}/proof": self.proof,
+            "/calls/{id}/explain": self.explain,
             "/runs": self.runs,
             "/runs/{id}": self.run,
             "/holds": self.holds,
             "/holds/{id}": self.hold,
             "/objects": self.objects,
+            "/mandates/{name}": self.mandate,
             "/limits": self.limits,
             "/limits/audit": self.audit_limits,
             "/servers": self.servers,
@@ -140,6 +148,7 @@ class Api:
             "/mandates/{name}/resume": self.resume,
             "/apply": self.apply,
             "/policies/check": self.check_policies,
+            "/mandates/check": self.check_mandates,
             "/simulate": self.simulate,
             "/pins/accept": self.accept_pin,
             "/agents/{name}/tokens": self.make_token,
@@ -209,6 +218,14 @@ class Api:
         proofs = [{"text": text.decode()} for text in await self._control.proof(call_id)]
         return JSONResponse({"call": call_id, "proofs": proofs})
 
+    async def explain(self, request: Request, _person: Person) -> Response:
+        """Why one call was judged as it was."""
+        call_id = request.path_params["id"]
+        told = await self._control.explain(call_id)
+        if told is None:
+            raise TheirError("call_unknown", f"no call `{call_id}`")
+        return _answer("explained", shapes.explained_json(told))
+
     async def runs(self, request: Request, _person: Person) -> Response:
         """Runs, newest first."""
         rows = await self._control.runs(_limit(request, 50, MAX_ROWS))
@@ -243,6 +260,14 @@ class Api:
         """Declared objects, newest versions."""
         rows = await self._control.objects(request.query_params.get("kind", ""))
         return _answer("objects", [shapes.object_json(row) for row in rows])
+
+    async def mandate(self, request: Request, _person: Person) -> Response:
+        """One mandate in sentences: the newest version, or another."""
+        asked = request.query_params.get("version", "0")
+        if not asked.isascii() or not asked.isdigit() or len(asked) > MAX_DIGITS:
+            raise TheirError("bad_request", "`version` is a number")
+        read = await self._control.read_mandate(request.path_params["name"], int(asked))
+        return _answer("mandate", shapes.reading_json(read))
 
     async def limits(self, request: Request, _person: Person) -> Response:
         """What is used of limits."""
@@ -367,6 +392,12 @@ class Api:
             body.files, body.mandate, body.against, body.since_seconds
         )
         return JSONResponse(report)
+
+    async def check_mandates(self, request: Request, _person: Person) -> Response:
+        """Check mandates; nothing changes."""
+        body = await read_json(request, _CheckMandates)
+        found = await self._control.check_mandates(body.files, body.mandate)
+        return _answer("problems", [asdict(each) for each in found])
 
     async def accept_pin(self, request: Request, person: Person) -> Response:
         """Accept a definition that changed."""

@@ -10,10 +10,12 @@ from bailiwick.console.rights import why_not
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.ports import (
     ApplyReport,
+    CallExplained,
     CallPath,
     CallRow,
     HoldRow,
     MadeChild,
+    MandateRead,
     ObjectRow,
     Person,
     Pinned,
@@ -60,6 +62,16 @@ def path_json(path: CallPath, person: Person, now_ms: int) -> JsonObject:
         "outcome": path.outcome,
         "leaves": [{"index": index, "leaf": leaf} for index, leaf in path.leaves],
     }
+
+
+def explained_json(told: CallExplained) -> JsonObject:
+    """Why a call was judged as it was."""
+    return asdict(told)
+
+
+def reading_json(read: MandateRead) -> JsonObject:
+    """One version of a mandate in sentences."""
+    return {**asdict(read), "sentences": list(read.sentences), "above": list(read.above)}
 
 
 def run_json(shown: RunShown) -> JsonObject:

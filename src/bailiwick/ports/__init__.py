@@ -45,6 +45,7 @@ from bailiwick.ports.control import (
     RunShown,
     StartedRun,
 )
+from bailiwick.ports.knowing import CallExplained, MandateRead
 from bailiwick.ports.records import (
     BalanceRow,
     CallQuery,
@@ -76,6 +77,7 @@ __all__ = [
     "Authenticator",
     "BalanceRow",
     "BrowserSession",
+    "CallExplained",
     "CallMoved",
     "CallOpened",
     "CallPath",
@@ -101,6 +103,7 @@ __all__ = [
     "LoginLink",
     "MadeChild",
     "MadeToken",
+    "MandateRead",
     "ObjectChange",
     "ObjectPut",
     "ObjectRow",

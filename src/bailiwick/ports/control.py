@@ -10,6 +10,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.run_words import RunWords
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
+from bailiwick.ports.knowing import CallExplained, MandateRead
 from bailiwick.ports.records import CallRow, HoldRow, LimitAudit, ObjectRow, RunRow, UnsettledRow
 from bailiwick.ports.upstreams import UpstreamStatus
 
@@ -44,6 +45,8 @@ class ObjectChange:
         action: `create`, `change` or `same`.
         version: the version it has afterwards.
         difference: unified diff of the canonical YAML, "" for `same`; secrets as references.
+        sentences: of a mandate that is new or changes, all it then says; else ().
+        sentences_before: all it says now.
     """
 
     kind: str
@@ -51,6 +54,8 @@ class ObjectChange:
     action: str
     version: int
     difference: str = ""
+    sentences: Sequence[str] = ()
+    sentences_before: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +301,30 @@ class Control(Protocol):
 
     async def path(self, call_id: str) -> CallPath | None:
         """The whole path of one call, or None."""
+        ...
+
+    async def explain(self, call_id: str) -> CallExplained | None:
+        """Why a call was judged as it was, or None: its rules compared again as recorded."""
+        ...
+
+    async def read_mandate(self, name: str, version: int = 0) -> MandateRead:
+        """A mandate in plain sentences; `version` 0 is the newest.
+
+        Raises:
+            TheirError: `mandate_unknown`.
+            ConfigError: what it names is not declared any more.
+        """
+        ...
+
+    async def check_mandates(
+        self, files: Mapping[str, str], mandate: str = ""
+    ) -> Sequence[Problem]:
+        """What is wrong or doubtful in the mandates of `files` (as for `apply`), or in the declared
+        one of this name; nothing changes.
+
+        Raises:
+            TheirError: `mandate_unknown`.
+        """
         ...
 
     async def proof(self, call_id: str) -> Sequence[bytes]:

@@ -18,6 +18,7 @@ from bailiwick.ports import (
     ApplyReport,
     BalanceRow,
     Caller,
+    CallExplained,
     CallPath,
     CallQuery,
     CallRow,
@@ -30,12 +31,14 @@ from bailiwick.ports import (
     LimitsInForce,
     MadeChild,
     MadeToken,
+    MandateRead,
     ObjectChange,
     ObjectRow,
     Person,
     Pinned,
     PinState,
     PolicyReport,
+    Problem,
     RunAsked,
     RunRow,
     RunShown,
@@ -219,6 +222,8 @@ class MemoryControl:
         self.limit_rows: list[LimitRow] = []
         self.unsettled_rows: list[UnsettledRow] = []
         self.simulations: dict[str, JsonObject] = {}
+        self.explained: dict[str, CallExplained] = {}
+        self.doubts: Sequence[Problem] = ()
         self.acts: list[tuple[str, ...]] = []
         self.readers: list[asyncio.Queue[JsonObject | None]] = []
         self._clock = clock
@@ -403,6 +408,25 @@ class MemoryControl:
         """No policies are in force here; each file is noted as checked."""
         self.acts.append(("check_policies", *files))
         return PolicyReport("", (), "entity Agent;\n")
+
+    async def explain(self, call_id: str) -> CallExplained | None:
+        """What a test put into `explained` for this call."""
+        return self.explained.get(call_id)
+
+    async def read_mandate(self, name: str, version: int = 0) -> MandateRead:
+        """Each stored mandate says one thing: its name."""
+        for row in reversed(await self.records.versions("mandate", name)):
+            if version in (0, row.version):
+                said = (f"Mandate `{name}`, version {row.version}.",)
+                return MandateRead(name, row.version, row.digest, row.state, said)
+        raise TheirError("mandate_unknown", f"there is no mandate `{name}`")
+
+    async def check_mandates(
+        self, files: Mapping[str, str], mandate: str = ""
+    ) -> Sequence[Problem]:
+        """What a test put into `doubts`."""
+        self.acts.append(("check_mandates", mandate, *files))
+        return self.doubts
 
     async def limits(self, mandate: str = "") -> LimitsInForce:
         """Those that a test put into `limit_rows`, and what it put into `unsettled_rows`."""

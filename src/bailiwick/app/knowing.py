@@ -1,0 +1,259 @@
+"""Telling people what mandates say and why calls were judged as they were.
+
+A recorded call is explained under the versions it was judged by: its mandates are compiled again
+from the record, what was used of limits and what its run had read comes from its sealed intent.
+Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+
+from bailiwick.app.declare import compile_snapshot, planned, problem, tool_definitions
+from bailiwick.core.call import NOTHING, Call, CallKind, Target
+from bailiwick.core.canonical import Json
+from bailiwick.core.charging import charges
+from bailiwick.core.context import NO_POLICIES
+from bailiwick.core.delegation import parent_name
+from bailiwick.core.errors import BailiwickError, TheirError
+from bailiwick.core.explaining import Explanation, why
+from bailiwick.core.flow import Facts
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.reading import read
+from bailiwick.core.seen import counters_of, recorded
+from bailiwick.core.verdict import Deny
+from bailiwick.declared import (
+    DeclarationError,
+    Definitions,
+    check_tools,
+    compile_agent,
+    compile_calendar,
+    compile_mandate,
+    compile_person,
+    from_document,
+    load_texts,
+    warn_rules,
+)
+from bailiwick.declared import Problem as Found
+from bailiwick.gateway.authority import Authority
+from bailiwick.ports import (
+    CallExplained,
+    CallPath,
+    Clock,
+    MandateRead,
+    ObjectRow,
+    Problem,
+    Records,
+    RunShown,
+)
+
+_STOPPED = frozenset({"mandate_not_active", "mandate_revoked"})
+"""Codes of calls that were refused because a mandate was stopped; it may go on by now."""
+
+
+class Knowing:
+    """Reads and explains, from the record."""
+
+    def __init__(self, records: Records, authority: Authority, clock: Clock) -> None:
+        self._records = records
+        self._authority = authority
+        self._clock = clock
+
+    async def read(self, name: str, version: int) -> MandateRead:
+        """See `ports.Control.read_mandate`."""
+        row = await self._version(name, version)
+        mandate = await self._compiled(row, MandateState(row.state))
+        above = [each.ref for each in reversed(self._authority.chain(name)[:-1])]
+        return MandateRead(name, row.version, row.digest, row.state, read(mandate), above)
+
+    async def explain(self, path: CallPath, run: RunShown | None) -> CallExplained:
+        """See `ports.Control.explain`."""
+        leaf = path.leaves[0][1]
+        at_ms, code = leaf.get("at"), str(leaf.get("code", ""))
+        assert isinstance(at_ms, int)
+        rules = leaf.get("rules")
+        because = path.intent.get("because") if isinstance(path.intent, Mapping) else None
+        told = CallExplained(
+            call=path.call.id,
+            at_ms=at_ms,
+            recorded=str(leaf.get("decision", "")),
+            code=code if leaf.get("decision") == "deny" else "",
+            rules=tuple(map(str, rules)) if isinstance(rules, list | tuple) else (),
+            because=str(because or path.call.because),
+            explanation=None,
+        )
+        doubts: list[str] = []
+        try:
+            found = await self._again(path, told, run, doubts)
+        except BailiwickError as error:
+            return _with(told, None, [*doubts, error.message])
+        doubts += _differences(told, found)
+        return _with(told, found, doubts)
+
+    async def check(self, files: Mapping[str, str], mandate: str) -> Sequence[Problem]:
+        """See `ports.Control.check_mandates`."""
+        rows = {(row.kind, row.name): row for row in await self._records.objects()}
+        if mandate:
+            files = _as_file(await self._version(mandate, 0))
+        definitions = tool_definitions(await self._records.pins())
+        now = self._clock.wall_ms()
+        found = await asyncio.to_thread(check_files, files, rows, definitions, now)
+        return [problem(severity, each) for severity, each in found]
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    async def _again(
+        self, path: CallPath, told: CallExplained, run: RunShown | None, doubts: list[str]
+    ) -> Explanation:
+        """The same comparisons, made again. Raises BailiwickError when they cannot be."""
+        leaf = path.leaves[0][1]
+        call = _call(path)
+        state = MandateState.SUSPENDED if told.code in _STOPPED else MandateState.ACTIVE
+        chain = [await self._judged_by(ref, state) for ref in _chain(leaf, path.call.mandate)]
+        intent = path.intent if isinstance(path.intent, Mapping) else {}
+        if run is None or run.erased:
+            doubts.append("what its run was told is not known any more")
+        facts = _facts(path.call.run, run, intent)
+        seen = recorded(facts, call, chain, intent.get("seen"))
+        taken = charges(call, chain, facts.run, told.at_ms)
+        counters = None if isinstance(taken, Deny) else counters_of(seen, taken)
+        if counters is None and not isinstance(taken, Deny) and taken:
+            doubts.append("what was used of its limits then was not recorded")
+        policies = self._authority.snapshot.policies
+        if str(leaf.get("policies", "")) != policies.version:
+            doubts.append(
+                "the organisation's policies have changed since: what they said then is only in "
+                "what was recorded"
+            )
+            policies = NO_POLICIES
+        return await asyncio.to_thread(why, call, chain, policies, counters, seen, told.at_ms)
+
+    async def _judged_by(self, ref: str, state: MandateState) -> Mandate:
+        name, _, version = ref.rpartition("@")
+        if not version.isdigit():
+            raise TheirError("mandate_unknown", f"there is no mandate `{ref}`")
+        return await self._compiled(await self._version(name, int(version)), state)
+
+    async def _version(self, name: str, version: int) -> ObjectRow:
+        rows = await self._records.versions("mandate", name)
+        for row in reversed(rows):
+            if version in (0, row.version):
+                return row
+        wanted = f"{name}@{version}" if version else name
+        raise TheirError("mandate_unknown", f"there is no mandate `{wanted}`")
+
+    async def _compiled(self, row: ObjectRow, state: MandateState) -> Mandate:
+        rows = await self._records.objects()
+        return await asyncio.to_thread(_compile, row, state, rows)
+
+
+def check_files(
+    files: Mapping[str, str],
+    rows: Mapping[tuple[str, str], ObjectRow],
+    definitions: Definitions,
+    now: int,
+) -> list[tuple[str, Found]]:
+    """Errors and warnings about the declarations in `files`, among what is stored. Blocking."""
+    stored = [from_document(row.document) for row in rows.values()]
+    try:
+        declared = load_texts(files, stored=stored, tools=definitions)
+    except DeclarationError as error:
+        return [("error", each) for each in error.problems]
+    held = check_tools(declared.objects.values(), definitions)
+    found = [("error", each) for each in held.problems]
+    doubts = [*declared.warnings, *held.warnings]
+    mandates = compile_snapshot(planned(declared, rows, "", now)).mandates
+    for name, each in declared.of("mandate").items():
+        doubts += warn_rules(each, mandates[name], definitions, now)
+    return found + [("warning", each) for each in sorted(set(doubts))]
+
+
+def _as_file(row: ObjectRow) -> dict[str, str]:
+    """A stored mandate as a file, so that what is wrong with it has a place.
+
+    Raises:
+        TheirError: `mandate_is_a_part`.
+    """
+    if parent_name(row.name):
+        text = f"`{row.name}` was checked against `{parent_name(row.name)}` when it was made"
+        raise TheirError("mandate_is_a_part", text)
+    spec = from_document(row.document).spec
+    whole = {"mandates": {row.name: spec}}
+    name = f"mandate {row.name}@{row.version}"
+    return {name: json.dumps(whole, indent=2, ensure_ascii=False)}
+
+
+def _compile(row: ObjectRow, state: MandateState, rows: Sequence[ObjectRow]) -> Mandate:
+    """One version of a mandate, among the people, agents and calendars there are now."""
+    found = [from_document(each.document) for each in rows if each.kind != "mandate"]
+    people = {each.name: compile_person(each) for each in found if each.kind == "person"}
+    agents = {each.name: compile_agent(each) for each in found if each.kind == "agent"}
+    calendars = {each.name: compile_calendar(each) for each in found if each.kind == "calendar"}
+    declaration = from_document(row.document)
+    return compile_mandate(declaration, row.version, people, agents, state, calendars)
+
+
+def _call(path: CallPath) -> Call:
+    """The call as it was asked. Raises TheirError `call_erased`."""
+    asked = path.intent.get("call") if isinstance(path.intent, Mapping) else None
+    arguments = asked.get("arguments") if isinstance(asked, Mapping) else None
+    if not isinstance(asked, Mapping) or not isinstance(arguments, Mapping):
+        text = "what was asked was erased, so it cannot be compared again"
+        raise TheirError("call_erased", text)
+    target = Target(CallKind(path.call.kind), str(asked["upstream"]), str(asked["name"]))
+    beside = asked.get("beside")
+    return Call.of(
+        path.call.id, target, arguments, beside if isinstance(beside, Mapping) else NOTHING
+    )
+
+
+def _chain(leaf: Mapping[str, Json], mandate: str) -> list[str]:
+    """The mandates it was judged under as `NAME@VERSION`, root first."""
+    chain = leaf.get("chain")
+    refs = [
+        str(link.get("mandate"))
+        for link in (chain if isinstance(chain, list | tuple) else ())
+        if isinstance(link, Mapping)
+    ]
+    return refs or [mandate]
+
+
+def _facts(run_id: str, run: RunShown | None, intent: Mapping[str, Json]) -> Facts:
+    zones = intent.get("zones")
+    words = None if run is None else run.words
+    return Facts(
+        run=run_id,
+        purpose="" if words is None else words.purpose,
+        run_labels=frozenset() if words is None else frozenset(words.labels),
+        end_user=str(intent.get("end_user", "")),
+        end_user_by=str(intent.get("end_user_by", "")),
+        zones=frozenset(map(str, zones)) if isinstance(zones, list) else None,
+        started_by="agent" if run is None else run.row.started_by,
+    )
+
+
+def _differences(told: CallExplained, found: Explanation) -> list[str]:
+    """Where it comes out otherwise than was recorded."""
+    if (told.recorded, told.code) == (found.verdict, found.code):
+        return []
+    then = f"`{told.recorded}`" + (f" (`{told.code}`)" if told.code else "")
+    now = f"`{found.verdict}`" + (f" (`{found.code}`)" if found.code else "")
+    return [
+        f"what was recorded is {then}: {told.because}. The rules alone, compared again, give "
+        f"{now}: {found.because}"
+    ]
+
+
+def _with(told: CallExplained, found: Explanation | None, doubts: Sequence[str]) -> CallExplained:
+    return CallExplained(
+        told.call,
+        told.at_ms,
+        told.recorded,
+        told.code,
+        told.rules,
+        told.because,
+        found,
+        tuple(doubts),
+    )
