@@ -55,7 +55,7 @@ def _added(result: Measured | None, most_ms: float) -> Goal:
 
 def _limited(limited: Measured | None, plain: Measured | None, least: int, how: str) -> Goal:
     """Throughput with four limits a call, and what share that is of the same run without."""
-    aim = f"c=64: the same with four limits a call, {how}"
+    aim = f"c=64: the same with four limits and three mandates a call, {how}"
     row, other = (result.row(64) if result else None for result in (limited, plain))
     if row is None:
         return Goal(aim, "not measured", None)

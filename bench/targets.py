@@ -189,6 +189,8 @@ people:
   ada: {{name: Ada, roles: [treasurer]}}
 agents:
   clerk: {{owner: ada}}
+  helper-1: {{owner: ada}}
+  helper-2: {{owner: ada}}
 servers:
   {server}: {{url: "{url}"}}
 mandates:
@@ -226,16 +228,34 @@ LIMITS = """
 """
 """Added to it: four charges are reserved with each intent, and settled with each outcome."""
 
+DELEGATION = """
+    delegation: {{to: helper-*, depth: 2}}
+"""
+CHILD = """
+to: {to}
+allow:
+  - tool: {server}/{tool}
+    when:
+      account: {{one_of: [DE89370400440532013000, DE02120300000000202051]}}
+      reference: {{matches: "INV-*"}}
+      amount_minor: {{at_most: 500000}}
+      currency: {{equals: EUR}}
+      note: {{any: true}}
+{more}
+"""
+"""Passed on twice, it makes a line of three mandates that each call is held to."""
+
 
 def gateway(
     *options: str,
     command: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     limits: str = "",
+    deep: bool = False,
 ) -> Callable[[Site], Started]:
     """How to start Bailiwick with `options`, by `command` if not by its own, with `env` besides.
 
-    `limits` is added to its mandate.
+    `limits` is added to its mandate; `deep` has it passed on twice, and calls the last child.
 
     It is started twice: once so that its data folder exists and a token can be made, and again,
     timed, as somebody would start it whose agent has a token.
@@ -246,7 +266,8 @@ def gateway(
         if not own.exists():
             raise Unavailable("the command `bailiwick` is not beside this Python")
         declared, data, port = site.folder / "bench.yaml", site.folder / "data", free_port()
-        text = (DECLARED.rstrip("\n") + limits).format(
+        more = limits + (DELEGATION if deep else "")
+        text = (DECLARED.rstrip("\n") + more).format(
             server=SERVER, tool=TOOL, url=site.upstream_url
         )
         declared.write_text(text)
@@ -256,6 +277,8 @@ def gateway(
         first = Watched(up, site.folder / "first.log", environment)
         try:
             token = _token(first, [str(own), "agents", "token", "clerk", "--data", str(data)])
+            if deep:
+                token = _passed_on_twice(own, site.folder, data)
         finally:
             first.stop()
         headers = (("Authorization", f"Bearer {token}"),)
@@ -278,6 +301,23 @@ def _token(running: Watched, command: list[str]) -> str:
             raise NotRunning(f"no token: {made.stderr.strip()[-300:]}")
 
 
+def _passed_on_twice(own: Path, folder: Path, data: Path) -> str:
+    """A token for the child of a child of the mandate."""
+    parent, token = "bench", ""
+    for to, more in (("helper-1", "delegation: {to: helper-*, depth: 1}"), ("helper-2", "")):
+        file = folder / f"{to}.yaml"
+        file.write_text(CHILD.format(to=to, server=SERVER, tool=TOOL, more=more))
+        command = [str(own), "delegate", parent, str(file), "--data", str(data)]
+        made = subprocess.run(
+            [*command, "--as", "ada", "--ttl", "1d", "--json"], capture_output=True, text=True
+        )
+        if made.returncode != 0:
+            raise NotRunning(f"no child: {made.stderr.strip()[-300:]}")
+        answer = json.loads(made.stdout)
+        parent, token = str(answer["name"]), str(answer["token"]["token"])
+    return token
+
+
 BAILIWICK = "bailiwick"
 BAILIWICK_NO_FSYNC = "bailiwick, fsync off"
 LIMITED = "four limits"
@@ -294,11 +334,16 @@ OURS = (
         gateway("--no-fsync"),
         governs=True,
     ),
-    Target(LIMITED, "as `bailiwick`, with four limits", gateway(limits=LIMITS), governs=True),
+    Target(
+        LIMITED,
+        "as `bailiwick`, with four limits, under a line of three mandates",
+        gateway(limits=LIMITS, deep=True),
+        governs=True,
+    ),
     Target(
         LIMITED_NO_FSYNC,
         "the same, never waiting for the disk",
-        gateway("--no-fsync", limits=LIMITS),
+        gateway("--no-fsync", limits=LIMITS, deep=True),
         governs=True,
     ),
 )
