@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 
-from bailiwick.app.declare import compile_snapshot, planned, problem, tool_definitions
+from bailiwick.app.declare import problem, tool_definitions
 from bailiwick.core.call import NOTHING, Call, CallKind, Target
 from bailiwick.core.canonical import Json
 from bailiwick.core.charging import charges
@@ -25,18 +25,13 @@ from bailiwick.core.reading import read
 from bailiwick.core.seen import counters_of, recorded
 from bailiwick.core.verdict import Deny
 from bailiwick.declared import (
-    DeclarationError,
-    Definitions,
-    check_tools,
     compile_agent,
     compile_calendar,
     compile_mandate,
     compile_person,
     from_document,
-    load_texts,
-    warn_rules,
 )
-from bailiwick.declared import Problem as Found
+from bailiwick.declared.mandate_checks import check_texts
 from bailiwick.gateway.authority import Authority
 from bailiwick.ports import (
     CallExplained,
@@ -94,12 +89,13 @@ class Knowing:
 
     async def check(self, files: Mapping[str, str], mandate: str) -> Sequence[Problem]:
         """See `ports.Control.check_mandates`."""
-        rows = {(row.kind, row.name): row for row in await self._records.objects()}
+        rows = await self._records.objects()
         if mandate:
             files = _as_file(await self._version(mandate, 0))
         definitions = tool_definitions(await self._records.pins())
         now = self._clock.wall_ms()
-        found = await asyncio.to_thread(check_files, files, rows, definitions, now)
+        stored = [from_document(row.document) for row in rows]
+        found = await asyncio.to_thread(check_texts, files, stored, definitions, now)
         return [problem(severity, each) for severity, each in found]
 
     # --- inside ----------------------------------------------------------------------------------
@@ -147,27 +143,6 @@ class Knowing:
     async def _compiled(self, row: ObjectRow, state: MandateState) -> Mandate:
         rows = await self._records.objects()
         return await asyncio.to_thread(_compile, row, state, rows)
-
-
-def check_files(
-    files: Mapping[str, str],
-    rows: Mapping[tuple[str, str], ObjectRow],
-    definitions: Definitions,
-    now: int,
-) -> list[tuple[str, Found]]:
-    """Errors and warnings about the declarations in `files`, among what is stored. Blocking."""
-    stored = [from_document(row.document) for row in rows.values()]
-    try:
-        declared = load_texts(files, stored=stored, tools=definitions)
-    except DeclarationError as error:
-        return [("error", each) for each in error.problems]
-    held = check_tools(declared.objects.values(), definitions)
-    found = [("error", each) for each in held.problems]
-    doubts = [*declared.warnings, *held.warnings]
-    mandates = compile_snapshot(planned(declared, rows, "", now)).mandates
-    for name, each in declared.of("mandate").items():
-        doubts += warn_rules(each, mandates[name], definitions, now)
-    return found + [("warning", each) for each in sorted(set(doubts))]
 
 
 def _as_file(row: ObjectRow) -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 
 import typer
 
+import bailiwick.cli.explain as explaining
 import bailiwick.cli.run as running
 import bailiwick.cli.simulate as simulating
 from bailiwick.cli import (
@@ -23,6 +24,7 @@ from bailiwick.cli import (
     holds,
     ledger,
     limits,
+    mandate,
     objects,
     people,
     policy,
@@ -79,6 +81,11 @@ def build() -> typer.Typer:
     app.command("holds")(holds.holds)
     app.command("stamp")(holds.stamp)
     app.command("mandates")(delegate.mandates)
+    mandates = _group("Know what a mandate says before signing it.")
+    mandates.command("read")(mandate.mandate_read)
+    mandates.command("check")(mandate.mandate_check)
+    app.add_typer(mandates, name="mandate")
+    app.command("explain")(explaining.explain)
     app.command("delegate")(delegate.delegate)
     app.command("suspend")(delegate.suspend)
     app.command("resume")(delegate.resume)

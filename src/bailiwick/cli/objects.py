@@ -149,6 +149,27 @@ def print_report(report: JsonObject) -> None:
             style = {"+": "green", "-": "red", "~": "yellow"}.get(line[:1])
             text = show.visible(line)
             show.out("    " + (show.styled(text, style) if style else text))
+        _print_sentences(change)
+
+
+def _print_sentences(change: JsonObject) -> None:
+    """Print what a mandate will say: all of a new one, and what is other of one that changes."""
+    after, before = (_sentences(change, key) for key in ("sentences", "sentences_before"))
+    if not after:
+        return
+    show.out("    in words:")
+    for sentence in before:
+        if sentence not in after:
+            show.out("    " + show.styled(show.visible(f"- {sentence}"), "red"))
+    for sentence in after:
+        new = bool(before) and sentence not in before
+        text = show.visible(f"{'+' if new else ' '} {sentence}")
+        show.out("    " + (show.styled(text, "green") if new else text))
+
+
+def _sentences(change: JsonObject, key: str) -> list[str]:
+    value = change.get(key)
+    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def pin_name(row: JsonObject) -> str:

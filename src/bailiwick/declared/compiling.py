@@ -5,7 +5,7 @@ A declaration that comes from a store compiles to the same value as when it came
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
@@ -20,7 +20,12 @@ from bailiwick.core.mandate import (
     StampRule,
 )
 from bailiwick.core.target_pattern import TargetPattern
-from bailiwick.declared.circumstances import NO_CALENDARS, Calendars, circumstances
+from bailiwick.declared.circumstances import (
+    NO_CALENDARS,
+    Calendars,
+    circumstances,
+    compile_calendar,
+)
 from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.delegation import compile_delegation
 from bailiwick.declared.flow import compile_flow, compile_results
@@ -155,6 +160,24 @@ def compile_mandate(
         delegation=compile_delegation(spec),
         flow=compile_flow(spec, ref, TARGET_KINDS),
     )
+
+
+def compile_all(declarations: Iterable[Declaration]) -> dict[str, Mandate]:
+    """Every mandate among these, each as its first version, with the people, agents and calendars
+    among them.
+
+    Raises:
+        ConfigError: as `compile_mandate`.
+    """
+    found = list(declarations)
+    people = {each.name: compile_person(each) for each in found if each.kind == "person"}
+    agents = {each.name: compile_agent(each) for each in found if each.kind == "agent"}
+    calendars = {each.name: compile_calendar(each) for each in found if each.kind == "calendar"}
+    return {
+        each.name: compile_mandate(each, 1, people, agents, calendars=calendars)
+        for each in found
+        if each.kind == "mandate"
+    }
 
 
 def _allow(rule: JsonObject, id_: str, calendars: Calendars) -> AllowRule:

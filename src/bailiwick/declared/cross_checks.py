@@ -17,6 +17,7 @@ from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.flow import compile_results
 from bailiwick.declared.flow_checks import check_flow, flow_rules, warn_flow
 from bailiwick.declared.limit_checks import check_limits, warn_limits
+from bailiwick.declared.models import check_names
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.problems import Place, Problem, did_you_mean, nearest
 from bailiwick.declared.readings import TARGET_KINDS, read_moment, read_target
@@ -37,7 +38,8 @@ _SECRET_VARIABLE = re.compile(r"(?i)(?:token|secret|password|passwd|api_?key|cre
 
 def check_references(declarations: Iterable[Declaration], everything: Objects) -> list[Problem]:
     """Problems with what each declaration says of others. Shapes are sound already."""
-    problems: list[Problem] = []
+    declarations = list(declarations)
+    problems = check_names(declarations, everything)
     for each in declarations:
         node = each.node
         if not isinstance(node, Table):
@@ -46,7 +48,7 @@ def check_references(declarations: Iterable[Declaration], everything: Objects) -
             problems.append(Problem(node.place, f"a person cannot be called `{each.name}`"))
         elif each.kind == "agent":
             problems += _named(node.get("owner"), "person", everything)
-        elif each.kind == "server":
+        elif each.kind in ("server", "model"):
             problems += _literal_secrets(node)
         elif each.kind == "mandate":
             problems += _check_mandate(node, everything)
@@ -99,12 +101,12 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
     yield from _named(node.get("to"), "agent", everything)
     yield from _check_validity(node.get("valid"))
     yield from check_only(node, everything)
-    servers = {name for kind, name in everything if kind == "server"}
     for _, rule in _rules(node):
-        for _, target in _targets(rule):
+        for key, target in _targets(rule):
             upstream = str(target.value).partition("/")[0]
+            servers, what = _upstreams(everything, TARGET_KINDS[key])
             if "*" not in upstream and upstream not in servers:
-                message = f"there is no server {show(upstream)}{did_you_mean(upstream, servers)}"
+                message = f"there is no {what} {show(upstream)}{did_you_mean(upstream, servers)}"
                 yield Problem(target.place, message)
         yield from check_only(rule, everything)
         yield from _check_bounds(rule)
@@ -178,15 +180,15 @@ def _check_made(key: Scalar, condition: Table) -> Iterator[Problem]:
 def _warn_targets(
     node: Table, everything: Objects, tools: Mapping[str, Collection[str]]
 ) -> Iterator[Problem]:
-    servers = {name for kind, name in everything if kind == "server"}
     hints = 0
     for _, rule in _rules(node):
         for key, target in _targets(rule):
             pattern = read_target(str(target.value), TARGET_KINDS[key])
             upstream = Glob(pattern.upstream)
+            servers, what = _upstreams(everything, pattern.kind)
             meant = {name for name in servers if upstream.matches(name)}
             if not meant:
-                yield Problem(target.place, f"{show(target.value)} fits no declared server")
+                yield Problem(target.place, f"{show(target.value)} fits no declared {what}")
             if pattern.kind is not CallKind.TOOL or not meant or not meant <= tools.keys():
                 continue
             glob = Glob(pattern.name)
@@ -255,6 +257,13 @@ def _warn_stamps(node: Table, everything: Objects) -> Iterator[Problem]:
             yield Problem((people or role or rule).place, message)
 
 
+def _upstreams(everything: Objects, kind: CallKind) -> tuple[set[str], str]:
+    """The names that may stand before the slash in a target of this kind, and what they name."""
+    declared = "model" if kind is CallKind.MODEL else "server"
+    names = {name for each, name in everything if each == declared}
+    return names, "model server" if kind is CallKind.MODEL else "server"
+
+
 def _roles(everything: Objects) -> set[str]:
     people = (each for (kind, _), each in everything.items() if kind == "person")
     return {role for person in people for role in texts(person.spec, "roles")}
@@ -292,7 +301,7 @@ def _literal_variables(node: Table) -> Iterator[Problem]:
 
 def _servers(declarations: Iterable[Declaration]) -> Iterator[Table]:
     for each in declarations:
-        if each.kind == "server" and isinstance(each.node, Table):
+        if each.kind in ("server", "model") and isinstance(each.node, Table):
             yield each.node
 
 

@@ -7,7 +7,7 @@ that does not follow; what rules leave open is not guessed at.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from bailiwick.core.call import CallKind
@@ -16,9 +16,11 @@ from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing import about_same, adds_nothing, applies_wherever_allowed
 from bailiwick.core.values import show
-from bailiwick.declared.objects import Declaration
-from bailiwick.declared.problems import Place, Problem
-from bailiwick.declared.tool_checks import Definitions
+from bailiwick.declared.compiling import compile_all
+from bailiwick.declared.load import load_texts
+from bailiwick.declared.objects import Declaration, merged
+from bailiwick.declared.problems import DeclarationError, Place, Problem
+from bailiwick.declared.tool_checks import Definitions, check_tools
 from bailiwick.declared.tool_schema import Open, look_up
 from bailiwick.declared.tree import Items, Table
 
@@ -26,6 +28,35 @@ MAX_RULES = 200
 """Rules of one section that are compared with each other."""
 
 _UNHEARD_OF = "an argument nobody has heard of"
+
+
+def check_texts(
+    texts: Mapping[str, str],
+    stored: Collection[Declaration],
+    definitions: Definitions,
+    now: int,
+) -> list[tuple[str, Problem]]:
+    """All that is wrong ("error") or doubtful ("warning") in declarations, as `load_texts` reads
+    them, and in what their mandates say. Blocking.
+
+    Args:
+        stored: what is declared already.
+        definitions, now: as for `warn_rules`.
+    """
+    try:
+        declared = load_texts(texts, stored=stored, tools=definitions)
+    except DeclarationError as error:
+        return [("error", each) for each in error.problems]
+    found = check_tools(declared.objects.values(), definitions)
+    doubts = [*declared.warnings, *found.warnings]
+    everything = merged(stored, declared)
+    mandates = compile_all(
+        each for key, each in everything.items() if key[0] != "mandate" or key in declared.objects
+    )
+    for name, each in declared.of("mandate").items():
+        doubts += warn_rules(each, mandates[name], definitions, now)
+    errors = [("error", each) for each in found.problems]
+    return errors + [("warning", each) for each in sorted(set(doubts))]
 
 
 def warn_rules(

@@ -12,7 +12,7 @@ from bailiwick.core.flow import ResultLabels
 from bailiwick.declared.problems import Place, Problem
 from bailiwick.declared.tree import Node
 
-KINDS = ("server", "person", "agent", "calendar", "zone", "proxy", "mandate", "policy")
+KINDS = ("server", "model", "person", "agent", "calendar", "zone", "proxy", "mandate", "policy")
 """In the order in which one may refer to another."""
 
 DEFAULT_TIMEOUT_SECONDS = 60

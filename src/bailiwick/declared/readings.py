@@ -31,6 +31,8 @@ TARGET_KINDS = {
     "prompt": CallKind.PROMPT,
     "prompts": CallKind.PROMPT,
     "client": CallKind.CLIENT,
+    "model": CallKind.MODEL,
+    "models": CallKind.MODEL,
 }
 """The keys of a rule that say what it is about."""
 

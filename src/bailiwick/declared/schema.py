@@ -11,6 +11,7 @@ from bailiwick.declared.conditions import DEFINITIONS, WHEN
 from bailiwick.declared.delegation import DELEGATION
 from bailiwick.declared.flow import SERVER_RESULTS, flow_field
 from bailiwick.declared.limits import MAX_LIMITS, limit_shape
+from bailiwick.declared.models import model_shape
 from bailiwick.declared.names import NAME
 from bailiwick.declared.policies import POLICY
 from bailiwick.declared.readings import (
@@ -103,6 +104,8 @@ SERVER = Record(
     needs={"env": "command", "cwd": "command", "instances": "command", "headers": "url"},
 )
 
+MODEL = model_shape(_HEADER_NAME, _HEADER_VALUE)
+
 PERSON = Record(
     "a person",
     {
@@ -141,6 +144,8 @@ _TARGET_FIELDS = {
         "What a server may ask of the agent's side: `SERVER/sampling`, `SERVER/elicitation`, "
         "`SERVER/roots`.",
     ),
+    "model": Field(_TARGETS, "Models, as `SERVER/MODEL`."),
+    "models": Field(_TARGETS, "The same as `model`."),
 }
 _RULE_NAME = Field(NAME, "A name for the rule, shown where it decided.")
 _BECAUSE = Field(_LINE, "Why, in one sentence for people. The agent sees it too.")
@@ -230,6 +235,7 @@ MANDATE = Record(
 
 SHAPES: dict[str, tuple[str, Text, Shape]] = {
     "servers": ("server", SERVER_NAME, SERVER),
+    "models": ("model", SERVER_NAME, MODEL),
     "people": ("person", NAME, PERSON),
     "agents": ("agent", NAME, AGENT),
     "calendars": ("calendar", NAME, CALENDAR),
@@ -244,6 +250,7 @@ FILE = Record(
     "a file of declarations",
     {
         "servers": Field(MapOf(SERVER_NAME, SERVER), "MCP servers behind the gateway, by name."),
+        "models": Field(MapOf(SERVER_NAME, MODEL), "Model servers behind the gateway, by name."),
         "people": Field(MapOf(NAME, PERSON), "People who give mandates and stamps, by name."),
         "agents": Field(MapOf(NAME, AGENT), "Agents and who is accountable for them, by name."),
         "calendars": Field(MapOf(NAME, CALENDAR), "Days without working hours, by name."),
