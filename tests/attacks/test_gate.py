@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bailiwick.core.verdict import Deny
 from bailiwick.gateway import held, undelivered
 from bailiwick.gateway.gate import Answer, Answered, Asked, Refused
 from bailiwick.gateway.held import Waiting
+from bailiwick.ledger.leaf import parse_leaf
 from bailiwick.ports import CallQuery, CallState, HoldRow, HoldState, UpstreamReply
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, CLERK, PAY, READ, Dispatched, House, mandate
@@ -254,3 +256,48 @@ def test_kept_answers_take_bounded_memory() -> None:
         kept.keep((str(number), "m@1", "clerk", ""), Answered("A" * 26, big, stamped=True), 10.0)
     found = [kept.pop((str(number), "m@1", "clerk", ""), 0.0) for number in range(6)]
     assert [answer is not None for answer in found] == [False, False, True, True, True, True]
+
+
+# --- two that ask for the same ------------------------------------------------------------------
+
+
+async def test_a_run_that_was_ended_runs_nothing_by_joining_another_runs_hold(house: House) -> None:
+    dispatch = Dispatched()
+
+    def pay(run: str, token: str = "token-1") -> asyncio.Task[Answer]:
+        caller = replace(CLERK, token=token)
+        asked = Asked(caller, PAY, {}, run, "mcp/2026-07-28")
+        return asyncio.create_task(house.gate.govern(asked, dispatch, house.on_tick))
+
+    first = pay("session-1")
+    hold = await waiting_hold(house)
+    second = pay("session-2")
+    await asyncio.wait_for(house.ticked.wait(), 10)
+    await end(first)
+    (run,) = [run.id for run in await house.records.runs(5) if run.key == "session-2"]
+    house.runs.end(run)
+    await house.holds.stamp(BEN, hold.id, True, "")
+    answer = await second
+    assert isinstance(answer, Refused)
+    assert (answer.code, dispatch.count) == ("run_ended", 0)
+
+
+async def test_a_call_runs_by_the_token_of_one_that_still_asks(house: House) -> None:
+    dispatch = Dispatched()
+    tokens = ("gone", "revoked", "good")
+    tasks: dict[str, asyncio.Task[Answer]] = {}
+    for token in tokens:
+        caller = replace(CLERK, token=token)
+        asked = Asked(caller, PAY, {}, "session-1", "mcp/2026-07-28")
+        work = house.gate.govern(asked, dispatch, house.on_tick)
+        tasks[token] = asyncio.create_task(work)
+        hold = await waiting_hold(house)
+    await end(tasks["gone"])
+    house.authority.revoke_tokens({"revoked"})
+    await house.holds.stamp(BEN, hold.id, True, "")
+    assert isinstance(await tasks["good"], Answered)
+    assert dispatch.count == 1
+    leaves = [parse_leaf(leaf) for leaf in await house.records.leaves(0, 100)]
+    used = [leaf.fields["token"] for leaf in leaves if leaf.fields.get("code") == "approved"]
+    assert used == ["good"]
+    await end(tasks["revoked"])

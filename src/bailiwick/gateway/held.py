@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -74,10 +74,10 @@ class Waiting:
 
 @dataclass(slots=True)
 class _Pursuit:
-    """One hold being waited for by one or more identical requests."""
+    """One hold being waited for by one or more identical requests: those still there, in order."""
 
-    task: asyncio.Task[Answer]
-    waiters: int = 0
+    waiting: list[CallContext] = field(default_factory=list)
+    task: asyncio.Task[Answer] = field(init=False)
 
 
 class Running(Protocol):
@@ -97,6 +97,10 @@ class Running(Protocol):
 
     async def end_cancelled(self, context: CallContext, how: Settlement) -> None:
         """Record that nobody waits for this call any more."""
+        ...
+
+    def no_longer(self, context: CallContext) -> Refused | None:
+        """Why an authority that was good when the call was judged is not any more."""
         ...
 
 
@@ -225,10 +229,11 @@ class HeldCalls:
         """Wait for the hold together with every identical request: it runs at most once."""
         pursuit = self._pursuits.get(hold.id)
         if pursuit is None:
-            work = self._wait_and_run(hold, context, dispatch)
-            pursuit = self._pursuits[hold.id] = _Pursuit(asyncio.ensure_future(work))
+            pursuit = self._pursuits[hold.id] = _Pursuit()
+            work = self._wait_and_run(hold, pursuit, dispatch)
+            pursuit.task = asyncio.ensure_future(work)
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(hold.id, None))
-        pursuit.waiters += 1
+        pursuit.waiting.append(context)
         started = self._clock.monotonic()
         text = f"waiting for approval {hold.id}: {hold.because}"
         try:
@@ -241,8 +246,8 @@ class HeldCalls:
             return pursuit.task.result()
         except BaseException:
             # The client went away, or cannot be told: without another waiter it is over.
-            pursuit.waiters -= 1
-            if pursuit.waiters == 0:
+            pursuit.waiting = [each for each in pursuit.waiting if each is not context]
+            if not pursuit.waiting:
                 pursuit.task.cancel()
                 await asyncio.gather(pursuit.task, return_exceptions=True)
             raise
@@ -269,9 +274,7 @@ class HeldCalls:
         another = hold.run != context.run and self._memories.matter(context.chain)
         return _outdated(hold, context) or (live and another)
 
-    async def _wait_and_run(
-        self, hold: HoldRow, context: CallContext, dispatch: Dispatch
-    ) -> Answer:
+    async def _wait_and_run(self, hold: HoldRow, pursuit: _Pursuit, dispatch: Dispatch) -> Answer:
         try:
             decided = await self._wait(hold)
         except asyncio.CancelledError:
@@ -279,7 +282,7 @@ class HeldCalls:
                 await asyncio.shield(asyncio.ensure_future(self._holds.withdraw(hold, "cancelled")))
             raise
         except StoreError:
-            return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
+            return Refused(hold.call, "ledger_unavailable", NOT_RECORDED)
         if decided is None:
             text = (
                 f"waiting for approval {hold.id}, retry the same call to continue. Held because "
@@ -288,7 +291,7 @@ class HeldCalls:
             return StillWaiting(hold.call, hold.id, text)
         if decided.state is not HoldState.APPROVED:
             return _refusal(decided)
-        return await self._run_approved(decided, context, dispatch)
+        return await self._run_approved(decided, self._asking(decided, pursuit), dispatch)
 
     async def _wait(self, hold: HoldRow) -> HoldRow | None:
         """The decided hold, or None when the window ended first."""
@@ -300,6 +303,15 @@ class HeldCalls:
                 return None
             current = await self._holds.wait(hold.id, min(left, self._waiting.tick_seconds))
         return current
+
+    def _asking(self, hold: HoldRow, pursuit: _Pursuit) -> CallContext:
+        """Under whose authority it runs: of those still there, the first who still may."""
+        may = (
+            each
+            for each in pursuit.waiting
+            if self._gate.no_longer(_resumed(each, hold, ())) is None
+        )
+        return next(may, pursuit.waiting[0])
 
     async def _run_approved(
         self, hold: HoldRow, context: CallContext, dispatch: Dispatch
@@ -381,6 +393,7 @@ def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -
         labels=context.labels,
         charges=charges,
         policies=hold.policies,
+        asked_in=context.run,
     )
 
 

@@ -197,7 +197,7 @@ class Pipeline:
         """Send a call whose intent is durable, and record its outcome before it is told."""
         call_id = context.call.id
         # 5. INVARIANT: no await between this look and handing the call to the upstream.
-        gone = self._no_longer(context)
+        gone = self.no_longer(context)
         if gone is not None:
             ending = self._unanswered(context, Settlement.VOIDED)
             return await self._end(context, CallState.DENIED, gone.code, gone, ending)
@@ -255,7 +255,7 @@ class Pipeline:
             self._authority.set_state(each.name, MandateState.SUSPENDED)
         return stopped
 
-    def _no_longer(self, context: CallContext) -> Refused | None:
+    def no_longer(self, context: CallContext) -> Refused | None:
         """Why an authority that was good when the call was judged is not any more."""
         call_id, name = context.call.id, context.mandate.name
         standing = self._authority.chain(name)
@@ -266,8 +266,9 @@ class Pipeline:
                 return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
         if self._authority.token_revoked(context.token):
             return Refused(call_id, "token_revoked", "the token this came with was revoked")
-        if self._runs.over(context.run):
-            return Refused(call_id, "run_ended", f"the run `{context.run}` was ended by a person")
+        for run in (context.run, context.asked_in):
+            if self._runs.over(run):
+                return Refused(call_id, "run_ended", f"the run `{run}` was ended by a person")
         return None
 
     async def _end(

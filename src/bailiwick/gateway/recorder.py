@@ -45,6 +45,7 @@ class CallContext(msgspec.Struct, frozen=True):
         labels: what its run has read; looked at anew whenever the call is judged.
         charges: what it takes of limits, as judged last.
         policies: version of the organisation's policies it was judged under; "" for none.
+        asked_in: the run that asks, where the call was held for `run`, maybe another; else "".
     """
 
     call: Call
@@ -58,6 +59,7 @@ class CallContext(msgspec.Struct, frozen=True):
     labels: Labels
     charges: tuple[Charge, ...] = ()
     policies: str = ""
+    asked_in: str = ""
 
     @property
     def mandate(self) -> Mandate:
