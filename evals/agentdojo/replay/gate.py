@@ -39,10 +39,8 @@ from bailiwick.stores.sqlite_reads import SqliteRecords
 from bailiwick.stores.text_seal import TextSeal
 from bailiwick.stores.vault import Vault
 from bailiwick.testing.clock import StoppedClock
-
 from replay.worlds import SERVERS, Ran, definitions
 
-MANDATES = Path(__file__).parent.parent / "mandates"
 _SECRET = hashlib.sha256(b"nothing here is secret").digest()
 _BETWEEN_RUNS_SECONDS = 2 * 24 * 3600.0
 """Long enough that whatever waits has lapsed and no limit of a day reaches from run to run."""
@@ -112,9 +110,9 @@ class SuiteGate:
             waiting=Waiting(window_seconds=0.0),
         )
 
-    async def declare(self, suite: str) -> None:
+    async def declare(self, suite: str, mandates: Path) -> None:
         """Put the suite's mandate in force, held against the tools it is about."""
-        file = MANDATES / f"{suite}.yaml"
+        file = mandates / f"{suite}.yaml"
         declared = load([file])
         found = check_tools(declared.objects.values(), {self._server: definitions(suite)})
         if found.problems:
@@ -182,11 +180,11 @@ class SuiteGate:
 
 
 @contextlib.asynccontextmanager
-async def open_gate(suite: str, folder: Path) -> AsyncIterator[SuiteGate]:
-    """A gate for `suite`, in an empty folder."""
+async def open_gate(suite: str, mandates: Path, folder: Path) -> AsyncIterator[SuiteGate]:
+    """A gate for `suite`, under the mandate in the folder `mandates`, in an empty folder."""
     gate = SuiteGate(suite, folder)
     try:
-        await gate.declare(suite)
+        await gate.declare(suite, mandates)
         yield gate
     finally:
         await gate.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +160,13 @@ def nothing() -> Measured:
     return Measured([], [], [], [])
 
 
-def measure(suite: str, tasks: Sequence[str]) -> Measured:
-    """Measure some user tasks of a suite, on a gate of their own."""
-    return asyncio.run(_measure(suite, tasks))
+def measure(suite: str, tasks: Sequence[str], mandates: Path) -> Measured:
+    """Measure some user tasks of a suite, on a gate of their own.
+
+    Args:
+        mandates: the folder with the suite's mandate.
+    """
+    return asyncio.run(_measure(suite, tasks, mandates))
 
 
 def executable(suite: str) -> list[BaseInjectionTask[Any]]:
@@ -175,14 +179,14 @@ def executable(suite: str) -> list[BaseInjectionTask[Any]]:
     return found
 
 
-async def _measure(suite: str, tasks: Sequence[str]) -> Measured:
+async def _measure(suite: str, tasks: Sequence[str], mandates: Path) -> Measured:
     measured = nothing()
     injections = executable(suite)
     suite_tools = frozenset[str]().union(
         *(_tools(suite, task) for task in suite_named(suite).user_tasks.values())
     )
     with tempfile.TemporaryDirectory() as folder:
-        async with open_gate(suite, Path(folder)) as gate:
+        async with open_gate(suite, mandates, Path(folder)) as gate:
             for name in tasks:
                 task = suite_named(suite).user_tasks[name]
                 measured.benign.append(await _benign(suite, task, gate))
@@ -314,8 +318,3 @@ def _tools(suite: str, task: BaseUserTask[Any]) -> frozenset[str]:
 
 def _asked(made: Made) -> Asked:
     return Asked(made.call.function, made.told.because, made.told.shown)
-
-
-def as_table(record: Any) -> dict[str, Any]:
-    """A record as JSON has it."""
-    return asdict(record)

@@ -25,8 +25,8 @@ from replay.worlds import MARK, World, plain_arguments, suite_named
 
 BEFORE, AMID, AFTER, SPLIT = "before", "amid", "after", "split"
 WAYS = (BEFORE, AMID, AFTER, SPLIT)
-"""When an injection is tried: first of all, right after the call that shows it, at the end, or right
-after the call that shows it and in smaller calls."""
+"""When an injection is tried: first of all, right after the call that shows it, at the end, or
+right after the call that shows it and in smaller calls."""
 
 _READING = ("get_", "search_", "list_", "read_", "check_")
 _ACTS_ALL_THE_SAME = frozenset({"get_webpage"})
@@ -187,7 +187,7 @@ async def _ask(asker: Asker, world: World, call: FunctionCall, *, own: bool) -> 
     return Made(call, told)
 
 
-# --- judging ---------------------------------------------------------------------------------------
+# --- judging -------------------------------------------------------------------------------------
 
 
 def solved(name: str, task: BaseUserTask[Any], played: Played) -> bool:
