@@ -70,7 +70,8 @@ class _Allowed:
 
     def names(self, path: ArgumentPath) -> bool:
         """Whether it lets an argument at `path` through."""
-        return self.others or any(rule.path[0] == path[0] for rule in self.conditions)
+        named = {each[0] for rule in self.conditions for each in rule.paths}
+        return self.others or path[0] in named
 
     def stays_within(self, limit: Limit) -> bool:
         """Whether no amount that it lets through is above any ceiling of `limit`."""

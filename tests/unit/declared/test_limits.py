@@ -245,6 +245,18 @@ def test_a_limit_on_an_argument_that_no_rule_lets_through_gets_a_warning() -> No
     assert not any("limit" in each or "refuses" in each for each in warnings(house(DAILY)))
 
 
+def test_an_argument_that_a_condition_names_beside_its_own_is_let_through() -> None:
+    allowed = HOUSE.replace(
+        "{at_most: 5000}", "{money: {at_most: {CHF: 5000}, currency: {argument: unit}}}"
+    )
+    assert allowed != HOUSE
+    limits = (
+        "    limits:\n      - {id: a, tool: bank/transfer, sum: amount,"
+        " currency: {argument: unit}, at_most: {CHF: 9000}, each: run}\n"
+    )
+    assert not any("refuses" in each for each in warnings(allowed + limits))
+
+
 def test_amounts_may_count_centimes() -> None:
     text = DAILY.replace("currency: CHF", "currency: CHF, minor_units: true")
     found = limit(text)
