@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help setup setup-test demo test check conformance agents bench bench-peers format
+.PHONY: help setup setup-test demo test check conformance agents bench bench-peers eval-agentdojo format
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,6 +25,7 @@ check: setup ## lint, types and the quick tests
 
 test: setup-test ## the whole suite
 	@scripts/setup-agents
+	@scripts/setup-evals
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -44,6 +45,10 @@ bench: setup ## throughput and latency beside direct, nginx and a bare pass-thro
 bench-peers: setup ## the same, and the gateways one could pick instead (installs them in .bench/)
 	@scripts/setup-bench
 	$(PY) -m bench --targets --peers
+
+eval-agentdojo: setup ## AgentDojo's tasks and injections through the gate: evals/agentdojo/results.json
+	@scripts/setup-evals
+	cd evals/agentdojo && .venv/bin/python -m replay
 
 format: ## format the code
 	.venv/bin/ruff check --fix .

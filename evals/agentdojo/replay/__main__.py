@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def _measure_all(processes: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return results(sums["mandates"], sorted(SERVERS)), results(sums["changed"], changed)
 
 
-def _jobs(suites: Sequence[str] | dict[str, str], folder: str) -> list[Job]:
+def _jobs(suites: Iterable[str], folder: str) -> list[Job]:
     found: list[Job] = []
     for suite in suites:
         tasks = list(suite_named(suite).user_tasks)

@@ -13,6 +13,9 @@ GATES = {
     "task_tools": "tool list of the task",
     "bailiwick": "**Bailiwick**",
 }
+SHOWN = (("banking", "0"), ("slack", "5"), ("workspace", "11"))
+"""Injections whose held calls are shown in full."""
+
 Results = Mapping[str, Any]
 Row = Sequence[object]
 
@@ -51,6 +54,8 @@ def tables(results: Results, changed: Results) -> str:
             _table(("suite", "task", "tool", "because"), _stamped(suites)),
             "### Calls of a finished task, made again with an attacker's words\n",
             _table(("tool", "its own call was stamped", "ran", "held", "refused"), _reused(suites)),
+            "### What a person sees\n",
+            *(_sample(suites, suite, injection) for suite, injection in SHOWN),
         ]
     )
 
@@ -183,6 +188,11 @@ def _reused(suites: Results) -> list[Row]:
         )
         for (tool, stamped), found in sorted(counts.items())
     ]
+
+
+def _sample(suites: Results, suite: str, injection: str) -> str:
+    shown = suites[suite]["samples"][f"injection_task_{injection}"]
+    return f"The first call of {suite} injection {injection} that waits:\n\n```\n{shown}```\n"
 
 
 def _cell(text: str) -> str:
