@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from urllib.parse import urlencode
 
@@ -19,8 +19,16 @@ from bailiwick.console.pins import beside, by_definition
 from bailiwick.console.policies import view_policy
 from bailiwick.console.streams import event_stream
 from bailiwick.console.web import Visit, Web
-from bailiwick.core.errors import StoreError, TheirError, VerificationError
-from bailiwick.ports import CallPath, CallQuery, CallState, HoldState, ObjectRow, RunShown
+from bailiwick.core.errors import BailiwickError, StoreError, TheirError, VerificationError
+from bailiwick.ports import (
+    CallExplained,
+    CallPath,
+    CallQuery,
+    CallState,
+    HoldState,
+    ObjectRow,
+    RunShown,
+)
 
 CALLS_A_PAGE = 50
 RUNS_A_PAGE = 100
@@ -133,6 +141,7 @@ class Pages:
             "view": view,
             "judged": judged(path),
             "arguments": true_arguments(path),
+            "explained": await self._explained(path.call.id),
             "mandate": mandate,
             "chain": chain_of(path),
             "entries": entries,
@@ -219,6 +228,7 @@ class Pages:
         context = {
             "mandate": versions[0],
             "view": view_mandate(versions[0]),
+            "sentences": await self._sentences(name),
             "place": place_of(versions[0], await self._parts.control.objects("mandate")),
             "versions": versions,
             "notice": _notice(visit),
@@ -260,6 +270,20 @@ class Pages:
         if path is None:
             raise TheirError("call_unknown", f"no call `{call_id}`")
         return path
+
+    async def _sentences(self, name: str) -> Sequence[str]:
+        """What a mandate says; none if it cannot be read now, which its page must not hide."""
+        try:
+            return (await self._parts.control.read_mandate(name)).sentences
+        except BailiwickError:
+            return ()
+
+    async def _explained(self, call_id: str) -> CallExplained | None:
+        """Why it was judged so; None if that cannot be told, which its page must not hide."""
+        try:
+            return await self._parts.control.explain(call_id)
+        except BailiwickError:
+            return None
 
     async def _proofs(self, call_id: str) -> tuple[list[str], str]:
         """The proofs, or why they cannot be made now: that must not hide the path itself."""

@@ -151,7 +151,10 @@ def _rules(
         if isinstance(rule, AllowRule):
             says, does = read_allow(rule), _ALLOWS[found.applies]
             compared = [one for one in compared if one.asks not in _vouched_words(rule)]
-            compared += _vouched(rule, call, labels)
+            origins = tuple(_vouched(rule, call, labels))
+            if found.applies and not all(each.counted for each in origins):
+                does = "lets it through once a person has stamped what nobody vouches for"
+            compared += origins
             if found.unnamed:
                 extra = f"{show(found.unnamed)} is given"
                 compared.append(Compared("no argument that the rule does not name", False, extra))

@@ -112,6 +112,7 @@ def test_vouching_tells_each_value_and_where_it_came_from() -> None:
     (compared,) = rules(bad)["pay@1/allow/1"].compared
     assert (bad.verdict, compared.counted) == ("hold", False)
     assert "first seen in `body` in the result of `mail/read`" in compared.found
+    assert rules(bad)["pay@1/allow/1"].does.startswith("lets it through once a person has stamped")
 
 
 def test_what_a_run_has_read_is_told_where_it_counts() -> None:
