@@ -6,6 +6,7 @@ order of growth, not the machine.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -60,6 +61,16 @@ def test_marks_without_end_are_compared_in_linear_time(text: str) -> None:
 def test_breaking_up_marks_does_not_tell_apart_what_is_written_in_two_ways() -> None:
     assert fold("re\u0301sume\u0301 " * 100) == fold("r\u00e9sum\u00e9 " * 100)
     assert fold("a" + "\u0316\u0301" * 15) == fold("a" + "\u0301\u0316" * 15)
+
+
+@pytest.mark.parametrize("marks", [29, 30, 31, 60, 61, 200])
+def test_long_runs_of_marks_are_broken_up_and_nothing_else_is_changed(marks: int) -> None:
+    text = "\ufdfaA" + "\u0301\u0316" * (marks // 2) + "\u0301" * (marks % 2) + "]^-\u200bB"
+    runs = [len(run) for run in re.findall("[\u0301\u0316]+", fold(text))]
+    assert max(runs) <= 30
+    assert sum(runs) + ("\u00e1" in fold(text)) == marks
+    assert fold(text).startswith(fold("\ufdfa"))
+    assert fold(text).endswith("]^-b")
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,10 @@ def fold_inside(text: str) -> str:
         return (text if text.isprintable() else _visible_only(text)).lower()
     plain = unicodedata.normalize("NFKC", _stream_safe(text))
     visible = plain if plain.isprintable() else _visible_only(plain)
-    return unicodedata.normalize("NFKC", _stream_safe(visible.casefold()))
+    small = _stream_safe(visible.casefold())
+    return (
+        small if unicodedata.is_normalized("NFKC", small) else unicodedata.normalize("NFKC", small)
+    )
 
 
 def _stream_safe(text: str) -> str:
@@ -154,14 +157,16 @@ def _stream_safe(text: str) -> str:
     """
     if len(text) <= MAX_MARKS:
         return text
-    pieces: list[str] = []
-    start = run = 0
-    for position, letter in enumerate(text):
-        run = run + 1 if _starts_with_mark(letter) else 0
-        if run > MAX_MARKS:
-            pieces.append(text[start:position])
-            start, run = position, 1
-    pieces.append(text[start:])
+    # What there is in a text is looked at letter by letter; the text itself only in C.
+    marks = "".join(sorted(letter for letter in set(text) if _starts_with_mark(letter)))
+    if not marks:
+        return text
+    return re.sub(f"[{re.escape(marks)}]{{{MAX_MARKS + 1},}}", _broken_up, text)
+
+
+def _broken_up(run: re.Match[str]) -> str:
+    marks = run[0]
+    pieces = (marks[at : at + MAX_MARKS] for at in range(0, len(marks), MAX_MARKS))
     return _GRAPHEME_JOINER.join(pieces)
 
 
@@ -172,7 +177,12 @@ def _starts_with_mark(letter: str) -> bool:
 
 
 def _visible_only(text: str) -> str:
-    return "".join(filter(str.isprintable, text))
+    hidden = [letter for letter in set(text) if not letter.isprintable()]
+    if len(hidden) > MAX_MARKS:
+        return "".join(filter(str.isprintable, text))
+    for letter in hidden:
+        text = text.replace(letter, "")
+    return text
 
 
 def kind_of(value: Json) -> str:
