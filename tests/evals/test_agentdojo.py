@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,14 @@ def allowed(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     (spec,) = (each.spec for each in load([file]).objects.values() if each.kind == "mandate")
     rest: dict[str, Any] = json.loads(json.dumps(spec))
     return rest, rest.pop("allow")
+
+
+def test_the_evaluations_own_lock_knows_what_the_project_needs() -> None:
+    locked = tomllib.loads((EVAL / "uv.lock").read_text())["package"]
+    (ours,) = (each for each in locked if each["name"] == "bailiwick")
+    needs = {f"{need['name']}{need['specifier']}" for need in ours["metadata"]["requires-dist"]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert needs == set(project["dependencies"]), "run `uv lock --project evals/agentdojo`"
 
 
 @pytest.mark.slow
