@@ -73,6 +73,8 @@ ATTACKS: dict[str, tuple[list[tuple[str, Json, dict[str, Json]]], Json]] = {
     "nothing at all": ([], ""),
     "an empty list, for all": ([], []),
     "an object with one value of one's own": ([], {"a": "ann@a.example", "b": EVE}),
+    "a value of one's own for a key": ([], {EVE: "ann@a.example"}),
+    "an address of one's own for a key": ([], {"to": {"eve@e.test": "ann@a.example"}}),
     "a list that hides one value among many": ([], ["ann@a.example"] * 63 + [EVE]),
     "more values than are looked at": ([], ["ann@a.example"] * 100 + [EVE]),
     "a long list in a list": ([], [[["ann@a.example", [EVE]]]]),

@@ -54,6 +54,9 @@ MIN_PIECE = 6
 """Letters and digits a value needs to be looked for as a piece of something longer. Shorter ones
 are looked for as wholes, or every call would hold them."""
 
+MAX_DIGITS_OF_NAME = 2
+"""Digits in a key that passes for the name of a field (`line_2`) and not for a value."""
+
 MAX_ANSWERS = 256
 MAX_ANSWER_CHARS = 256
 """Answers remembered until something happens, and the longest value among them: of a held call the
@@ -354,15 +357,25 @@ def _allowed_by_name(condition: Condition) -> tuple[Json, ...]:
 
 
 def scalars(value: Json) -> Iterator[Json]:
-    """Every plain value beneath `value`, nulls left out: they hold nothing to vouch for."""
+    """Every plain value beneath `value`, nulls left out: they hold nothing to vouch for.
+
+    A key that is no plain name (`{"ann@a.example": "to"}`) is a value as well: the agent chose it.
+    """
     if isinstance(value, Mapping):
-        for item in value.values():
+        for key, item in value.items():
+            if not _is_name(key):
+                yield key
             yield from scalars(item)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from scalars(item)
     elif value is not None:
         yield value
+
+
+def _is_name(key: str) -> bool:
+    digits = sum(letter.isdigit() for letter in key)  # an account number is a word, too
+    return digits <= MAX_DIGITS_OF_NAME and key.replace("-", "_").isidentifier()
 
 
 def _compact(text: str) -> str:
