@@ -111,6 +111,8 @@ class Said(msgspec.Struct, frozen=True):
         id: the answer's id, or "".
         error: what the error said; "" without one.
         cut: more was said than is kept here.
+        hosted_calls: what the model's server did by itself with tools of its own; no gateway saw
+            it.
     """
 
     model: str = ""
@@ -122,6 +124,7 @@ class Said(msgspec.Struct, frozen=True):
     id: str = ""
     error: str = ""
     cut: bool = False
+    hosted_calls: tuple[AskedTool, ...] = ()
 
 
 UNREADABLE = "unreadable"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import asked
-from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.llm.dialect import Asking, Dialect, Said, Usage
+from bailiwick.protocols.llm.gathering import error_text, mapping, tokens, word
 from bailiwick.protocols.strict_json import encode
 
 _JUDGED = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
@@ -40,3 +41,30 @@ def _unsized(body: JsonObject) -> Iterator[str]:
     for item in asked.objects(given):
         kind = item.get("type")
         yield kind if isinstance(kind, str) else "unknown"
+
+
+class EmbeddingsHearer:
+    """Reads what an embedding took."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self) -> None:
+        self._said = Said()
+
+    def take(self, data: JsonObject) -> None:
+        """As `take_whole`: this dialect does not stream."""
+        self.take_whole(data)
+
+    def take_whole(self, body: JsonObject) -> None:
+        """Take the answer, or an error."""
+        counts = body.get("usage")
+        used = Usage(input=tokens(mapping(counts), "prompt_tokens"), output=0)
+        self._said = Said(
+            model=word(body.get("model")),
+            usage=used if isinstance(counts, dict) else None,
+            error=error_text(body.get("error")) if body.get("error") else "",
+        )
+
+    def said(self) -> Said:
+        """What it took; there is nothing said."""
+        return self._said

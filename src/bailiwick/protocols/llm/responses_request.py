@@ -30,7 +30,7 @@ _SIZED_ITEMS = frozenset(
         "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
         "custom_tool_call_output", "local_shell_call", "local_shell_call_output", "shell_call",
         "shell_call_output", "apply_patch_call", "apply_patch_call_output", "web_search_call",
-        "tool_search_call", "tool_search_output", "compaction",
+        "tool_search_call", "tool_search_output", "additional_tools", "compaction",
     }
 )  # fmt: skip
 _AGENTS_OWN = frozenset({"local_shell", "shell", "apply_patch"})
@@ -64,7 +64,7 @@ def read_request(body: JsonObject) -> Asking:
 def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
     own: list[str] = []
     hosted: list[str] = []
-    for tool in asked.tool_objects(body, "tools"):
+    for tool in _offered(body):
         kind = tool.get("type")
         if not isinstance(kind, str) or not kind:
             raise TheirError("tool_without_name", f"a tool's `type` is {show(kind)}")
@@ -77,6 +77,13 @@ def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
         else:
             hosted.append(kind)
     return own, hosted
+
+
+def _offered(body: JsonObject) -> Iterator[Mapping[str, Json]]:
+    yield from asked.tool_objects(body, "tools")
+    # Items can offer more of them on the way: `additional_tools`, `tool_search_output`.
+    for item in asked.objects(body.get("input")):
+        yield from asked.tool_objects(item, "tools")
 
 
 def _in_namespace(space: Mapping[str, Json]) -> Iterator[str]:

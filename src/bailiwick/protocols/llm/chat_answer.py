@@ -1,0 +1,196 @@
+"""Answers of the Chat Completions dialect, streamed and not, and what servers add to them."""
+
+from __future__ import annotations
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.protocols.llm import think
+from bailiwick.protocols.llm.asked import objects
+from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
+from bailiwick.protocols.llm.gathering import (
+    MAX_PARTS,
+    Room,
+    Text,
+    Thoughts,
+    ToolCall,
+    as_text,
+    error_text,
+    mapping,
+    tokens,
+    whole,
+    word,
+)
+
+_DETAILS = {
+    "reasoning.text": (Visibility.FULL, "text"),
+    "reasoning.summary": (Visibility.SUMMARY, "summary"),
+    "reasoning.encrypted": (Visibility.ENCRYPTED, "data"),
+}
+"""OpenRouter's `reasoning_details`: type → what of it is seen, and where it stands."""
+
+
+class ChatHearer:
+    """Adds up `chat.completion.chunk` objects, or reads one `chat.completion`."""
+
+    __slots__ = ("_choices", "_error", "_id", "_model", "_room", "_usage")
+
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
+        self._choices: dict[int, _Choice] = {}
+        self._model = ""
+        self._id = ""
+        self._error = ""
+        self._usage: Usage | None = None
+
+    def take(self, data: JsonObject) -> None:
+        """Take one chunk; a `message` in place of its `delta` is read like one."""
+        if data.get("error") or data.get("object") == "error":
+            self._error = error_text(data.get("error") or dict(data))
+            return
+        self._model = self._model or word(data.get("model"))
+        self._id = self._id or word(data.get("id"))
+        self._take_usage(data.get("usage"))
+        self._take_usage(mapping(data.get("x_groq")).get("usage"))
+        for choice in objects(data.get("choices")):
+            self._take_choice(choice)
+
+    take_whole = take
+
+    def said(self) -> Said:
+        """All choices, in the order of their numbers."""
+        choices = [self._choices[index] for index in sorted(self._choices)]
+        split = [choice.said() for choice in choices]
+        return Said(
+            model=self._model,
+            text="\n\n".join(text for text, _ in split if text),
+            reasoning=tuple(piece for _, reasoning in split for piece in reasoning),
+            tool_calls=tuple(call.said() for choice in choices for call in choice.calls),
+            usage=self._usage,
+            finish=next((choice.finish for choice in choices if choice.finish), ""),
+            id=self._id,
+            error=self._error,
+            cut=self._room.cut,
+        )
+
+    def _take_choice(self, data: JsonObject) -> None:
+        number = data.get("index", 0)
+        if type(number) is not int:
+            return
+        choice = self._choices.get(number)
+        if choice is None:
+            if len(self._choices) >= MAX_PARTS:
+                self._room.cut = True
+                return
+            choice = self._choices[number] = _Choice(self._room)
+        choice.take(mapping(data.get("delta") or data.get("message")))
+        choice.finish = word(data.get("finish_reason")) or choice.finish
+        self._take_usage(data.get("usage"))  # Moonshot puts it here
+
+    def _take_usage(self, counts: Json) -> None:
+        # Some servers count along with every chunk: the last total stands.
+        if not isinstance(counts, dict):
+            return
+        into = mapping(counts.get("prompt_tokens_details"))
+        out = mapping(counts.get("completion_tokens_details"))
+        cached = tokens(into, "cached_tokens")
+        self._usage = Usage(
+            input=tokens(counts, "prompt_tokens"),
+            cached=tokens(counts, "prompt_cache_hit_tokens") if cached is None else cached,
+            output=tokens(counts, "completion_tokens"),
+            reasoning=tokens(out, "reasoning_tokens"),
+            cache_written=tokens(into, "cache_write_tokens"),
+        )
+
+
+class _Choice:
+    """One of the answers that were asked for."""
+
+    __slots__ = ("_room", "_text", "_thoughts", "calls", "finish", "numbered")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._text = Text(room)
+        self._thoughts = Thoughts(room)
+        self.calls: list[ToolCall] = []
+        self.numbered: dict[int, ToolCall] = {}
+        self.finish = ""
+
+    def take(self, delta: JsonObject) -> None:
+        """Take one delta, or a whole message, which has the same names."""
+        content = delta.get("content")
+        if type(content) is str:
+            self._text.add(content)
+        elif content is not None:
+            self._take_parts(content)
+        if content is not None and len(delta) == 1:
+            return  # most chunks are so
+        self._text.add(delta.get("refusal"))
+        self._text.add(mapping(delta.get("audio")).get("transcript"))
+        self._take_reasoning(delta)
+        for call in objects(delta.get("tool_calls")):
+            self._take_call(call)
+        legacy = delta.get("function_call")
+        if isinstance(legacy, dict):
+            self._take_call({"index": -1, "function": legacy})
+
+    def said(self) -> tuple[str, list[Reasoning]]:
+        """The answer, and the reasoning before it."""
+        tagged, text = think.split(str(self._text))
+        reasoning = list(self._thoughts.said())
+        if tagged:
+            reasoning.append(Reasoning(Visibility.FULL, tagged))
+        return text, reasoning
+
+    def _take_parts(self, content: Json) -> None:
+        for part in objects(content):
+            self._text.add(part.get("text"))
+            thinking = part.get("thinking")  # Mistral's: text, or parts of text
+            self._thoughts.add(Visibility.FULL, thinking)
+            for piece in objects(thinking):
+                self._thoughts.add(Visibility.FULL, piece.get("text"))
+
+    def _take_reasoning(self, delta: JsonObject) -> None:
+        detailed = False
+        for detail in objects(delta.get("reasoning_details")):
+            visibility, name = _DETAILS.get(word(detail.get("type")), (Visibility.FULL, "text"))
+            self._thoughts.add(visibility, detail.get(name))
+            detailed = detailed or bool(detail.get(name) and visibility != Visibility.ENCRYPTED)
+        if detailed:
+            return  # `reasoning` says the same again
+        new, old = delta.get("reasoning"), delta.get("reasoning_content")
+        self._thoughts.add(Visibility.FULL, new)
+        if old != new:  # vLLM sent both names for a while, with one text
+            self._thoughts.add(Visibility.FULL, old)
+
+    def _take_call(self, data: JsonObject) -> None:
+        call = self._call_of(data)
+        if call is None:
+            return
+        function = mapping(data.get("function") or data.get("custom"))
+        whole(call.id, data.get("id"))
+        whole(call.name, function.get("name"))
+        arguments = function.get("arguments", function.get("input"))
+        if arguments is not None:
+            call.arguments.add(as_text(arguments))
+
+    def _call_of(self, data: JsonObject) -> ToolCall | None:
+        """The call that a piece belongs to: by number; by id where a server does not number."""
+        number, identity = data.get("index"), word(data.get("id"))
+        call = None
+        if type(number) is int:
+            call = self.numbered.get(number)
+        elif not identity and self.calls:
+            call = self.calls[-1]
+        else:
+            call = next((one for one in self.calls if identity and str(one.id) == identity), None)
+        # Some number every call 0 and tell them apart by id.
+        if call is not None and identity and call.id and str(call.id) != identity:
+            call = None
+        if call is None:
+            if len(self.calls) >= MAX_PARTS:
+                self._room.cut = True
+                return None
+            call = ToolCall(self._room)
+            self.calls.append(call)
+            if type(number) is int:
+                self.numbered[number] = call
+        return call

@@ -1,0 +1,148 @@
+"""Collecting what a model says, in bounded memory, whatever it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from bailiwick.core.canonical import Json
+from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Visibility
+
+MAX_KEPT_CHARS: Final = 8 * 1024 * 1024
+"""Most characters of one answer that are kept; the rest is counted as `cut`."""
+
+MAX_PARTS: Final = 1_024
+"""Most choices, items, blocks or tool calls of one answer that are kept."""
+
+_PIECES = 512
+
+
+class Room:
+    """What may still be kept of one answer.
+
+    Attributes:
+        left: characters.
+        cut: something did not fit.
+    """
+
+    __slots__ = ("cut", "left")
+
+    def __init__(self, left: int = MAX_KEPT_CHARS) -> None:
+        self.left = left
+        self.cut = False
+
+
+class Text:
+    """One text that arrives in pieces."""
+
+    __slots__ = ("_blocks", "_pieces", "_room")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces or self._blocks)
+
+    def __str__(self) -> str:
+        return "".join(self._blocks) + "".join(self._pieces)
+
+    def add(self, piece: object) -> None:
+        """Append `piece` as far as there is room. What is no text adds nothing."""
+        if type(piece) is not str or not piece:
+            return
+        room = self._room
+        if len(piece) > room.left:
+            room.cut = True
+            piece = piece[: room.left]
+        room.left -= len(piece)
+        self._pieces.append(piece)
+        # A list of single letters would take many times the room of the letters.
+        if len(self._pieces) >= _PIECES:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def become(self, whole: object) -> None:
+        """Take the server's own total for what its pieces made."""
+        if type(whole) is str:
+            self._room.left += len(str(self))
+            self._blocks.clear()
+            self._pieces.clear()
+            self.add(whole)
+
+
+class Thoughts:
+    """Reasoning that arrives in pieces: each visibility one text, in the order they began."""
+
+    __slots__ = ("_room", "_texts")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._texts: dict[Visibility, Text] = {}
+
+    def add(self, visibility: Visibility, piece: object) -> None:
+        """Append `piece` to the reasoning of this visibility."""
+        if type(piece) is str and piece:
+            text = self._texts.get(visibility)
+            if text is None:
+                text = self._texts[visibility] = Text(self._room)
+            text.add(piece)
+
+    def said(self) -> Iterator[Reasoning]:
+        """What was reasoned so far."""
+        for visibility, text in self._texts.items():
+            yield Reasoning(visibility, str(text))
+
+
+class ToolCall:
+    """One tool call that arrives in pieces."""
+
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self, room: Room) -> None:
+        self.id = Text(room)
+        self.name = Text(room)
+        self.arguments = Text(room)
+
+    def said(self) -> AskedTool:
+        """What was asked for so far."""
+        return AskedTool(str(self.id), str(self.name), str(self.arguments))
+
+
+def whole(text: Text, piece: object) -> None:
+    """Append to a name or id, which some servers send whole with every piece."""
+    if piece != str(text):
+        text.add(piece)
+
+
+def as_text(value: Json) -> str:
+    """Arguments as JSON text; text as it is."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def mapping(value: Json) -> Mapping[str, Json]:
+    """`value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def word(value: Json) -> str:
+    """`value` if it is text, else ""."""
+    return value[:MAX_PARTS] if isinstance(value, str) else ""
+
+
+def tokens(counts: Mapping[str, Json], name: str) -> int | None:
+    """A count of tokens, or None when it is none."""
+    value = counts.get(name)
+    return value if type(value) is int and value >= 0 else None
+
+
+def error_text(error: Json) -> str:
+    """What an error object says, in one line: its type or code, and its message."""
+    if not isinstance(error, dict):
+        return word(error) or "an error without a message"
+    kind = next((word(error.get(name)) for name in ("code", "type") if word(error.get(name))), "")
+    message = word(error.get("message"))
+    return ": ".join(part for part in (kind, message) if part) or "an error without a message"

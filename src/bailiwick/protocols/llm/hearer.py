@@ -1,0 +1,125 @@
+"""Reading an answer while it streams past.
+
+    reader = answers.reader(Dialect.CHAT)
+    for chunk in stream:
+        reader.feed(chunk)      # any split of the bytes gives the same `said`
+    reader.said()
+
+Nothing here raises for what a server sends: an answer that is not understood is `unreadable`,
+and what was understood of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.errors import TheirError
+from bailiwick.protocols.llm.dialect import ERROR, UNFINISHED, UNREADABLE, Said
+from bailiwick.protocols.sse import SseDecoder, SseEvent
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+
+_DONE = b"[DONE]"
+
+
+class Hearer(Protocol):
+    """One dialect's part: what its objects add up to."""
+
+    def take(self, data: JsonObject) -> None:
+        """Take one event of a stream. Must not raise, whatever is in it."""
+
+    def take_whole(self, body: JsonObject) -> None:
+        """Take an answer that was not streamed. Must not raise, whatever is in it."""
+
+    def said(self) -> Said:
+        """What was said so far; `finish` is "" as long as it is not known."""
+
+
+class Reader:
+    """Reads one streamed answer. Holds at most one event and what `gathering` allows."""
+
+    __slots__ = ("_broken", "_decoder", "_done", "_hearer", "_max", "_since", "_unreadable")
+
+    def __init__(self, hearer: Hearer, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._hearer = hearer
+        self._decoder = SseDecoder(max_event_bytes)
+        self._max = max_event_bytes
+        self._since = 0
+        self._done = False
+        self._broken = False
+        self._unreadable = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the stream. Never raises."""
+        if self._broken:
+            return
+        if self._since + len(chunk) <= self._max:
+            self._feed(chunk)
+            return
+        # One of these lines may be too much. Those before it are to count all the same, however
+        # the bytes were split, so they go in one by one.
+        for line in chunk.splitlines(keepends=True):
+            if not self._broken:
+                self._feed(line)
+
+    def said(self) -> Said:
+        """What was said up to here."""
+        return _finished(self._hearer.said(), unreadable=self._unreadable, done=self._done)
+
+    def _feed(self, chunk: bytes) -> None:
+        try:
+            events = self._decoder.feed(chunk)
+        except TheirError:
+            self._broken = self._unreadable = True
+            return
+        self._since = len(chunk) if events else self._since + len(chunk)
+        for event in events:
+            self._take(event)
+
+    def _take(self, event: SseEvent) -> None:
+        if event.data.startswith(_DONE):
+            self._done = True
+            return
+        data = _object(event.data)
+        if data is None:
+            self._unreadable = True
+        else:
+            self._hearer.take(data)
+
+
+def read_whole(hearer: Hearer, body: bytes) -> Said:
+    """What an answer said that was not streamed. Never raises."""
+    data = _object(body)
+    if data is not None:
+        hearer.take_whole(data)
+    said = hearer.said()
+    return _finished(said, unreadable=said == Said(), done=True)
+
+
+def _finished(said: Said, *, unreadable: bool, done: bool) -> Said:
+    if said.error:
+        finish = ERROR
+    elif unreadable:
+        finish = UNREADABLE
+    elif said.finish or done:
+        return said
+    else:
+        finish = UNFINISHED
+    return msgspec.structs.replace(said, finish=finish)
+
+
+_decode: Callable[[bytes], object] = msgspec.json.Decoder().decode
+
+
+def _object(text: bytes) -> JsonObject | None:
+    # Not `strict_json`: nobody judges an answer, and the agent's own reader takes a repeated
+    # name's last value too. This one costs a sixth.
+    try:
+        value = _decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,197 @@
+"""Answers of the Messages dialect, streamed and not, and its token counts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.protocols.llm.asked import objects
+from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
+from bailiwick.protocols.llm.gathering import (
+    MAX_PARTS,
+    Room,
+    Text,
+    as_text,
+    error_text,
+    mapping,
+    tokens,
+    word,
+)
+
+_LONGEST_PLAIN_SIGNATURE = 64
+_FULL_THINKERS = ("claude-3-7-",)
+"""Models of the dialect's maker that send their thinking whole; later ones send a summary."""
+
+_OWN_CALLS = frozenset({"tool_use"})
+_HOSTED_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
+
+
+class MessagesHearer:
+    """Adds up the events of a message, or reads one message."""
+
+    __slots__ = ("_blocks", "_counts", "_error", "_finish", "_id", "_model", "_room")
+
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
+        self._blocks: dict[int, _Block] = {}
+        self._counts: dict[str, Json] = {}
+        self._model = ""
+        self._id = ""
+        self._finish = ""
+        self._error = ""
+
+    def take(self, data: JsonObject) -> None:
+        """Take one event."""
+        kind = data.get("type")
+        if kind == "content_block_delta":
+            block = self._blocks.get(_number(data))
+            if block is not None:
+                block.take(mapping(data.get("delta")))
+        elif kind == "content_block_start":
+            self._begin(_number(data), mapping(data.get("content_block")))
+        elif kind == "message_start":
+            self._take_head(mapping(data.get("message")))
+        elif kind == "message_delta":
+            self._finish = word(mapping(data.get("delta")).get("stop_reason")) or self._finish
+            self._take_counts(data.get("usage"))
+        elif kind == "error" or (kind is None and data.get("error")):
+            self._error = error_text(data.get("error"))
+
+    def take_whole(self, body: JsonObject) -> None:
+        """Take a message, or an error."""
+        if body.get("type") == "error" or body.get("error"):
+            self._error = error_text(body.get("error"))
+            return
+        self._take_head(body)
+        self._finish = word(body.get("stop_reason"))
+        for number, block in enumerate(objects(body.get("content"))):
+            self._begin(number, block)
+
+    def said(self) -> Said:
+        """The blocks in order. Texts are joined as they are: citations cut one into several."""
+        blocks = [self._blocks[number] for number in sorted(self._blocks)]
+        return Said(
+            model=self._model,
+            text="".join(str(block.text) for block in blocks if block.kind == "text"),
+            reasoning=tuple(
+                piece for block in blocks if (piece := block.reasoning(self._model)) is not None
+            ),
+            tool_calls=tuple(block.call() for block in blocks if block.kind in _OWN_CALLS),
+            hosted_calls=tuple(block.call() for block in blocks if block.kind in _HOSTED_CALLS),
+            usage=self._usage(),
+            finish=self._finish,
+            id=self._id,
+            error=self._error,
+            cut=self._room.cut,
+        )
+
+    def _take_head(self, message: JsonObject) -> None:
+        self._model = word(message.get("model"))
+        self._id = word(message.get("id"))
+        self._take_counts(message.get("usage"))
+
+    def _begin(self, number: int, start: JsonObject) -> None:
+        if len(self._blocks) >= MAX_PARTS:
+            self._room.cut = True
+        elif number not in self._blocks:
+            self._blocks[number] = _Block(self._room, start)
+
+    def _take_counts(self, counts: Json) -> None:
+        # Totals, not differences: a later one replaces, and one that is missing leaves.
+        for name, value in mapping(counts).items():
+            if value is not None and name in _COUNTS:
+                self._counts[name] = value
+
+    def _usage(self) -> Usage | None:
+        if not self._counts:
+            return None
+        fresh = tokens(self._counts, "input_tokens")
+        cached = tokens(self._counts, "cache_read_input_tokens")
+        written = tokens(self._counts, "cache_creation_input_tokens")
+        return Usage(
+            # This dialect states the three apart.
+            input=None if fresh is None else fresh + (cached or 0) + (written or 0),
+            cached=cached,
+            output=tokens(self._counts, "output_tokens"),
+            reasoning=tokens(mapping(self._counts.get("output_tokens_details")), "thinking_tokens"),
+            cache_written=written,
+        )
+
+
+_COUNTS = frozenset(
+    {
+        "input_tokens", "output_tokens", "output_tokens_details", "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    }
+)  # fmt: skip
+
+
+class _Block:
+    """One content block; what it begins with is whole where nothing is streamed."""
+
+    __slots__ = ("_id", "_input", "_json", "_name", "_signature", "kind", "text")
+
+    def __init__(self, room: Room, start: JsonObject) -> None:
+        self.kind = word(start.get("type"))
+        self.text = Text(room)
+        self._json = Text(room)
+        self._signature = word(start.get("signature"))
+        self._id = word(start.get("id"))
+        self._name = word(start.get("name"))
+        self._input = Text(room)
+        if self.kind == "redacted_thinking":
+            self.text.add(start.get("data"))
+        elif self.kind == "thinking":
+            self.text.add(start.get("thinking"))
+        elif self.kind == "text":
+            self.text.add(start.get("text"))
+        elif self.kind in _OWN_CALLS or self.kind in _HOSTED_CALLS:
+            self._input.add(as_text(start.get("input", {})))
+
+    def take(self, delta: JsonObject) -> None:
+        """Take one delta; one of another kind than the block adds nothing."""
+        kind = delta.get("type")
+        if kind == "text_delta" and self.kind == "text":
+            self.text.add(delta.get("text"))
+        elif kind == "thinking_delta" and self.kind == "thinking":
+            self.text.add(delta.get("thinking"))
+        elif kind == "input_json_delta":
+            self._json.add(delta.get("partial_json"))
+        elif kind == "signature_delta":
+            self._signature = word(delta.get("signature"))
+
+    def reasoning(self, model: str) -> Reasoning | None:
+        """What this block shows of reasoning, or None when it is no reasoning."""
+        if self.kind == "redacted_thinking":
+            return Reasoning(Visibility.ENCRYPTED, str(self.text))
+        if self.kind != "thinking":
+            return None
+        if not self.text:
+            return Reasoning(Visibility.OMITTED, "")
+        # A long signature is the sealed whole, so the text beside it may be less than that. Other
+        # servers of the dialect sign with nothing or with an id.
+        sealed = len(self._signature) > _LONGEST_PLAIN_SIGNATURE
+        full = not sealed or model.startswith(_FULL_THINKERS)
+        return Reasoning(Visibility.FULL if full else Visibility.SUMMARY, str(self.text))
+
+    def call(self) -> AskedTool:
+        """The tool call that this block is."""
+        return AskedTool(self._id, self._name, str(self._json) or str(self._input))
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+def read_count(body: bytes) -> int | None:
+    """The answer to a token count, or None when it is no count. Never raises."""
+    try:
+        counted = msgspec.json.decode(body, type=_Count).input_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return counted if counted >= 0 else None
+
+
+def _number(data: JsonObject) -> int:
+    number = data.get("index")
+    return number if type(number) is int else 0

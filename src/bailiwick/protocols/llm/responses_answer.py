@@ -1,0 +1,238 @@
+"""Answers of the Responses dialect, streamed and not.
+
+A stream says everything up to three times: in deltas, in each item when it is done, and in the
+response when that is completed. The done item counts, since agents act on it; then the deltas;
+then the completed response for what neither named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.protocols.llm.asked import objects
+from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
+from bailiwick.protocols.llm.gathering import (
+    MAX_PARTS,
+    Room,
+    Text,
+    as_text,
+    error_text,
+    mapping,
+    tokens,
+    word,
+)
+
+_OWN_CALLS = {
+    "function_call": "arguments",
+    "custom_tool_call": "input",
+    "local_shell_call": "action",
+    "shell_call": "action",
+    "computer_call": "action",
+    "apply_patch_call": "operation",
+}
+"""Items that ask the agent to do something → where they say what."""
+
+_HOSTED_CALLS = {
+    "mcp_call": "arguments",
+    "mcp_approval_request": "arguments",
+    "web_search_call": "action",
+    "file_search_call": "queries",
+    "code_interpreter_call": "code",
+    "image_generation_call": "revised_prompt",
+}
+"""Items that say what the model's server did by itself → where they say what."""
+
+_DELTAS = {
+    "response.output_text.delta": "text",
+    "response.refusal.delta": "text",
+    "response.reasoning_text.delta": "full",
+    "response.reasoning_summary_text.delta": "summary",
+    "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "arguments",
+    "response.mcp_call_arguments.delta": "arguments",
+}
+_ENDS = frozenset(
+    {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
+)
+
+
+class ResponsesHearer:
+    """Adds up the events of a response, or reads one response."""
+
+    __slots__ = ("_error", "_finish", "_id", "_items", "_model", "_room", "_usage")
+
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
+        self._items: dict[int, _Item] = {}
+        self._model = ""
+        self._id = ""
+        self._finish = ""
+        self._error = ""
+        self._usage: Usage | None = None
+
+    def take(self, data: JsonObject) -> None:
+        """Take one event."""
+        kind = word(data.get("type"))
+        if kind in _DELTAS:
+            item = self._item(_number(data, "output_index"))
+            if item is not None:
+                item.add(_DELTAS[kind], _part(data), data.get("delta"))
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            item = self._item(_number(data, "output_index"))
+            if item is not None:
+                item.become(mapping(data.get("item")), done=kind.endswith("done"))
+        elif kind == "error" or (not kind and data.get("error")):
+            nested = data.get("error")
+            self._error = error_text(
+                nested or {"code": data.get("code"), "message": data.get("message")}
+            )
+        elif kind in _ENDS:
+            self.take_whole(mapping(data.get("response")))
+        elif kind in ("response.created", "response.in_progress"):
+            self._take_head(mapping(data.get("response")))
+
+    def take_whole(self, body: JsonObject) -> None:
+        """Take a response, or an error; what its items already said stands."""
+        self._take_head(body)
+        if body.get("error"):
+            self._error = error_text(body.get("error"))
+        reason = word(mapping(body.get("incomplete_details")).get("reason"))
+        self._finish = reason or word(body.get("status"))
+        for number, item in enumerate(objects(body.get("output"))):
+            kept = self._item(number)
+            if kept is not None and not kept.done:
+                kept.become(item, done=True)
+
+    def said(self) -> Said:
+        """The items in order."""
+        items = [self._items[number] for number in sorted(self._items)]
+        return Said(
+            model=self._model,
+            text="".join(item.text() for item in items),
+            reasoning=tuple(piece for item in items for piece in item.reasoning()),
+            tool_calls=tuple(item.call() for item in items if item.kind in _OWN_CALLS),
+            hosted_calls=tuple(item.call() for item in items if item.kind in _HOSTED_CALLS),
+            usage=self._usage,
+            finish=self._finish,
+            id=self._id,
+            error=self._error,
+            cut=self._room.cut,
+        )
+
+    def _take_head(self, body: JsonObject) -> None:
+        self._model = word(body.get("model")) or self._model
+        self._id = word(body.get("id")) or self._id
+        counts = body.get("usage")
+        if isinstance(counts, dict):
+            into = mapping(counts.get("input_tokens_details"))
+            self._usage = Usage(
+                input=tokens(counts, "input_tokens"),
+                cached=tokens(into, "cached_tokens"),
+                output=tokens(counts, "output_tokens"),
+                reasoning=tokens(mapping(counts.get("output_tokens_details")), "reasoning_tokens"),
+                cache_written=tokens(into, "cache_write_tokens"),
+            )
+
+    def _item(self, number: int) -> _Item | None:
+        item = self._items.get(number)
+        if item is None:
+            if len(self._items) >= MAX_PARTS:
+                self._room.cut = True
+                return None
+            item = self._items[number] = _Item(self._room)
+        return item
+
+
+class _Item:
+    """One output item."""
+
+    __slots__ = ("_arguments", "_head", "_parts", "_room", "_sealed", "done", "kind")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._parts: dict[tuple[str, int], Text] = {}
+        self._arguments = Text(room)
+        self._sealed = Text(room)
+        self._head = ("", "")
+        self.kind = ""
+        self.done = False
+
+    def add(self, where: str, part: int, piece: object) -> None:
+        """Take a delta."""
+        if self.done:
+            return
+        if where == "arguments":
+            self._arguments.add(piece)
+        else:
+            text = self._part(where, part)
+            if text is not None:
+                text.add(piece)
+
+    def become(self, item: JsonObject, *, done: bool) -> None:
+        """Take the item itself: when it begins, or when it is done and stands for its deltas."""
+        if self.done:
+            return
+        self.done = done
+        self.kind = word(item.get("type"))
+        identity = word(item.get("call_id")) or word(item.get("id"))
+        # Tools in a namespace are asked for by both names.
+        name = word(item.get("namespace")) + word(item.get("name"))
+        self._head = (identity, name or self.kind.removesuffix("_call"))
+        self._sealed.become(item.get("encrypted_content"))
+        if not done:
+            return
+        where = _OWN_CALLS.get(self.kind) or _HOSTED_CALLS.get(self.kind)
+        if where and item.get(where) is not None:
+            self._arguments.become(as_text(item.get(where)))
+        for number, part in enumerate(objects(item.get("summary"))):
+            self._become("summary", number, part.get("text"))
+        content = "full" if self.kind == "reasoning" else "text"
+        for number, part in enumerate(objects(item.get("content"))):
+            self._become(content, number, part.get("text", part.get("refusal")))
+
+    def text(self) -> str:
+        """What the item says to the user."""
+        return "".join(self._texts("text"))
+
+    def reasoning(self) -> Iterator[Reasoning]:
+        """What the item shows of reasoning."""
+        full, summary = "\n\n".join(self._texts("full")), "\n\n".join(self._texts("summary"))
+        if full:
+            yield Reasoning(Visibility.FULL, full)
+        if summary:
+            yield Reasoning(Visibility.SUMMARY, summary)
+        if self._sealed and self.kind == "reasoning":
+            yield Reasoning(Visibility.ENCRYPTED, str(self._sealed))
+        elif self.kind == "reasoning" and not full and not summary:
+            yield Reasoning(Visibility.OMITTED, "")
+
+    def call(self) -> AskedTool:
+        """The tool call that this item is."""
+        return AskedTool(*self._head, str(self._arguments))
+
+    def _texts(self, where: str) -> list[str]:
+        return [str(self._parts[key]) for key in sorted(self._parts) if key[0] == where]
+
+    def _become(self, where: str, number: int, whole: Json) -> None:
+        text = self._part(where, number)
+        if text is not None:
+            text.become(whole)
+
+    def _part(self, where: str, number: int) -> Text | None:
+        text = self._parts.get((where, number))
+        if text is None:
+            if len(self._parts) >= MAX_PARTS:
+                self._room.cut = True
+                return None
+            text = self._parts[where, number] = Text(self._room)
+        return text
+
+
+def _part(data: JsonObject) -> int:
+    return _number(data, "summary_index" if "summary_index" in data else "content_index")
+
+
+def _number(data: JsonObject, name: str) -> int:
+    number = data.get(name)
+    return number if type(number) is int else 0
