@@ -24,8 +24,9 @@ from bailiwick.declared.tool_checks import Definitions, check_tools
 from bailiwick.declared.tool_schema import Open, look_up
 from bailiwick.declared.tree import Items, Table
 
-MAX_RULES = 200
-"""Rules of one section that are compared with each other."""
+MAX_RULES = 300
+MAX_TARGETS = 1_000
+"""Rules of one mandate, and their targets, that are compared with each other."""
 
 _UNHEARD_OF = "an argument nobody has heard of"
 
@@ -74,11 +75,17 @@ def warn_rules(
     if not isinstance(node, Table):
         return []
     places = _Places(node)
-    found = [*_ended(node, mandate, now), *_nothing_left(mandate, places)]
+    found = [*_ended(node, mandate, now), *_wide_open(mandate, definitions, places)]
+    rules: list[AllowRule | DenyRule | StampRule] = []
+    for section in (mandate.allow, mandate.deny, mandate.stamp):
+        rules.extend(section)
+    if sum(len(rule.targets) for rule in rules) > MAX_TARGETS or len(rules) > MAX_RULES:
+        message = "has too many rules for comparing each with the others"
+        return sorted({*found, Problem(node.place, message)})
+    found += _nothing_left(mandate, places)
     found += _said_already(mandate, places)
     found += _about_nothing(mandate, places)
     found += _at_odds(mandate, places)
-    found += _wide_open(mandate, definitions, places)
     return sorted(set(found))
 
 
@@ -104,8 +111,8 @@ def _ended(node: Table, mandate: Mandate, now: int) -> Iterator[Problem]:
 
 def _nothing_left(mandate: Mandate, places: _Places) -> Iterator[Problem]:
     """Allow rules of which a deny rule leaves nothing."""
-    for number, rule in enumerate(mandate.allow[:MAX_RULES]):
-        for deny in mandate.deny[:MAX_RULES]:
+    for number, rule in enumerate(mandate.allow):
+        for deny in mandate.deny:
             if applies_wherever_allowed(deny, rule, mandate.circumstances):
                 message = f"lets nothing through: {show(_name(deny))} denies all of it"
                 yield Problem(places.of("allow", number), message)
@@ -114,7 +121,7 @@ def _nothing_left(mandate: Mandate, places: _Places) -> Iterator[Problem]:
 
 def _said_already(mandate: Mandate, places: _Places) -> Iterator[Problem]:
     """Allow rules that another one makes needless."""
-    rules = mandate.allow[:MAX_RULES]
+    rules = mandate.allow
     # What an allow rule names is vouched for, so it may matter without letting anything through.
     vouching = any(rule.vouched for rule in rules)
     gone: set[int] = set()
@@ -141,7 +148,7 @@ def _about_nothing(mandate: Mandate, places: _Places) -> Iterator[Problem]:
         ("stamp", mandate.stamp),
     )
     for section, rules in sections:
-        for number, rule in enumerate(rules[:MAX_RULES]):
+        for number, rule in enumerate(rules):
             if not about_same(rule, mandate.allow):
                 message = "is about nothing that any rule allows, so it never matters"
                 yield Problem(places.of(section, number), message)
@@ -149,7 +156,7 @@ def _about_nothing(mandate: Mandate, places: _Places) -> Iterator[Problem]:
 
 def _at_odds(mandate: Mandate, places: _Places) -> Iterator[Problem]:
     """Stamp rules that ask for different roles at once: nobody's stamp would do."""
-    for (one, first), (other, second) in combinations(enumerate(mandate.stamp[:MAX_RULES]), 2):
+    for (one, first), (other, second) in combinations(enumerate(mandate.stamp), 2):
         if first.role is None or second.role is None or first.role == second.role:
             continue
         if not (about_same(first, mandate.allow) and about_same(second, mandate.allow)):
@@ -166,7 +173,7 @@ def _at_odds(mandate: Mandate, places: _Places) -> Iterator[Problem]:
 
 def _wide_open(mandate: Mandate, definitions: Definitions, places: _Places) -> Iterator[Problem]:
     """`other_arguments: allow` for a tool that takes arguments its definition does not name."""
-    for number, rule in enumerate(mandate.allow[:MAX_RULES]):
+    for number, rule in enumerate(mandate.allow):
         if rule.other_arguments:
             tool = next(_open_tools(rule, definitions), "")
             if tool:

@@ -197,6 +197,12 @@ def test_a_tool_whose_schema_is_open_is_told_where_any_argument_may_be_given() -
     assert doubts(closed, tool(additionalProperties=True)) == []
 
 
+def test_more_rules_than_can_be_compared_are_told() -> None:
+    many = "".join(f"      - tool: bank/t{number}\n" for number in range(301))
+    (said,) = doubts(f"    allow:\n{many}")
+    assert said.endswith("has too many rules for comparing each with the others")
+
+
 CONDITIONS = st.lists(conditions, max_size=2)
 
 

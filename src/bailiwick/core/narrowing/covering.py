@@ -35,11 +35,12 @@ def applies_wherever_allowed(
         around: circumstances that hold for all calls of the mandate.
     """
     given = allowed if isinstance(allowed, AllowRule) else _as_allowed(allowed)
-    within = all(any(target_within(own, wide) for wide in rule.targets) for own in given.targets)
-    holds = all(implied((*given.circumstances, *around), each) for each in rule.circumstances)
-    # An optional condition fails where nothing is given, so nothing follows from it.
-    asks = all(not each.optional and permits_all(given, each) for each in rule.conditions)
-    return within and holds and asks
+    return (
+        all(any(target_within(own, wide) for wide in rule.targets) for own in given.targets)
+        and all(implied((*given.circumstances, *around), each) for each in rule.circumstances)
+        # An optional condition fails where nothing is given, so nothing follows from it.
+        and all(not each.optional and permits_all(given, each) for each in rule.conditions)
+    )
 
 
 def _as_allowed(rule: DenyRule | StampRule) -> AllowRule:
