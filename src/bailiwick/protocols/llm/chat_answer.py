@@ -46,10 +46,14 @@ class ChatHearer:
         if data.get("error") or data.get("object") == "error":
             self._error = error_text(data.get("error") or dict(data))
             return
-        self._model = self._model or word(data.get("model"))
-        self._id = self._id or word(data.get("id"))
-        self._take_usage(data.get("usage"))
-        self._take_usage(mapping(data.get("x_groq")).get("usage"))
+        if not self._model:
+            self._model = word(data.get("model"))
+        if not self._id:
+            self._id = word(data.get("id"))
+        if "usage" in data:
+            self._take_usage(data["usage"])
+        if "x_groq" in data:
+            self._take_usage(mapping(data["x_groq"]).get("usage"))
         for choice in objects(data.get("choices")):
             self._take_choice(choice)
 
@@ -82,8 +86,10 @@ class ChatHearer:
                 return
             choice = self._choices[number] = _Choice(self._room)
         choice.take(mapping(data.get("delta") or data.get("message")))
-        choice.finish = word(data.get("finish_reason")) or choice.finish
-        self._take_usage(data.get("usage"))  # Moonshot puts it here
+        if data.get("finish_reason"):
+            choice.finish = word(data["finish_reason"])
+        if "usage" in data:  # Moonshot puts it here
+            self._take_usage(data["usage"])
 
     def _take_usage(self, counts: Json) -> None:
         # Some servers count along with every chunk: the last total stands.

@@ -19,11 +19,13 @@ import msgspec
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.protocols.llm.dialect import ERROR, UNFINISHED, UNREADABLE, Said
-from bailiwick.protocols.sse import SseDecoder, SseEvent
+from bailiwick.protocols.sse import SseDecoder
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 _DONE = b"[DONE]"
+_DATA = b"data: "
+_END = b"\n\n"
 
 
 class Hearer(Protocol):
@@ -42,12 +44,22 @@ class Hearer(Protocol):
 class Reader:
     """Reads one streamed answer. Holds at most one event and what `gathering` allows."""
 
-    __slots__ = ("_broken", "_decoder", "_done", "_hearer", "_max", "_since", "_unreadable")
+    __slots__ = (
+        "_between",
+        "_broken",
+        "_decoder",
+        "_done",
+        "_hearer",
+        "_max",
+        "_since",
+        "_unreadable",
+    )
 
     def __init__(self, hearer: Hearer, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._hearer = hearer
         self._decoder = SseDecoder(max_event_bytes)
         self._max = max_event_bytes
+        self._between = False
         self._since = 0
         self._done = False
         self._broken = False
@@ -57,9 +69,15 @@ class Reader:
         """Take the next bytes of the stream. Never raises."""
         if self._broken:
             return
+        if self._between and chunk.endswith(_END) and len(chunk) <= self._max:
+            self._take_blocks(chunk)
+            return
         if self._since + len(chunk) <= self._max:
             self._feed(chunk)
+            # After a blank line a decoder holds nothing; before the first, it may await a mark.
+            self._between = chunk.endswith(_END)
             return
+        self._between = False
         # One of these lines may be too much. Those before it are to count all the same, however
         # the bytes were split, so they go in one by one.
         for line in chunk.splitlines(keepends=True):
@@ -70,6 +88,19 @@ class Reader:
         """What was said up to here."""
         return _finished(self._hearer.said(), unreadable=self._unreadable, done=self._done)
 
+    def _take_blocks(self, chunk: bytes) -> None:
+        """Take whole events. Nearly all are one line of data, which needs no decoder: it would
+        take as long as all the rest."""
+        if b"\r" in chunk:
+            self._feed(chunk)
+            return
+        for block in chunk[:-2].split(_END):
+            line = block.partition(b"\n")[2] if block.startswith(b"event: ") else block
+            if len(line) > len(_DATA) and line.startswith(_DATA) and b"\n" not in line:
+                self._take(line[len(_DATA) :])
+            else:
+                self._feed(block + _END)
+
     def _feed(self, chunk: bytes) -> None:
         try:
             events = self._decoder.feed(chunk)
@@ -78,13 +109,13 @@ class Reader:
             return
         self._since = len(chunk) if events else self._since + len(chunk)
         for event in events:
-            self._take(event)
+            self._take(event.data)
 
-    def _take(self, event: SseEvent) -> None:
-        if event.data.startswith(_DONE):
+    def _take(self, text: bytes) -> None:
+        if text.startswith(_DONE):
             self._done = True
             return
-        data = _object(event.data)
+        data = _object(text)
         if data is None:
             self._unreadable = True
         else:
