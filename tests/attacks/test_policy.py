@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from bailiwick.policy import CedarPolicies, House, OrganisationPolicy
 from bailiwick.policy.expressing import LEAST_LONG, MOST_LONG
 from tests.unit.policy.office import (
     DEFINITIONS,
+    MANDATE,
     call,
     code,
     decide,
@@ -41,6 +43,26 @@ ESCAPES: list[Json] = [
 
 def paying(**more: Json) -> Call:
     return call(arguments={"amount": 1, "payee": {"iban": "CH1"}, **more})
+
+
+# --- others who act ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'forbid(principal == Agent::"clerk", action, resource == Server::"bank");',
+        'forbid(principal, action, resource) when { principal == Agent::"clerk" };',
+        'forbid(principal, action, resource) unless { principal.owner == Person::"ben" };',
+    ],
+)
+def test_an_agent_cannot_have_another_do_what_it_may_not(text: str) -> None:
+    child = replace(MANDATE, name="pay:scout", agent="scout", parent="pay")
+    grandchild = replace(child, name="pay:scout:scout", parent="pay:scout")
+    found = policies(text)
+    for chain in ((MANDATE,), (MANDATE, child), (MANDATE, child, grandchild)):
+        assert code(decide(found, paying(), chain=chain)) == "denied_by_policy"
+    assert decide(found, paying(), chain=(replace(MANDATE, agent="scout"),)) is None
 
 
 # --- Cedar's own notation in arguments -----------------------------------------------------------

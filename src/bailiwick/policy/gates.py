@@ -36,6 +36,7 @@ class Gate:
         statements: in the order of the ids Cedar gives them (`policy0`, …).
         input_type: of the arguments that are looked at; None if none is.
         undeclared: whether the names of undeclared arguments are looked at.
+        asks_who: whether it may matter which agent acts.
     """
 
     action: Action
@@ -45,6 +46,7 @@ class Gate:
     input_type: RecordOf | None
     undeclared: bool
     found: Sequence[tuple[str, Found]]
+    asks_who: bool
     action_ref: JsonObject = field(init=False)
     resource_ref: JsonObject = field(init=False)
 
@@ -114,6 +116,7 @@ def make_gate(
         found=finders(
             Wanted(inside={name: wanted.at(name) or Wanted() for name in context.attributes})
         ),
+        asks_who=any(statement.asks_who for statement in statements),
     )
 
 

@@ -6,6 +6,7 @@
 3. Statements that do not fit the tool as it is defined now refuse its calls.
 4. What they look at is expressed exactly, or the call is refused.
 5. Cedar decides, with the schema. Only an Allow without any error in evaluating lets the call pass.
+   Where statements ask who acts, every agent of the chain must pass, as if it acted itself.
 
 INVARIANT: whatever goes wrong is a Deny `policy_failed` (promise 6). In Cedar itself a `forbid`
 that errors is skipped, which would allow what it forbids.
@@ -184,14 +185,26 @@ class CedarPolicies:
     # --- asking Cedar ----------------------------------------------------------------------------
 
     def _ask(self, gate: Gate, moment: Moment) -> Deny | None:
-        mandate = moment.chain[-1]
+        """Ask of the agent that acts and, where it matters who does, of those it acts for: what an
+        agent may not do, it cannot have another do by passing on its mandate."""
+        context = _encode(gate.context(moment)).decode()
+        agents = [moment.chain[-1].agent]
+        if gate.asks_who:
+            agents += (mandate.agent for mandate in moment.chain)
+        for agent in dict.fromkeys(agents):
+            refused = self._ask_of(agent, gate, moment, context)
+            if refused is not None:
+                return refused
+        return None
+
+    def _ask_of(self, agent: str, gate: Gate, moment: Moment, context: str) -> Deny | None:
         request = {
-            "principal": {"type": "Agent", "id": mandate.agent},
+            "principal": {"type": "Agent", "id": agent},
             "action": gate.action_ref,
             "resource": gate.resource_ref,
-            "context": _encode(gate.context(moment)).decode(),
+            "context": context,
         }
-        entities = self._entities_of(gate.action, mandate.agent, mandate.principal)
+        entities = self._entities_of(gate.action, agent, moment.chain[-1].principal)
         answer = cedarpy.is_authorized(request, gate.policies, entities, gate.schema)
         target = moment.call.target
         told = answer.diagnostics

@@ -105,6 +105,13 @@ class Statement:
     entities: frozenset[Entity]
     tokens: Sequence[Token] = field(repr=False, compare=False)
 
+    @property
+    def asks_who(self) -> bool:
+        """Whether it may matter to it which agent acts."""
+        texts = [token.text for token in self.tokens]
+        bare = texts.count("principal") == 1 and texts[texts.index("principal") + 1] == ","
+        return not bare
+
     def concerns(self, action: str, group: str, server: str | None) -> bool:
         """Whether its scope lets it be about this action in this group; None is any server."""
         if self.actions is not None and self.actions.isdisjoint((action, group)):
