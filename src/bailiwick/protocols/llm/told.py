@@ -1,0 +1,104 @@
+"""What an agent tells a model that its tools returned.
+
+Nothing makes an agent tell the truth here: what it says is compared with what the gateway saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.protocols.llm.asked import objects
+from bailiwick.protocols.llm.dialect import AskedTool, Dialect
+from bailiwick.protocols.llm.gathering import as_text, mapping, word
+
+_TEXT = frozenset({"text", "input_text", "output_text"})
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One result as the agent tells it.
+
+    Attributes:
+        id: the model's id of the call, as in `AskedTool.id`; may be "".
+        text: the texts of the result, one a line.
+        complete: False when there is more to it than text: pictures, files.
+        error: the agent says that the call failed.
+    """
+
+    id: str
+    text: str
+    complete: bool = True
+    error: bool = False
+
+
+class History(msgspec.Struct, frozen=True):
+    """What a request repeats of the conversation, in order.
+
+    Attributes:
+        asked: the calls that the agent says the model asked for.
+        told: the results that it tells.
+    """
+
+    asked: tuple[AskedTool, ...]
+    told: tuple[Told, ...]
+
+
+def read_history(dialect: Dialect, body: JsonObject) -> History:
+    """The calls and results in a request. Never raises. O(size of the request)."""
+    entries = list(_READERS[dialect](body)) if dialect in _READERS else []
+    return History(
+        asked=tuple(entry for entry in entries if isinstance(entry, AskedTool)),
+        told=tuple(entry for entry in entries if isinstance(entry, Told)),
+    )
+
+
+def _chat(body: JsonObject) -> Iterator[AskedTool | Told]:
+    for message in objects(body.get("messages")):
+        for call in objects(message.get("tool_calls")):
+            function = mapping(call.get("function") or call.get("custom"))
+            arguments = function.get("arguments", function.get("input", ""))
+            yield AskedTool(word(call.get("id")), word(function.get("name")), as_text(arguments))
+        if message.get("role") in ("tool", "function"):
+            yield _told(word(message.get("tool_call_id")), message.get("content"))
+
+
+def _responses(body: JsonObject) -> Iterator[AskedTool | Told]:
+    for item in objects(body.get("input")):
+        kind = word(item.get("type"))
+        if kind in ("function_call", "custom_tool_call"):
+            name = word(item.get("namespace")) + word(item.get("name"))
+            arguments = item.get("arguments", item.get("input", ""))
+            yield AskedTool(word(item.get("call_id")), name, as_text(arguments))
+        elif kind.endswith("_call_output"):
+            yield _told(word(item.get("call_id")), item.get("output"))
+
+
+def _messages(body: JsonObject) -> Iterator[AskedTool | Told]:
+    for message in objects(body.get("messages")):
+        for block in objects(message.get("content")):
+            kind = block.get("type")
+            if kind == "tool_use":
+                arguments = as_text(block.get("input", {}))
+                yield AskedTool(word(block.get("id")), word(block.get("name")), arguments)
+            elif kind == "tool_result":
+                failed = block.get("is_error") is True
+                yield _told(word(block.get("tool_use_id")), block.get("content"), failed)
+
+
+_READERS: dict[Dialect, Callable[[JsonObject], Iterator[AskedTool | Told]]] = {
+    Dialect.CHAT: _chat,
+    Dialect.RESPONSES: _responses,
+    Dialect.MESSAGES: _messages,
+}
+
+
+def _told(identity: str, content: Json, failed: bool = False) -> Told:
+    if content is None or isinstance(content, str):
+        return Told(identity, content or "", error=failed)
+    if not isinstance(content, list | tuple):
+        return Told(identity, as_text(content), error=failed)
+    parts = [part for part in objects(content) if part.get("type") in _TEXT]
+    texts = [text for part in parts if isinstance(text := part.get("text"), str)]
+    return Told(identity, "\n".join(texts), len(texts) == len(content), failed)
