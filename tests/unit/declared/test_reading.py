@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bailiwick.core.conditions.base as base
+from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.narrowing.identical import identical
@@ -28,6 +29,7 @@ from bailiwick.declared import (
     load_text,
 )
 from bailiwick.declared.alternatives import AnyValueOrArgument, ByForm, Named
+from bailiwick.declared.readings import TARGET_KINDS
 from bailiwick.declared.schema import MANDATE
 from bailiwick.declared.shapes import ListOf, MapOf, Record, Shape
 from tests.unit.core.mandates import allow, mandate
@@ -36,6 +38,7 @@ Spec = dict[str, Any]
 
 SURROUNDINGS: Spec = {
     "servers": {"bank": {"url": "https://bank.example/mcp"}, "x": {"url": "https://x.example/mcp"}},
+    "models": {"gpt": {"url": "https://models.example", "dialects": ["chat"]}},
     "people": {
         "ada": {"name": "Ada", "roles": ["treasurer"]},
         "ben": {"name": "Ben", "roles": ["treasurer"]},
@@ -141,14 +144,10 @@ ON_ITEM: Spec = {
 }
 WHEN["t[].amount"] = {"all": {"at_least": 1, "at_most": 7}, "any": ON_ITEM, "none": {"equals": 9}}
 
+_NAMES: Spec = {"tools": ["bank/pay_*", *(f"bank/t{n}" for n in range(9))], "client": "bank/roots"}
 TARGETS: Spec = {
-    "tool": "bank/transfer",
-    "tools": ["bank/pay_*", *(f"bank/t{n}" for n in range(9))],
-    "resource": "bank/notes",
-    "resources": ["bank/a"],
-    "prompt": "bank/p",
-    "prompts": ["bank/q"],
-    "client": "bank/sampling",
+    key: _NAMES.get(key, f"{'gpt' if kind is CallKind.MODEL else 'bank'}/{key}")
+    for key, kind in TARGET_KINDS.items()
 }
 
 FULL: Spec = {
@@ -323,7 +322,7 @@ def changed(spec: Json) -> Iterator[Json]:
                 yield from ({**spec, key: other} for other in changed(inner))
                 yield {(f"{key}x" if name == key else name): each for name, each in spec.items()}
         case list():
-            for place in {0, 1, len(spec) - 1} & set(range(len(spec))):
+            for place in {0, len(spec) - 1} & set(range(len(spec))):
                 inner = spec[place]
                 yield spec[:place] + spec[place + 1 :]
                 yield from ([*spec[:place], other, *spec[place + 1 :]] for other in changed(inner))
@@ -360,7 +359,7 @@ _GROUPS = (
     ("hour", "day", "week", "month", "run", "lifetime", "call"),
     ("select", "insert", "delete"),
     ("postgres", "mysql", "sqlite"),
-    ("bank/sampling", "bank/roots"),
+    ("bank/roots", "bank/sampling"),
     ("/work", "/repo", "/v1/*", "/other"),
     ("--stat", "-n*", "--other"),
     ("run_labels", "purpose", "end_users"),
@@ -411,7 +410,9 @@ def _pieces() -> Iterator[Spec]:
 
 def _rule_pieces(rule: Spec, *, whole: bool) -> Iterator[Spec]:
     short: Spec = {**rule, "when": {"d": {"at_least": 1}}, "only": {"zones": ["office"]}}
-    yield {key: short[key] for key in rule}
+    if not whole:  # targets are read alike in every rule
+        short = {key: said for key, said in short.items() if key not in TARGETS or key == "tool"}
+    yield {key: short[key] for key in rule if key in short}
     for path, asked in rule.get("when", {}).items():
         if not whole and "[" not in path:  # what is read of one value is the same everywhere
             continue
