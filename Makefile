@@ -31,6 +31,15 @@ test: setup-test ## the whole suite
 	.venv/bin/mypy
 	$(PY) -m pytest -n 2 --dist loadfile
 
+compiled: setup ## build the wheel with its hot modules compiled, and install it in .compiled/
+	@scripts/setup-compiled
+
+test-compiled: setup-test compiled ## the quick tests once more, against the compiled wheel
+	.compiled/bin/python -m pytest -q -n 2 -m "not slow" -p no:cacheprovider \
+		tests/architecture/test_compiled.py tests/unit/core tests/unit/ledger tests/unit/protocols \
+		tests/gateway tests/attacks tests/stores tests/faults tests/transcripts \
+		tests/identity tests/app/test_http_protocol.py
+
 conformance: setup-test ## the official MCP conformance suites, direct and through the gateway
 	$(PY) -m tests.conformance.run
 
@@ -38,17 +47,13 @@ agents: setup ## real agents (goose, Codex, opencode) through the gateway
 	@scripts/setup-agents
 	$(PY) -m pytest -m agents tests/agents
 
-bench: setup ## throughput and latency beside direct, nginx and a bare pass-through
-	@scripts/setup-bench
-	$(PY) -m bench --targets
-
-bench-peers: setup ## the same, and the gateways one could pick instead (installs them in .bench/)
+bench: setup compiled ## throughput and latency beside direct, nginx and the gateways one could pick instead
 	@scripts/setup-bench
 	$(PY) -m bench --targets --peers
 
-eval-agentdojo: setup ## AgentDojo's tasks and injections through the gate: evals/agentdojo/results.json
-	@scripts/setup-evals
-	cd evals/agentdojo && .venv/bin/python -m replay
+bench-quick: setup compiled ## the same without those gateways
+	@scripts/setup-bench
+	$(PY) -m bench --targets
 
 format: ## format the code
 	.venv/bin/ruff check --fix .

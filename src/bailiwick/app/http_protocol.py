@@ -411,7 +411,8 @@ def _check_framing(watched: list[bytes], fields: list[tuple[bytes, bytes]], vers
 
 def _read_target(target: bytes, fields: list[tuple[bytes, bytes]]) -> tuple[str, bytes, bytes]:
     """Path, raw path and query of a request's target."""
-    parsed = httptools.parse_url(target)
+    # Its types say that every part is there; an absent one is None.
+    parsed: Any = httptools.parse_url(target)
     if parsed.fragment or parsed.userinfo or b"#" in target or not parsed.path:
         raise _Refused(400)
     if parsed.host:

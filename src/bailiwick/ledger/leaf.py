@@ -86,7 +86,7 @@ def encode_leaf(type: LeafType, id: str, at_ms: int, fields: Mapping[str, LeafVa
     """
     whole = {**fields, "v": LEAF_VERSION, "type": type._value_, "id": id, "at": at_ms}
     if len(whole) != len(fields) + len(RESERVED_FIELDS):
-        taken = sorted(RESERVED_FIELDS & fields.keys())
+        taken = sorted(name for name in fields if name in RESERVED_FIELDS)
         raise LedgerError("leaf_not_canonical", f"`{taken[0]}` is not a free field of a leaf")
     return _checked(whole)
 
@@ -141,23 +141,28 @@ _ascii_names: set[str] = set()
 
 
 def _check(value: LeafValue) -> None:
-    """Refuse what has another canonical form than msgspec writes, or none."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name not in _ascii_names:
-                _check_name(name)
-            kind = type(item)
-            if kind is not str and (kind is not int or not _MIN_INTEGER <= item <= MAX_INTEGER):
-                _check(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            if type(item) is not str:
-                _check(item)
-    elif isinstance(value, int):  # True and False are integers here, and fine
-        if not _MIN_INTEGER <= value <= MAX_INTEGER:
-            raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
-    elif value is not None and not isinstance(value, str):
-        raise LedgerError("leaf_not_canonical", f"a leaf cannot hold a `{type(value).__name__}`")
+    """Refuse what has another canonical form than msgspec writes, or none.
+
+    Without recursion: compiled (docs/adr/0013), nothing would bound it.
+    """
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            for name, item in value.items():
+                if name not in _ascii_names:
+                    _check_name(name)
+                kind = type(item)
+                if kind is not str and (kind is not int or not _MIN_INTEGER <= item <= MAX_INTEGER):
+                    pending.append(item)
+        elif isinstance(value, list | tuple):
+            pending += [item for item in value if type(item) is not str]
+        elif isinstance(value, int):  # True and False are integers here, and fine
+            if not _MIN_INTEGER <= value <= MAX_INTEGER:
+                raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
+        elif value is not None and not isinstance(value, str):
+            text = f"a leaf cannot hold a `{type(value).__name__}`"
+            raise LedgerError("leaf_not_canonical", text)
 
 
 def _check_name(name: object) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
+from bailiwick.protocols.mcp.received import Headers as Headers
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -45,40 +46,6 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.0+)?")
-
-
-class Headers:
-    """The headers the edge reads. Values are as received, without white space around them.
-
-    Attributes:
-        twice: a routing header of 2026-07-28 that stands twice, or "".
-        params: `Mcp-Param-*` pairs, names in lower case, in order.
-    """
-
-    host: bytes | None = None
-    origin: bytes | None = None
-    authorization: bytes | None = None
-    content_type: bytes | None = None
-    content_length: bytes | None = None
-    accept: bytes | None = None
-    version: bytes | None = None
-    method: bytes | None = None
-    name: bytes | None = None
-    session: bytes | None = None
-    last_event: bytes | None = None
-    traceparent: bytes | None = None
-    agent_session: bytes | None = None
-    run: bytes | None = None
-    instruction: bytes | None = None
-    purpose: bytes | None = None
-    run_labels: bytes | None = None
-    end_user: bytes | None = None
-
-    def __init__(self, found: dict[str, bytes], params: list[tuple[str, str]], twice: str) -> None:
-        # What was received becomes the attributes; the class holds None for the rest.
-        self.__dict__ = found
-        self.params = params
-        self.twice = twice
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
