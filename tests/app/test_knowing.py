@@ -112,6 +112,15 @@ def test_calls_are_explained_by_what_was_so_when_they_were_made(tmp_path: Path) 
         paying.join(20)
         assert text_of(answers[0]) == f"done {EVE}"
 
+        gateway.cli("suspend", "work", "--reason", "a look")
+        gateway.call("web/note", {"text": "five"})
+        stopped = explained(gateway, newest(gateway))
+        gateway.cli("resume", "work")
+        assert explained(gateway, stopped["call"]) == stopped
+        assert (stopped["code"], stopped["doubts"]) == ("mandate_not_active", [])
+        (state, _) = stopped["explanation"]["mandates"][0]["stands"]
+        assert (state["counted"], state["found"]) == (False, "it is suspended")
+
         # A new version changes nothing of what was so then.
         (tmp_path / "new.yaml").write_text(declared(tmp_path, most=99))
         gateway.cli("apply", "-f", str(tmp_path / "new.yaml"))

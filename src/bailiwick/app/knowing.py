@@ -20,6 +20,7 @@ from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import BailiwickError, TheirError
 from bailiwick.core.explaining import Explanation, why
 from bailiwick.core.flow import Facts
+from bailiwick.core.judge import why_stopped
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.reading import read
 from bailiwick.core.seen import counters_of, recorded
@@ -43,9 +44,6 @@ from bailiwick.ports import (
     Records,
     RunShown,
 )
-
-_STOPPED = frozenset({"mandate_not_active", "mandate_revoked"})
-"""Codes of calls that were refused because a mandate was stopped; it may go on by now."""
 
 
 class Knowing:
@@ -106,8 +104,8 @@ class Knowing:
         """The same comparisons, made again. Raises BailiwickError when they cannot be."""
         leaf = path.leaves[0][1]
         call = _call(path)
-        state = MandateState.SUSPENDED if told.code in _STOPPED else MandateState.ACTIVE
-        chain = [await self._judged_by(ref, state) for ref in _chain(leaf, path.call.mandate)]
+        refs = _chain(leaf, path.call.mandate)
+        chain = [await self._judged_by(ref, _state_of(ref, told.because)) for ref in refs]
         intent = path.intent if isinstance(path.intent, Mapping) else {}
         if run is None or run.erased:
             doubts.append("what its run was told is not known any more")
@@ -193,6 +191,13 @@ def _chain(leaf: Mapping[str, Json], mandate: str) -> list[str]:
         if isinstance(link, Mapping)
     ]
     return refs or [mandate]
+
+
+def _state_of(ref: str, because: str) -> MandateState:
+    """The state a mandate was in when a call was judged: active, unless that refused the call. What
+    it is in by now says nothing of then."""
+    stopped = (state for state in MandateState if because == why_stopped(ref, state))
+    return next(stopped, MandateState.ACTIVE)
 
 
 def _facts(run_id: str, run: RunShown | None, intent: Mapping[str, Json]) -> Facts:

@@ -193,13 +193,18 @@ def _lets_through(rule: AllowRule, call: Call, facts: Facts, now: int) -> bool:
     return rule.other_arguments or not unnamed(rule.names, arguments)
 
 
+def why_stopped(ref: str, state: MandateState) -> str:
+    """Why a call under a mandate that is not active is refused."""
+    return f"the mandate `{ref}` is {state.value}"
+
+
 def _inactive(mandate: Mandate, now: int) -> Deny | None:
     if mandate.state is not MandateState.ACTIVE:
         code = {
             MandateState.REVOKED: "mandate_revoked",
             MandateState.EXPIRED: "mandate_expired",
         }.get(mandate.state, "mandate_not_active")
-        return Deny(code, (), f"the mandate `{mandate.ref}` is {mandate.state.value}")
+        return Deny(code, (), why_stopped(mandate.ref, mandate.state))
     start, end = mandate.not_before, mandate.not_after
     if start is not None and now < start:
         return Deny("mandate_not_active", (), f"the mandate `{mandate.ref}` is not in force yet")
