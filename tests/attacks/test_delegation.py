@@ -215,7 +215,7 @@ class TestGoingDeeper:
     ) -> None:
         made = await there.child(LESS)
         await there.control.revoke(ADA, made.name, "")
-        for bound in ("MAX_MADE", "MAX_MADE_A_DAY"):
+        for bound in ("MAX_MADE", "MAX_MADE_A_DAY", "MAX_MADE_CHARS"):
             with monkeypatch.context() as patch:
                 patch.setattr(f"bailiwick.app.delegation.{bound}", 1)
                 assert await refusal(there, LESS) == "too_many_children"

@@ -27,6 +27,7 @@ from bailiwick.core.delegation import (
     MAX_BELOW,
     MAX_MADE,
     MAX_MADE_A_DAY,
+    MAX_MADE_CHARS,
     child_name,
     is_below,
     root_name,
@@ -295,9 +296,10 @@ def _check_room(rows: Sequence[ObjectRow], parent: str, now: int) -> None:
         TheirError: `too_many_children`.
     """
     root = root_name(parent)
-    made = [row.at_ms for row in rows if row.kind == "mandate" and is_below(row.name, root)]
-    lately = sum(1 for at_ms in made if at_ms > now - _DAY_MS)
-    if len(made) >= MAX_MADE or lately >= MAX_MADE_A_DAY:
+    made = [row for row in rows if row.kind == "mandate" and is_below(row.name, root)]
+    lately = sum(1 for row in made if row.at_ms > now - _DAY_MS)
+    length = sum(len(row.document) for row in made)
+    if len(made) >= MAX_MADE or lately >= MAX_MADE_A_DAY or length >= MAX_MADE_CHARS:
         text = f"{len(made)} mandates were made below `{root}`, {lately} of them in a day"
         raise TheirError("too_many_children", text)
 

@@ -28,6 +28,9 @@ MAX_MADE_A_DAY = 1_000
 """Most mandates that are ever made below one declared mandate, and in a day: those that have ended
 stay on record, and an agent can make and end them without pause."""
 
+MAX_MADE_CHARS = 32 * 2**20
+"""Most characters of all their documents: each declaration and each new child reads them all."""
+
 DEFAULT_CHILDREN = 20
 
 
