@@ -7,16 +7,15 @@ from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
 from bailiwick.protocols.llm.gathering import (
-    MAX_PARTS,
     Room,
     Text,
     Thoughts,
     ToolCall,
     as_text,
     error_text,
+    longer,
     mapping,
     tokens,
-    whole,
     word,
 )
 
@@ -81,8 +80,7 @@ class ChatHearer:
             return
         choice = self._choices.get(number)
         if choice is None:
-            if len(self._choices) >= MAX_PARTS:
-                self._room.cut = True
+            if not self._room.takes_part():
                 return
             choice = self._choices[number] = _Choice(self._room)
         choice.take(mapping(data.get("delta") or data.get("message")))
@@ -172,8 +170,8 @@ class _Choice:
         if call is None:
             return
         function = mapping(data.get("function") or data.get("custom"))
-        whole(call.id, data.get("id"))
-        whole(call.name, function.get("name"))
+        call.id = longer(call.id, data.get("id"))
+        call.name = longer(call.name, function.get("name"))
         arguments = function.get("arguments", function.get("input"))
         if arguments is not None:
             call.arguments.add(as_text(arguments))
@@ -187,13 +185,12 @@ class _Choice:
         elif not identity and self.calls:
             call = self.calls[-1]
         else:
-            call = next((one for one in self.calls if identity and str(one.id) == identity), None)
+            call = next((one for one in self.calls if identity and one.id == identity), None)
         # Some number every call 0 and tell them apart by id.
-        if call is not None and identity and call.id and str(call.id) != identity:
+        if call is not None and identity and call.id and call.id != identity:
             call = None
         if call is None:
-            if len(self.calls) >= MAX_PARTS:
-                self._room.cut = True
+            if not self._room.takes_part():
                 return None
             call = ToolCall(self._room)
             self.calls.append(call)

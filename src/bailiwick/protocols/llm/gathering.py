@@ -13,8 +13,11 @@ from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Visibility
 MAX_KEPT_CHARS: Final = 8 * 1024 * 1024
 """Most characters of one answer that are kept; the rest is counted as `cut`."""
 
-MAX_PARTS: Final = 1_024
-"""Most choices, items, blocks or tool calls of one answer that are kept."""
+MAX_PARTS: Final = 4_096
+"""Most choices, items, blocks and tool calls of one answer that are kept, together."""
+
+MAX_WORD_CHARS: Final = 1_024
+"""Longest name or id that is kept."""
 
 _PIECES = 512
 
@@ -27,11 +30,20 @@ class Room:
         cut: something did not fit.
     """
 
-    __slots__ = ("cut", "left")
+    __slots__ = ("_parts", "cut", "left")
 
-    def __init__(self, left: int = MAX_KEPT_CHARS) -> None:
+    def __init__(self, left: int = MAX_KEPT_CHARS, parts: int = MAX_PARTS) -> None:
         self.left = left
+        self._parts = parts
         self.cut = False
+
+    def takes_part(self) -> bool:
+        """Whether there is room for one more part, which is then taken."""
+        if self._parts <= 0:
+            self.cut = True
+            return False
+        self._parts -= 1
+        return True
 
 
 class Text:
@@ -103,19 +115,20 @@ class ToolCall:
     __slots__ = ("arguments", "id", "name")
 
     def __init__(self, room: Room) -> None:
-        self.id = Text(room)
-        self.name = Text(room)
+        self.id = ""
+        self.name = ""
         self.arguments = Text(room)
 
     def said(self) -> AskedTool:
         """What was asked for so far."""
-        return AskedTool(str(self.id), str(self.name), str(self.arguments))
+        return AskedTool(self.id, self.name, str(self.arguments))
 
 
-def whole(text: Text, piece: object) -> None:
-    """Append to a name or id, which some servers send whole with every piece."""
-    if piece != str(text):
-        text.add(piece)
+def longer(text: str, piece: Json) -> str:
+    """A name or id with its next piece, which for some servers is all of it again."""
+    if not isinstance(piece, str) or piece == text:
+        return text
+    return (text + piece[:MAX_WORD_CHARS])[:MAX_WORD_CHARS]
 
 
 def as_text(value: Json) -> str:
@@ -130,7 +143,7 @@ def mapping(value: Json) -> Mapping[str, Json]:
 
 def word(value: Json) -> str:
     """`value` if it is text, else ""."""
-    return value[:MAX_PARTS] if isinstance(value, str) else ""
+    return value[:MAX_WORD_CHARS] if isinstance(value, str) else ""
 
 
 def tokens(counts: Mapping[str, Json], name: str) -> int | None:

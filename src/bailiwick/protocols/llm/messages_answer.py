@@ -8,7 +8,6 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
 from bailiwick.protocols.llm.gathering import (
-    MAX_PARTS,
     Room,
     Text,
     as_text,
@@ -91,9 +90,7 @@ class MessagesHearer:
         self._take_counts(message.get("usage"))
 
     def _begin(self, number: int, start: JsonObject) -> None:
-        if len(self._blocks) >= MAX_PARTS:
-            self._room.cut = True
-        elif number not in self._blocks:
+        if number not in self._blocks and self._room.takes_part():
             self._blocks[number] = _Block(self._room, start)
 
     def _take_counts(self, counts: Json) -> None:

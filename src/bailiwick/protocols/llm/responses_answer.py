@@ -13,7 +13,6 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
 from bailiwick.protocols.llm.gathering import (
-    MAX_PARTS,
     Room,
     Text,
     as_text,
@@ -137,8 +136,7 @@ class ResponsesHearer:
     def _item(self, number: int) -> _Item | None:
         item = self._items.get(number)
         if item is None:
-            if len(self._items) >= MAX_PARTS:
-                self._room.cut = True
+            if not self._room.takes_part():
                 return None
             item = self._items[number] = _Item(self._room)
         return item
@@ -222,8 +220,7 @@ class _Item:
     def _part(self, where: str, number: int) -> Text | None:
         text = self._parts.get((where, number))
         if text is None:
-            if len(self._parts) >= MAX_PARTS:
-                self._room.cut = True
+            if not self._room.takes_part():
                 return None
             text = self._parts[where, number] = Text(self._room)
         return text

@@ -320,7 +320,26 @@ def test_no_more_choices_and_calls_are_kept_than_there_is_room_for() -> None:
     calls = [{"index": n, "function": {"name": "f"}} for n in range(MAX_PARTS + 5)]
     answer = said(CHAT, chat({"tool_calls": calls}))
     assert answer.cut
-    assert len(answer.tool_calls) == MAX_PARTS
+    assert len(answer.tool_calls) == MAX_PARTS - 1  # the choice is a part too
+
+
+def test_no_more_items_and_parts_are_kept_than_there_is_room_for() -> None:
+    delta = {"type": "response.output_text.delta", "delta": "x"}
+    parts = [{**delta, "output_index": n, "content_index": n} for n in range(MAX_PARTS)]
+    answer = said(RESPONSES, responses(*parts))
+    assert answer.cut
+    assert answer.text == "x" * (MAX_PARTS // 2)  # an item and its part each
+    block = {"type": "content_block_start", "content_block": {"type": "text", "text": "x"}}
+    blocks = [{**block, "index": n} for n in range(MAX_PARTS + 5)]
+    answer = said(MESSAGES, lines(*blocks))
+    assert answer.cut
+    assert answer.text == "x" * MAX_PARTS
+
+
+def test_an_id_in_endless_pieces_is_cut() -> None:
+    pieces = [call_delta(0, function={"name": f"n{n}"}) for n in range(2_000)]
+    (call,) = said(CHAT, chat(*pieces)).tool_calls
+    assert len(call.name) == 1_024
 
 
 def test_many_small_pieces_are_put_together() -> None:
