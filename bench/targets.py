@@ -17,6 +17,8 @@ from bench.processes import NotRunning, Watched, free_port
 from bench.wire import FIRST_NUMBER, SERVER, TOOL, Endpoint
 
 _UP_SECONDS = 60.0
+_HERE = Path(sys.executable).parent
+_COMPILED = Path(__file__).parents[1] / ".compiled/bin"
 
 
 class Unavailable(Exception):
@@ -252,19 +254,21 @@ def gateway(
     env: Mapping[str, str] | None = None,
     limits: str = "",
     deep: bool = False,
+    installed: Path = _HERE,
 ) -> Callable[[Site], Started]:
     """How to start Bailiwick with `options`, by `command` if not by its own, with `env` besides.
 
     `limits` is added to its mandate; `deep` has it passed on twice, and calls the last child.
+    `installed` is the folder of the commands of the environment it runs in.
 
     It is started twice: once so that its data folder exists and a token can be made, and again,
     timed, as somebody would start it whose agent has a token.
     """
 
     def start(site: Site) -> Started:
-        own = Path(sys.executable).with_name("bailiwick")
+        own = installed / "bailiwick"
         if not own.exists():
-            raise Unavailable("the command `bailiwick` is not beside this Python")
+            raise Unavailable(f"there is no command `bailiwick` in {installed} (make compiled)")
         declared, data, port = site.folder / "bench.yaml", site.folder / "data", free_port()
         more = limits + (DELEGATION if deep else "")
         text = (DECLARED.rstrip("\n") + more).format(
@@ -320,6 +324,8 @@ def _passed_on_twice(own: Path, folder: Path, data: Path) -> str:
 
 BAILIWICK = "bailiwick"
 BAILIWICK_NO_FSYNC = "bailiwick, fsync off"
+COMPILED = "bailiwick, compiled"
+COMPILED_NO_FSYNC = "bailiwick, compiled, fsync off"
 LIMITED = "four limits"
 LIMITED_NO_FSYNC = "four limits, fsync off"
 
@@ -332,6 +338,18 @@ OURS = (
         BAILIWICK_NO_FSYNC,
         "judged and recorded, never waiting for the disk",
         gateway("--no-fsync"),
+        governs=True,
+    ),
+    Target(
+        COMPILED,
+        "as `bailiwick`, from the compiled wheel",
+        gateway(installed=_COMPILED),
+        governs=True,
+    ),
+    Target(
+        COMPILED_NO_FSYNC,
+        "the same, never waiting for the disk",
+        gateway("--no-fsync", installed=_COMPILED),
         governs=True,
     ),
     Target(
