@@ -130,7 +130,8 @@ class _MandateCheck:
                     self._path(other, each.conditions.place, tools)
                 self._types(each, tools)
             if section == "allow" and rule.get("other_arguments") is None:
-                self._required(rule, {str(each.path[0]) for each in asked}, tools)
+                named = {str(path[0]) for each in asked for path in (each.path, *_others(each))}
+                self._required(rule, named, tools)
 
     def _tools(self, target: Scalar, conditional: bool) -> Iterator[_Tool]:
         """The known tools a pattern fits."""

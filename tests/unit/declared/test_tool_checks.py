@@ -242,6 +242,13 @@ def test_an_allow_rule_that_keeps_a_required_argument_out_is_a_warning() -> None
     ]
 
 
+def test_a_required_argument_that_a_condition_names_beside_its_own_is_let_through() -> None:
+    rules = (
+        "    allow:\n      - {tool: bank/transfer, when: {amount: {at_most: {argument: payee}}}}\n"
+    )
+    assert [str(each) for each in found(rules).warnings] == []
+
+
 def test_deny_and_stamp_rules_and_limits_are_held_to_the_schema_too() -> None:
     rules = (
         "    allow:\n      - {tool: bank/transfer, other_arguments: allow}\n"
