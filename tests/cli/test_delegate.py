@@ -40,10 +40,30 @@ def test_mandates_show_each_child_below_its_parent(asking: Command, gateway: Fak
 
 
 def test_a_child_without_its_parent_is_not_lost() -> None:
-    assert [(depth, each["name"]) for depth, each in as_tree([row("gone:a"), row("b")])] == [
+    assert [(depth, each["name"]) for depth, each, _ in as_tree([row("gone:a"), row("b")])] == [
         (0, "b"),
         (0, "gone:a"),
     ]
+
+
+def test_a_child_of_a_suspended_mandate_is_not_called_active(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    rows = [row("pay", "suspended"), row("pay:a"), row("pay:a:c"), row("zoo")]
+    gateway.says("GET /api/v1/objects?kind=mandate", {"objects": rows})
+    lines = asking("mandates").out.splitlines()[1:]
+    assert ["suspended above" in line for line in lines] == [False, True, True, False]
+    assert [" active " in line for line in lines] == [False, False, False, True]
+
+
+def test_where_all_are_revoked_it_says_how_to_see_them(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    gateway.says("GET /api/v1/objects?kind=mandate", {"objects": [row("pay", "revoked")]})
+    ended = asking("mandates")
+    assert ended.out == ""
+    assert "no mandate is in force" in ended.err
+    assert "--all" in ended.err
 
 
 def test_delegate_sends_the_file_and_prints_the_token_alone(

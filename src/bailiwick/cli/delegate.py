@@ -34,11 +34,11 @@ def mandates(
         return Exit.OK
     rows = [row for row in listed(answer, "objects") if every or row.get("state") != "revoked"]
     if not rows:
-        show.note("no mandate is declared, so every call is denied")
+        show.note("no mandate is in force, so every call is denied; `--all` lists revoked ones")
         return Exit.OK
     show.table(
         ("mandate", "state", "agent", "given by", "purpose"),
-        [_row(depth, row) for depth, row in as_tree(rows)],
+        [_row(depth, row, stopped) for depth, row, stopped in as_tree(rows)],
         states=1,
     )
     return Exit.OK
@@ -118,32 +118,36 @@ def resume(reach: Reach, mandate: MandateArgument, reason: ReasonOption = "") ->
     return Exit.OK
 
 
-def as_tree(rows: Sequence[JsonObject]) -> Iterator[tuple[int, JsonObject]]:
-    """Mandates with how deep each stands: a parent first, then its children.
+def as_tree(rows: Sequence[JsonObject]) -> Iterator[tuple[int, JsonObject, str]]:
+    """Mandates with how deep each stands, and the state of one above that stops it, if any does.
+
+    A parent first, then its children.
 
     A child whose parent is not among them stands at the top.
     """
     named = {show.word(row, "name"): row for row in rows}
 
-    def below(parent: str, depth: int) -> Iterator[tuple[int, JsonObject]]:
+    def below(parent: str, depth: int, stopped: str) -> Iterator[tuple[int, JsonObject, str]]:
         for name in sorted(named):
             above = parent_name(name)
             if (above if above in named else "") == parent:
-                yield depth, named[name]
-                yield from below(name, depth + 1)
+                state = show.word(named[name], "state")
+                yield depth, named[name], stopped
+                yield from below(name, depth + 1, stopped or (state if state != "active" else ""))
 
-    yield from below("", 0)
+    yield from below("", 0, "")
 
 
-def _row(depth: int, row: JsonObject) -> tuple[str, ...]:
+def _row(depth: int, row: JsonObject, stopped: str) -> tuple[str, ...]:
     document = row.get("document")
     if not isinstance(document, dict) or not isinstance(document.get("spec"), dict):
         raise CliError(Exit.OURS, "damaged", f"`{show.word(row, 'name')}` cannot be read")
     spec = document["spec"]
     name = f"{show.word(row, 'name')}@{show.word(row, 'version')}"
+    state = show.word(row, "state")
     return (
         "  " * depth + name,
-        show.word(row, "state"),
+        f"{stopped} above" if state == "active" and stopped else state,
         show.word(spec, "to"),
         show.word(spec, "from"),
         show.word(spec, "purpose"),
