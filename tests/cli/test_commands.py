@@ -247,6 +247,20 @@ def test_apply_shows_the_difference_before_it_applies(
     assert ended.out.endswith("applied\n")
 
 
+def test_what_was_said_stands_right_before_what_is_said_now(
+    asking: Command, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1\n")
+    change = {"kind": "mandate", "name": "payments", "action": "change", "version": 4}
+    told = {"sentences_before": ["a", "b", "c"], "sentences": ["a", "B", "c", "d"]}
+    gateway.says(
+        "POST /api/v1/apply", {"applied": False, "changes": [{**change, **told}], "problems": []}
+    )
+    ended = asking("apply", "-f", str(tmp_path / "a.yaml"), "--dry-run", "--no-simulate")
+    lines = ended.out.split("in words:\n")[1].splitlines()
+    assert [line.removeprefix("    ") for line in lines] == ["  a", "- b", "+ B", "  c", "+ d"]
+
+
 def test_apply_goes_on_when_a_simulation_cannot(
     asking: Command, gateway: FakeGateway, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Annotated
 
@@ -158,13 +159,13 @@ def _print_sentences(change: JsonObject) -> None:
     if not after:
         return
     show.out("    in words:")
-    for sentence in before:
-        if sentence not in after:
-            show.out("    " + show.styled(show.visible(f"- {sentence}"), "red"))
-    for sentence in after:
-        new = bool(before) and sentence not in before
-        text = show.visible(f"{'+' if new else ' '} {sentence}")
-        show.out("    " + (show.styled(text, "green") if new else text))
+    for what, old, last, new, end in SequenceMatcher(a=before or after, b=after).get_opcodes():
+        if what != "equal":
+            for sentence in before[old:last]:
+                show.out("    " + show.styled(show.visible(f"- {sentence}"), "red"))
+        for sentence in after[new:end]:
+            text = show.visible(f"{' ' if what == 'equal' else '+'} {sentence}")
+            show.out("    " + (text if what == "equal" else show.styled(text, "green")))
 
 
 def _sentences(change: JsonObject, key: str) -> list[str]:
