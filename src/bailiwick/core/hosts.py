@@ -101,7 +101,7 @@ def read_host_pattern(text: str) -> HostPattern:
     below = text.startswith("*.")
     host = read_host(text[2:] if below else text)
     if isinstance(host, str):
-        raise ValueError(f"the host {show(text)} {host}")
+        raise ValueError(f"the host {show(text)} {host}{_host_alone(text)}")
     if below and host.address is not None:
         raise ValueError(f"the host {show(text)}: an address has no subdomains")
     return HostPattern(text, host, below)
@@ -133,6 +133,14 @@ def is_public_address(address: Address) -> bool:
         return not any(address in network for network in _SPECIAL_V4)
     # An address that carries another (mapped, 6to4, Teredo, NAT64) is never taken for public.
     return address in _GLOBAL_V6 and not any(address in network for network in _SPECIAL_V6)
+
+
+def _host_alone(text: str) -> str:
+    """What to write for a URL, or an address with its `@`, in the place of a host."""
+    found = re.fullmatch(r"(?:[a-z]+://|[^@/]*@)([^@/:]+)(?:[:/].*)?", text.lower())
+    if found is None or not _NAME.fullmatch(found[1].removeprefix("*.")):
+        return ""
+    return f"; write the host alone: {show(found[1])}"
 
 
 def _why_no_name(name: str) -> str:

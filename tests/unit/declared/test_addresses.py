@@ -69,6 +69,18 @@ def test_a_mistake_is_reported_where_it_stands(written: str, problem: str) -> No
     assert found[-1].startswith(f"f.yaml:{problem}"), found
 
 
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("{url: {hosts: 'https://*.a.example/x'}}", "*.a.example"),
+        ("{url: {hosts: 'http://b.example:80'}}", "b.example"),
+        ("{email: {domains: '@c.example'}}", "c.example"),
+    ],
+)
+def test_a_host_written_as_more_than_one_is_told_how_to_write_it(written: str, host: str) -> None:
+    assert problems(with_condition(written))[-1].endswith(f"; write the host alone: `{host}`")
+
+
 def test_a_url_of_any_host_is_probably_not_meant() -> None:
     (warning,) = warnings(with_condition("{url: {schemes: https}}"))
     assert warning.startswith("f.yaml:26:23: `url` lets any host be reached")
