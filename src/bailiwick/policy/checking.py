@@ -164,7 +164,7 @@ def _located(ref: str, statement: Statement, message: str, actions: dict[str, Ac
     name = quoted[0] if quoted else ""
     offset = find_name(statement.tokens, name, statement.offset)
     if "not found" not in message or not name:
-        return Flaw(ref, offset, message)
+        return Flaw(ref, offset, message + _remedy(message))
     about = _ACTION.search(message)
     action = actions.get(about.group(1)) if about else None
     if action is None:
@@ -174,6 +174,12 @@ def _located(ref: str, statement: Statement, message: str, actions: dict[str, Ac
     if path != name and path in left_out:
         return Flaw(ref, offset, f"{message}: it is left out, {left_out[path]}")
     return Flaw(ref, offset, message + _near(name, list(paths_of(action.context))))
+
+
+def _remedy(message: str) -> str:
+    if "expected Long but saw decimal" in message:
+        return '; compare a `number` with `.greaterThan(decimal("100.0"))` or `.lessThan(…)`'
+    return ""
 
 
 def _kinds() -> str:

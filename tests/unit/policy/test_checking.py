@@ -33,6 +33,11 @@ def test_sound_policies_have_no_flaws() -> None:
         (HEAD + "context.input.amuont > 5 };", "amuont", "did you mean `input.amount`?"),
         (HEAD + 'context.input.memo == "x" };', "memo", "unable to guarantee safety"),
         (HEAD + 'context.input.amount == "x" };', "", "types"),
+        (
+            HEAD + "context.input has fee && context.input.fee > 5 };",
+            "",
+            '`.greaterThan(decimal("100.0"))`',
+        ),
         (HEAD + "context.input.anything == 1 };", "anything", "it is left out"),
         (HEAD + "context.inptu.amount == 1 };", "inptu", "not found"),
         (
