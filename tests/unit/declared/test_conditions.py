@@ -93,7 +93,7 @@ WRITTEN: list[tuple[str, tuple[Condition, ...], str]] = [
     (
         "{money: {at_most: {CHF: 5000, JPY: 800000}, currency: {argument: y}}}",
         (MoneyBeside(X, at("y"), {"CHF": Bounds(None, 5000), "JPY": Bounds(None, 800_000)}),),
-        "`x` is at most CHF 5000.00, at most JPY 800000 (the currency is `y`)",
+        "`x` is at most CHF 5000.00, at most JPY 800000, in the currency that `y` names",
     ),
     (
         "{date: {at_least: 2026-01-01, at_most: 2026-12-31}}",

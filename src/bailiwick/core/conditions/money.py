@@ -136,7 +136,7 @@ class MoneyBeside(Beside):
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
         says = listed(bounds.say(code) for code, bounds in sorted(self.bounds.items()))
-        return f"{says} (the currency is {show(format_argument_path(self.other))})"
+        return f"{says}, in the currency that {show(format_argument_path(self.other))} names"
 
 
 def amount_of(value: Json, currency: str, *, minor_units: bool = False) -> Number | None:
