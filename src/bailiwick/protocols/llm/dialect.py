@@ -127,6 +127,14 @@ class Said(msgspec.Struct, frozen=True):
     hosted_calls: tuple[AskedTool, ...] = ()
 
 
+def name_in(namespace: str, name: str) -> str:
+    """One name for a tool in a namespace, as agents that know no namespaces write it.
+
+    `mcp__bank` and `mcp__bank__` both give `mcp__bank__pay`; versions of one agent differ in it.
+    """
+    return f"{namespace.rstrip('_')}__{name}" if namespace else name
+
+
 UNREADABLE = "unreadable"
 UNFINISHED = "unfinished"
 ERROR = "error"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
-from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
+from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility, name_in
 from bailiwick.protocols.llm.gathering import (
     Room,
     Text,
@@ -174,8 +174,7 @@ class _Item:
         self.done = done
         self.kind = word(item.get("type"))
         identity = word(item.get("call_id")) or word(item.get("id"))
-        # Tools in a namespace are asked for by both names.
-        name = word(item.get("namespace")) + word(item.get("name"))
+        name = name_in(word(item.get("namespace")), word(item.get("name")))
         self._head = (identity, name or self.kind.removesuffix("_call"))
         self._sealed.become(item.get("encrypted_content"))
         if not done:

@@ -8,7 +8,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.values import show
 from bailiwick.protocols.llm import asked
-from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.llm.dialect import Asking, Dialect, name_in
 from bailiwick.protocols.strict_json import encode
 
 _ELSEWHERE = ("previous_response_id", "conversation", "prompt")
@@ -33,8 +33,8 @@ _SIZED_ITEMS = frozenset(
         "tool_search_call", "tool_search_output", "additional_tools", "compaction",
     }
 )  # fmt: skip
-_AGENTS_OWN = frozenset({"local_shell", "shell", "apply_patch"})
-"""Types without a name that the agent runs, not the upstream."""
+_AGENTS_OWN = frozenset({"local_shell", "apply_patch"})
+"""Types without a name that the agent always runs itself, never the upstream."""
 
 
 def read_request(body: JsonObject) -> Asking:
@@ -72,11 +72,18 @@ def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
             own.append(asked.named(tool))
         elif kind == "namespace":
             own.extend(_in_namespace(tool))
-        elif kind in _AGENTS_OWN:
+        elif _is_agents_own(kind, tool):
             own.append(kind)
         else:
             hosted.append(kind)
     return own, hosted
+
+
+def _is_agents_own(kind: str, tool: Mapping[str, Json]) -> bool:
+    if kind == "shell":  # in a container of the upstream's unless told otherwise
+        environment = tool.get("environment")
+        return isinstance(environment, Mapping) and environment.get("type") == "local"
+    return kind in _AGENTS_OWN or (kind == "tool_search" and tool.get("execution") == "client")
 
 
 def _offered(body: JsonObject) -> Iterator[Mapping[str, Json]]:
@@ -87,10 +94,9 @@ def _offered(body: JsonObject) -> Iterator[Mapping[str, Json]]:
 
 
 def _in_namespace(space: Mapping[str, Json]) -> Iterator[str]:
-    # A call of such a tool comes back with both, and its name alone says little.
-    prefix = asked.named(space)
+    namespace = asked.named(space)
     for tool in asked.tool_objects(space, "tools"):
-        yield prefix + asked.named(tool)
+        yield name_in(namespace, asked.named(tool))
 
 
 def _first_user_text(given: Json) -> str:

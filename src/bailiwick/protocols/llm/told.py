@@ -11,7 +11,7 @@ import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
-from bailiwick.protocols.llm.dialect import AskedTool, Dialect
+from bailiwick.protocols.llm.dialect import AskedTool, Dialect, name_in
 from bailiwick.protocols.llm.gathering import as_text, mapping, word
 
 _TEXT = frozenset({"text", "input_text", "output_text"})
@@ -68,7 +68,7 @@ def _responses(body: JsonObject) -> Iterator[AskedTool | Told]:
     for item in objects(body.get("input")):
         kind = word(item.get("type"))
         if kind in ("function_call", "custom_tool_call"):
-            name = word(item.get("namespace")) + word(item.get("name"))
+            name = name_in(word(item.get("namespace")), word(item.get("name")))
             arguments = item.get("arguments", item.get("input", ""))
             yield AskedTool(word(item.get("call_id")), name, as_text(arguments))
         elif kind.endswith("_call_output"):

@@ -71,16 +71,17 @@ def test_a_responses_request_says_what_it_asks() -> None:
                 {"type": "custom", "name": "apply"},
                 {
                     "type": "namespace",
-                    "name": "bank__",
+                    "name": "mcp__bank",
                     "tools": [{"type": "function", "name": "see"}],
                 },
                 {"type": "local_shell"},
+                {"type": "shell", "environment": {"type": "local"}},
             ],
             "max_output_tokens": 64,
         },
     )
     assert asking.first_user_text == "Pay\nthe rent"
-    assert asking.tools == ("pay", "apply", "bank__see", "local_shell")
+    assert asking.tools == ("pay", "apply", "mcp__bank__see", "local_shell", "shell")
     assert (asking.max_output, asking.stream, asking.unsized) == (64, False, ())
 
 
@@ -103,6 +104,22 @@ def test_a_messages_request_says_what_it_asks() -> None:
     assert (asking.max_output, asking.stream, asking.unsized) == (1_000, True, ())
     counting = read_count_request({**body, "max_tokens": None})
     assert (counting.max_output, counting.stream) == (0, False)
+
+
+def test_tools_that_an_item_offers_on_the_way_are_offered() -> None:
+    asking = read_request(
+        RESPONSES,
+        {
+            **MODEL,
+            "tools": [{"type": "tool_search", "execution": "client"}],
+            "input": [
+                {"type": "additional_tools", "tools": [{"type": "function", "name": "pay"}]},
+                {"type": "tool_search_output", "tools": [{"type": "mcp", "server_label": "x"}]},
+            ],
+        },
+    )
+    assert asking.tools == ("tool_search", "pay", "mcp")
+    assert asking.hosted == ("mcp",)
 
 
 def test_an_embedding_has_no_output_to_bound() -> None:
@@ -187,6 +204,14 @@ def test_a_judged_name_in_other_letters_is_refused_since_go_servers_ignore_case(
         (CHAT, {"web_search_options": {}}, "web_search"),
         (RESPONSES, {"tools": [{"type": "mcp", "server_url": "https://x", "name": "pay"}]}, "mcp"),
         (RESPONSES, {"tools": [{"type": "code_interpreter"}]}, "code_interpreter"),
+        (RESPONSES, {"tools": [{"type": "mcp", "execution": "client"}]}, "mcp"),
+        (RESPONSES, {"tools": [{"type": "tool_search"}]}, "tool_search"),
+        (RESPONSES, {"tools": [{"type": "shell"}]}, "shell"),
+        (
+            RESPONSES,
+            {"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]},
+            "shell",
+        ),
         (MESSAGES, {"mcp_servers": [{"type": "url", "url": "https://x"}]}, "mcp"),
         (
             MESSAGES,

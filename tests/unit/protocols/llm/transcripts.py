@@ -441,7 +441,7 @@ RESPONSES_STREAMS: dict[str, tuple[bytes, Said]] = {
                         {
                             "type": "function_call",
                             "call_id": "c",
-                            "namespace": "bank__",
+                            "namespace": "mcp__bank__",
                             "name": "pay",
                             "arguments": "{}",
                         },
@@ -460,7 +460,7 @@ RESPONSES_STREAMS: dict[str, tuple[bytes, Said]] = {
             model="gpt-x",
             id="resp_1",
             tool_calls=(
-                AskedTool("c", "bank__pay", "{}"),
+                AskedTool("c", "mcp__bank__pay", "{}"),
                 AskedTool("d", "apply", "*** patch"),
                 AskedTool("e", "local_shell", '{"command":["ls"]}'),
             ),
