@@ -13,8 +13,9 @@ from bailiwick.core.windows import duration
 def read_limit(limit: Limit) -> str:
     """One limit: "Up to CHF 20,000 of `amount` a day (Europe/Zurich), …"."""
     counted = where(limit.conditions)
+    over = "" if limit.measure is Measure.CONCURRENT else f" {_over(limit)}"
     parts = [
-        f"Up to {_most(limit)} {_over(limit)}",
+        f"Up to {_most(limit)}{over}",
         f"by every use of {targets(limit.targets)}{' ' + counted if counted else ''}",
     ]
     if limit.per:
@@ -38,13 +39,16 @@ def _most(limit: Limit) -> str:
     if limit.measure is Measure.CONCURRENT:
         return f"{one_of(ceilings)} at once"
     if limit.measure is Measure.DISTINCT:
-        return f"{amount_words(next(iter(limit.ceilings.values())), 1, 'values')} of {_of(limit)}"
+        count = next(iter(limit.ceilings.values()))
+        return f"{count:,} different value{'s' if count != 1 else ''} of {_of(limit)}"
     if limit.measure is Measure.COUNT:
         return one_of(ceilings)
     text = f"{one_of(ceilings)} of {_of(limit)}"
     if limit.currency:
-        text += f", in the currency that {quote_path(limit.currency)} names and in no other,"
-    return f"{text} (given in the smallest unit of its currency)" if limit.minor_units else text
+        text += f", in the currency that {quote_path(limit.currency)} names and in no other"
+    if limit.minor_units:
+        text += ", given in its smallest unit"
+    return f"{text}," if limit.currency or limit.minor_units else text
 
 
 def _of(limit: Limit) -> str:
@@ -57,6 +61,4 @@ def _over(limit: Limit) -> str:
         return f"{'an' if kind == 'hour' else 'a'} {kind} ({limit.window.zone})"
     if kind == "sliding":
         return f"within any {duration(limit.window.seconds)}"
-    if limit.measure is Measure.CONCURRENT:
-        return "under way"
     return {"call": "in one call", "run": "in one run"}.get(kind, "in all")
