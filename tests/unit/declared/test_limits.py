@@ -148,7 +148,7 @@ def test_a_new_version_with_another_ceiling_counts_in_the_same_accounts() -> Non
     ("text", "says"),
     [
         ("{tool: bank/transfer, calls: 2, each: run}", "a limit needs `id`"),
-        ("{id: a, calls: 2, each: run}", "a limit needs `tool` or"),
+        ("{id: a, calls: 2, each: run}", "a limit needs `tool`, "),
         ("{id: a, tool: bank/transfer, each: run}", "a limit needs `calls` or"),
         ("{id: a, tool: bank/transfer, calls: 2}", "needs `each` or `within`"),
         (
