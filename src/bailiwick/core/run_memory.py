@@ -120,10 +120,17 @@ class RunMemory:
 
         From here on the run carries the labels of what it asks. A request of a server to the
         agent's side is the other way about: its arguments are what the run reads.
+
+        A model is the agent's own thinking: what it says is news from nobody, so it taints nothing
+        and, whatever a mandate calls trusted, vouches for nothing (`learn`).
         """
         self._happened()
         where = Source("result", call.id, str(call.target))
         worth = self._worths.of(call.target)
+        if call.target.kind is CallKind.MODEL:
+            for label in worth.confidential:
+                self._confidential.setdefault(label, where)
+            return
         if not worth.wholly_trusted and self.untrusted is None:
             self.untrusted = where
         for label in worth.confidential:
@@ -141,7 +148,7 @@ class RunMemory:
 
         What the agent's side answers a server is sent, and read by nobody here.
         """
-        if not self.keeps_texts:
+        if not self.keeps_texts or call.target.kind is CallKind.MODEL:
             return
         self._happened()
         where = Source("result", call.id, str(call.target))
