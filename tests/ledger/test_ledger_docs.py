@@ -72,7 +72,9 @@ def written() -> list[Entry]:
         )
         entries += [
             RECORDER.intent(context, Allow(("files@3/allow/1",), "fine"), "allowed", 4, hold="5"),
-            RECORDER.outcome(context, CallState.DONE, "", 4, UpstreamReply(result=b"{}")),
+            RECORDER.outcome(
+                context, CallState.DONE, "", 4, UpstreamReply(result=b"{}", facts={"served": "m"})
+            ),
             RECORDER.outcome(context, CallState.FAILED, "", 4, UpstreamReply(error=b"{}")),
             RECORDER.outcome(context, CallState.UNKNOWN, "outcome_unknown", 4),
         ]

@@ -177,6 +177,8 @@ class Recorder:
             kind = "result" if reply.result is not None else "error"
             body = reply.result if reply.result is not None else reply.error or b"null"
             fields[kind] = commit(salt, body)
+            if reply.facts:
+                fields["facts"] = reply.facts
             payload = {"salt": salt.hex(), **_recorded(kind, body)}
             if settled:
                 payload["settled"] = [_settled(each) for each in settled]

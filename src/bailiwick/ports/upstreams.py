@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from bailiwick.core.canonical import JsonObject
+from bailiwick.ledger.leaf import LeafValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,14 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 
 
 class UpstreamReply(msgspec.Struct, frozen=True):
-    """What came back: exactly one of `result` and `error`, as raw JSON text, byte for byte."""
+    """What came back: exactly one of `result` and `error`, as raw JSON text, byte for byte.
+
+    `facts`: what of it may stand in the public leaf of the outcome: names of things and numbers.
+    """
 
     result: bytes | None = None
     error: bytes | None = None
+    facts: Mapping[str, LeafValue] = msgspec.field(default_factory=dict)
 
 
 class RequestPeer(Protocol):
