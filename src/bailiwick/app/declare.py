@@ -37,8 +37,10 @@ from bailiwick.declared import (
 )
 from bailiwick.declared import Problem as Found
 from bailiwick.declared.children import long_ended
+from bailiwick.declared.models import ModelServer, compile_model, resolve_model
 from bailiwick.declared.tool_checks import check_tools
 from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot
+from bailiwick.gateway.llm.servers import ModelServers, ModelSpec
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.gateway.upstreams.spec import Instances, ServerSpec
@@ -74,6 +76,7 @@ class Declarations:
         upstreams: Upstreams,
         clock: Clock,
         environ: Mapping[str, str],
+        models: ModelServers | None = None,
     ) -> None:
         self._journal = journal
         self._records = records
@@ -82,6 +85,7 @@ class Declarations:
         self._upstreams = upstreams
         self._clock = clock
         self._environ = environ
+        self._models = ModelServers() if models is None else models
         self._policies = PolicyBook()
         self._one_at_a_time = asyncio.Lock()
 
@@ -93,7 +97,9 @@ class Declarations:
         """Put in force what the store holds."""
         rows = await self._records.objects()
         specs = await asyncio.to_thread(server_specs, rows, self._environ)
+        models = await asyncio.to_thread(model_specs, rows, self._environ)
         await self._upstreams.apply(specs)
+        self._models.apply(models)
         self._policies.learn(await self._records.pins())
         self._install(rows)
 
@@ -156,11 +162,13 @@ class Declarations:
         for put in changed:
             after[put.kind, put.name] = _row(put)
         specs = await asyncio.to_thread(server_specs, after.values(), self._environ)
+        models = await asyncio.to_thread(model_specs, after.values(), self._environ)
         compile_snapshot(after.values())  # whatever cannot be compiled is not recorded either
         await self._recorder.prepare([by], now)
         entries = [self._entry(put, now) for put in changed]
         await self._journal.commit(entries, changed)
         await self._upstreams.apply(specs)
+        self._models.apply(models)
         self._install(after.values())
 
     def _entry(self, put: ObjectPut, now: int) -> Entry:
@@ -301,6 +309,28 @@ def server_specs(rows: Iterable[ObjectRow], environ: Mapping[str, str]) -> list[
     """
     found = (from_document(row.document) for row in rows if row.kind == "server")
     return [_spec(compile_server(declaration), environ) for declaration in found]
+
+
+def model_specs(rows: Iterable[ObjectRow], environ: Mapping[str, str]) -> list[ModelSpec]:
+    """The declared model servers with their secrets filled in. Reads files; blocking.
+
+    Raises:
+        ConfigError: a secret is not there.
+    """
+    found = (from_document(row.document) for row in rows if row.kind == "model")
+    return [_model_spec(compile_model(declaration), environ) for declaration in found]
+
+
+def _model_spec(server: ModelServer, environ: Mapping[str, str]) -> ModelSpec:
+    return ModelSpec(
+        name=server.name,
+        url=server.url,
+        dialects=frozenset(server.dialects),
+        models=server.models,
+        headers=resolve_model(server, environ),
+        timeout_seconds=float(server.timeout_seconds),
+        max_concurrent=server.max_concurrent,
+    )
 
 
 def _spec(server: Server, environ: Mapping[str, str]) -> ServerSpec:

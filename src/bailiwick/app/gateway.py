@@ -30,6 +30,9 @@ from bailiwick.gateway.events import Events
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.llm.edge import ROOT as MODELS_ROOT
+from bailiwick.gateway.llm.edge import LlmEdge
+from bailiwick.gateway.llm.servers import ModelServers
 from bailiwick.gateway.mcp.core import Limits as EdgeLimits
 from bailiwick.gateway.mcp.edge import EdgeSettings, McpEdge
 from bailiwick.gateway.mcp.pins import PinBook, Record
@@ -86,6 +89,7 @@ class Gateway:
     authenticator: TokenAuthenticator
     settings: Settings
     folder: DataFolder
+    models: ModelServers
 
     def asgi(self, doors: Doors) -> Switchboard:
         """The one ASGI callable behind every listener."""
@@ -105,11 +109,12 @@ class Gateway:
             )
         )
         edge = self._edge(self.authenticator, doors.url, doors.hosts)
+        models = self._model_edge(doors.hosts)
         if not doors.test_port:
-            return Switchboard(edge, console)
+            return Switchboard(edge, models, console)
         fixed = FixedIdentity(self.settings.test_agent, rooms.authority)
         test_edge = self._edge(fixed, doors.test_url, doors.test_hosts)
-        return Switchboard(edge, console, test_edge, doors.test_port)
+        return Switchboard(edge, models, console, test_edge, doors.test_port)
 
     def start_closing(self) -> None:
         """Let held calls and watching pages go; their holds and records stay."""
@@ -133,14 +138,32 @@ class Gateway:
             proxies=lambda: _proxies(rooms.authority),
         )
 
+    def _model_edge(self, hosts: frozenset[str]) -> LlmEdge:
+        rooms = self.rooms
+        return LlmEdge(
+            gate=rooms.pipeline,
+            authenticator=self.authenticator,
+            servers=lambda: self.models.current,
+            hosts=sorted(hosts),
+            clock=rooms.clock,
+            limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),
+            proxies=lambda: _proxies(rooms.authority),
+        )
+
 
 class Switchboard:
-    """Sends a request to the agents' edge, the test edge or the people's side."""
+    """Sends a request to the agents' edges, the test edge or the people's side."""
 
     def __init__(
-        self, edge: McpEdge, console: ASGIApp, test_edge: McpEdge | None = None, test_port: int = 0
+        self,
+        edge: McpEdge,
+        models: LlmEdge,
+        console: ASGIApp,
+        test_edge: McpEdge | None = None,
+        test_port: int = 0,
     ) -> None:
         self._edge = edge
+        self._models = models
         self._console = console
         self._test_edge = test_edge
         self._test_port = test_port
@@ -153,6 +176,8 @@ class Switchboard:
             return self._test_edge(scope, receive, send)
         if path.startswith(("/mcp", "/.well-known/oauth-protected-resource")):
             return self._edge(scope, receive, send)
+        if path.startswith(MODELS_ROOT):
+            return self._models(scope, receive, send)
         return self._console(scope, receive, send)
 
     def start_closing(self) -> None:
@@ -204,8 +229,10 @@ async def _build(
     new_id = Ulids(clock, random)
     upstreams = Upstreams(settings.environ.get("PATH", ""))
     stack.push_async_callback(upstreams.close)
+    models = ModelServers()
+    stack.callback(models.close)
     declarations = Declarations(
-        journal, records, recorder, authority, upstreams, clock, settings.environ
+        journal, records, recorder, authority, upstreams, clock, settings.environ, models
     )
     authority.revoke_tokens(set(await records.revoked_tokens(clock.wall_ms())))
     await declarations.restore()
@@ -275,6 +302,7 @@ async def _build(
         authenticator=TokenAuthenticator(tokens, standing, clock),
         settings=settings,
         folder=folder,
+        models=models,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
 from bailiwick.core.errors import UpstreamBroken
@@ -144,6 +145,10 @@ class Response:
         self._headers = headers
         kind = headers.get(b"content-type", b"")
         self.content_type = _CONTENT_TYPES.get(kind) or _media_type(kind)
+
+    def fields(self) -> Iterable[tuple[bytes, bytes]]:
+        """All headers, names in lower case, repeated ones joined with a comma."""
+        return self._headers.items()
 
     def header(self, name: str) -> str:
         """The value of a header (repeated ones joined with a comma), or ""."""

@@ -1,0 +1,260 @@
+"""One model call between the agent and the server: sent as judged, passed back as it comes.
+
+1. A whole answer is kept until its outcome is durable, then sent as it came.
+2. A stream goes on piece by piece as it comes; its last event waits for the outcome.
+3. A server that is not a model server of its dialect (redirects, refuses our key, sends garbage)
+   is our fault to the agent, and said without a word of the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import msgspec
+
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.errors import UpstreamBroken
+from bailiwick.gateway.gate import Tick
+from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.llm.capture import StreamCapture
+from bailiwick.gateway.llm.facts import facts_of, facts_of_stream
+from bailiwick.gateway.llm.servers import ModelServer
+from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS
+from bailiwick.gateway.mcp.wire import STREAM_HEADERS, Outcome, Send
+from bailiwick.ports import UpstreamReply
+from bailiwick.protocols.llm.dialect import Asking
+from bailiwick.protocols.llm.refusals import stream_refusal
+from bailiwick.protocols.sse import encode_comment
+from bailiwick.protocols.strict_json import encode
+
+_LINGER_SECONDS = 1.0
+"""How long a server may take to end a stream after its last event."""
+
+_PASSED = frozenset(
+    {
+        "content-type",
+        "openai-processing-ms",
+        "openai-version",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_PASSED_STARTS = ("x-ratelimit-", "anthropic-ratelimit-")
+_VALUE = re.compile(rb"[\x20-\x7e]{0,1024}")
+_OURS = (401, 403, 407)
+"""Statuses that are about the gateway's key: nothing an agent could do about."""
+
+Pairs = list[tuple[bytes, bytes]]
+
+
+class ModelCall:
+    """One call. `dispatch` and `on_tick` are for the gate.
+
+    Attributes:
+        streaming: the response has begun with 200 and events.
+        sent: the dispatch is through: nothing of the answer is still to come.
+        broken: why the server's stream ended before its end, if it did.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        server: ModelServer,
+        asking: Asking,
+        path: str,
+        body: JsonObject,
+        fields: list[tuple[str, str]],
+        served_by: str,
+    ) -> None:
+        self._send = send
+        self._server = server
+        self._asking = asking
+        self._path = path
+        self._body = body
+        self._fields = fields
+        self._served_by = (b"bailiwick-served-by", served_by.encode())
+        self._answer: tuple[int, Pairs, bytes] | None = None
+        self._held_back = b""
+        self._waiting = False
+        self._lock = asyncio.Lock()
+        self.streaming = False
+        self.sent = False
+        self.broken: UpstreamBroken | None = None
+
+    # --- for the gate ----------------------------------------------------------------------------
+
+    async def dispatch(self) -> UpstreamReply:
+        """Send the judged parse, and pass on what streams back."""
+        self._waiting = False
+        answer = await self._server.send(self._path, encode(self._body), self._fields)
+        stream = answer.stream
+        try:
+            self._check(answer)
+            if stream is None:
+                return self._whole(answer)
+            return await self._pass_on(answer, stream)
+        finally:
+            self.sent = True
+            if stream is not None:
+                stream.close()
+
+    async def on_tick(self, tick: Tick) -> None:
+        """It waits for a person: a streamed call says so in a comment, which SDKs skip."""
+        self._waiting = True
+        if self._asking.stream:
+            await self._begin(200, [])
+            await self._write(encode_comment(f"waiting for a stamp, hold {tick.hold}"))
+
+    async def keep_alive(self) -> None:
+        """Show a waiting client that somebody is still there. Never between a server's pieces."""
+        if self.streaming and self._waiting:
+            await self._write(KEEP_ALIVE)
+
+    async def emit(self, message: bytes, *, keep: bool = False) -> None:
+        """Nothing comes early here but what `dispatch` passes on."""
+        raise AssertionError("a model call has no early messages")
+
+    async def finish(self, outcome: Outcome) -> None:
+        """As `emit`."""
+        raise AssertionError("a model call ends with `deliver` or `refuse`")
+
+    # --- for the edge ----------------------------------------------------------------------------
+
+    async def deliver(self, call: str) -> None:
+        """The outcome is durable: send the answer, or the end of the stream."""
+        if self._answer is not None:
+            status, headers, body = self._answer
+            if self.streaming:
+                # It was held, so the stream began before there was an answer to begin it with.
+                await self._end(_as_event(self._asking, status, body))
+                return
+            own = [(b"bailiwick-call", call.encode()), (b"content-length", b"%d" % len(body))]
+            headers = [*headers, *own, (b"cache-control", b"no-store")]
+            start = {"type": "http.response.start", "status": status, "headers": headers}
+            await self._send(start)
+            await self._send({"type": "http.response.body", "body": body})
+            return
+        await self._end(self._held_back)
+
+    async def break_off(self, status: int, code: str, text: str) -> None:
+        """End a stream that had begun with an error of its dialect."""
+        await self._end(stream_refusal(self._asking.dialect, status, code, text))
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def _check(self, answer: Response) -> None:
+        """Whether this can be an answer at all."""
+        name, status = self._server.spec.name, answer.status
+        if status in _OURS:
+            raise UpstreamBroken(
+                "upstream_refused", f"server `{name}` refused the gateway's key (HTTP {status})"
+            )
+        if not (200 <= status < 300 or status >= 400):
+            raise UpstreamBroken("upstream_garbage", f"server `{name}` answered HTTP {status}")
+        if answer.stream is not None and not (self._asking.stream and status == 200):
+            raise UpstreamBroken(
+                "upstream_garbage", f"server `{name}` streamed what nobody asked to"
+            )
+
+    def _whole(self, answer: Response) -> UpstreamReply:
+        body, status = answer.body, answer.status
+        value: Json = None
+        shown = body
+        try:
+            # Not strictly: nothing is judged by it, and it goes on as it came.
+            value = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if status < 300:
+                name = self._server.spec.name
+                raise UpstreamBroken(
+                    "upstream_garbage", f"server `{name}` answered with what is not JSON"
+                ) from None
+            shown = encode(body.decode(errors="replace"))
+        self._answer = status, [*_passed(answer), self._served_by], body
+        if status < 300:
+            facts = facts_of(self._asking.dialect, value, status)
+            return UpstreamReply(result=b'{"status":%d,"body":%b}' % (status, body), facts=facts)
+        return UpstreamReply(
+            error=b'{"status":%d,"body":%b}' % (status, shown), facts={"http_status": status}
+        )
+
+    async def _pass_on(self, answer: Response, stream: BodyStream) -> UpstreamReply:
+        dialect = self._asking.dialect
+        capture = StreamCapture(dialect, answer.status)
+        await self._begin(answer.status, _passed(answer))
+        try:
+            async for chunk in stream:
+                going = capture.add(chunk)
+                if going:
+                    await self._write(going)
+                if capture.is_complete:
+                    await _linger(stream, capture)
+                    break
+        except UpstreamBroken as error:
+            # Part of it was seen: that is recorded, and the agent told that it is not all.
+            self.broken = error
+            broken = capture.record(error.message)
+            return UpstreamReply(error=broken, facts=facts_of_stream(dialect, capture.events()))
+        self._held_back = capture.held_back()
+        return UpstreamReply(
+            result=capture.record(), facts=facts_of_stream(dialect, capture.events())
+        )
+
+    # --- the client's end ------------------------------------------------------------------------
+
+    async def _begin(self, status: int, headers: Pairs) -> None:
+        if self.streaming:
+            return
+        self.streaming = True
+        given = {name for name, _ in headers}
+        more = [each for each in STREAM_HEADERS if each[0] not in given]
+        start = [*headers, *more, self._served_by]
+        await self._send({"type": "http.response.start", "status": status, "headers": start})
+
+    async def _write(self, data: bytes) -> None:
+        async with self._lock:
+            async with asyncio.timeout(STALL_SECONDS):
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _end(self, last: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+async def _linger(stream: BodyStream, capture: StreamCapture) -> None:
+    """The last event is here: take what may still follow, for a moment."""
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            async for chunk in stream:
+                capture.add(chunk)
+    except TimeoutError:
+        return
+    except UpstreamBroken:
+        # The answer is whole; how the connection ends is no part of it.
+        return
+
+
+def _passed(answer: Response) -> Pairs:
+    """The headers that SDKs read; nothing that names the operator's account there."""
+    return [
+        (name, value)
+        for name, value in answer.fields()
+        if _is_passed(name.decode("latin-1")) and _VALUE.fullmatch(value)
+    ]
+
+
+def _is_passed(name: str) -> bool:
+    return name in _PASSED or name.startswith(_PASSED_STARTS)
+
+
+def _as_event(asking: Asking, status: int, body: bytes) -> bytes:
+    """A whole answer where a stream was begun: an error says so, anything else is unusable."""
+    text = "the server answered in one piece" if status < 300 else f"the server answered {status}"
+    code = "upstream_garbage" if status < 300 else "upstream_error"
+    detail = body[:300].decode(errors="replace")
+    return stream_refusal(
+        asking.dialect, status if status >= 400 else 502, code, f"{text}: {detail}"
+    )

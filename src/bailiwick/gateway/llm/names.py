@@ -1,0 +1,66 @@
+"""Which model is meant: `SERVER/MODEL`, or a bare name that exactly one server serves. Pure.
+
+A name means one thing or nothing. Model names may hold slashes (`Qwen/Qwen3-8B`), so what stands
+before the first slash is a server only if there is one of that name, and a name that could be read
+both ways is refused. Spelling counts: case, and nothing but printable ASCII without spaces, so that
+no two names look alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bailiwick.core.errors import TheirError
+from bailiwick.core.values import show
+
+_NAME = re.compile(r"[!-~]{1,256}")
+
+
+class Serves(Protocol):
+    """What is asked of a model server here."""
+
+    def serves(self, model: str) -> bool:
+        """Whether this is one of its models."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A model of a server, by the server's own name for it; `served`: it is one of its models."""
+
+    server: str
+    model: str
+    served: bool
+
+
+def meant(asked: str, servers: Mapping[str, Serves]) -> Meant:
+    """What `asked` names.
+
+    Raises:
+        TheirError: `model_name_unusual`, `model_unknown`, `model_ambiguous`.
+    """
+    if not _NAME.fullmatch(asked):
+        raise TheirError(
+            "model_name_unusual", f"the model {show(asked)} is not printable ASCII without spaces"
+        )
+    prefix, slash, rest = asked.partition("/")
+    bare = [name for name, server in servers.items() if server.serves(asked)]
+    if slash and rest and prefix in servers:
+        if [name for name in bare if name != prefix]:
+            raise _ambiguous(asked)
+        return Meant(prefix, rest, servers[prefix].serves(rest))
+    if len(bare) > 1:
+        raise _ambiguous(asked)
+    if not bare:
+        raise TheirError("model_unknown", f"there is no model {show(asked)}")
+    return Meant(bare[0], asked, served=True)
+
+
+def _ambiguous(asked: str) -> TheirError:
+    return TheirError(
+        "model_ambiguous",
+        f"more than one server could be meant by {show(asked)}: write SERVER/MODEL",
+    )

@@ -1,0 +1,169 @@
+"""The model servers of one gateway, as declared now; replaced while it runs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from bailiwick.core.errors import TheirError, UpstreamBroken
+from bailiwick.core.glob import Glob
+from bailiwick.gateway.http.client import HttpClient
+from bailiwick.gateway.http.limits import HttpLimits
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.wire import Template, parse_url
+from bailiwick.gateway.upstreams.spec import Text, reveal
+from bailiwick.protocols.strict_json import parse
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_LISTED = 10_000
+_LIST_SECONDS = 10.0
+_FIXED = (
+    ("Content-Type", "application/json"),
+    ("Accept", "application/json, text/event-stream"),
+    ("Accept-Encoding", "identity"),
+    ("User-Agent", "bailiwick"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One declared model server, secrets filled in.
+
+    Attributes:
+        url: its address without `/v1`.
+        dialects: what it speaks.
+        models: names and globs of what it serves.
+        timeout_seconds: longest wait for an answer, or for the next piece of a stream.
+        max_concurrent: requests at a time; others wait.
+    """
+
+    name: str
+    url: str
+    dialects: frozenset[str]
+    models: tuple[str, ...]
+    headers: Mapping[str, Text] = field(default_factory=dict, repr=False)
+    timeout_seconds: float = 600.0
+    max_concurrent: int = 256
+
+
+class ModelServer:
+    """One model server. Its key goes to it and to nobody else."""
+
+    def __init__(self, spec: ModelSpec, tls: ssl.SSLContext | None = None) -> None:
+        self.spec = spec
+        origin, target = parse_url(spec.url)
+        self._base = target.rstrip("/")
+        limits = HttpLimits(
+            answer_seconds=spec.timeout_seconds,
+            idle_seconds=spec.timeout_seconds,
+            max_connections=spec.max_concurrent,
+            max_body_bytes=MAX_ANSWER_BYTES,
+        )
+        self._client = HttpClient(spec.name, origin, limits, tls)
+        self._fields = [(name, reveal(value)) for name, value in spec.headers.items()]
+        self._own = {name.lower() for name, _ in self._fields}
+        self._templates: dict[str, Template] = {}
+        self._globs = tuple(Glob(text) for text in spec.models)
+
+    def serves(self, model: str) -> bool:
+        """Whether this is one of its models, as declared."""
+        return any(glob.matches(model) for glob in self._globs)
+
+    async def send(self, path: str, body: bytes, fields: Iterable[tuple[str, str]]) -> Response:
+        """Send one request, once. Raises as `HttpClient.send` does.
+
+        Args:
+            path: from `/v1` on.
+            fields: headers of the agent's; one that is declared for the server wins over them.
+        """
+        going = [(name, value) for name, value in fields if name not in self._own]
+        return await self._client.send(self._template("POST", path), going, body)
+
+    async def names(self) -> tuple[str, ...]:
+        """The names of its models: as declared, and where globs stand, as it lists them.
+
+        Raises:
+            UpstreamDown, UpstreamBroken: it could not be asked.
+        """
+        stated = [glob.parts[0] for glob in self._globs if glob.literal]
+        if len(stated) == len(self._globs):
+            return tuple(dict.fromkeys(stated))
+        answer = await self._client.send(
+            self._template("GET", "/v1/models"), answer_seconds=_LIST_SECONDS, replayable=True
+        )
+        if answer.stream is not None:
+            answer.stream.close()
+        listed = _listed(answer.body) if answer.status == 200 else None
+        if listed is None:
+            raise UpstreamBroken(
+                "upstream_garbage", f"server `{self.spec.name}` does not list its models"
+            )
+        served = (name for name in listed if self.serves(name))
+        return tuple(dict.fromkeys([*stated, *served]))
+
+    def close(self) -> None:
+        """Close every connection; requests in flight end with UpstreamBroken."""
+        self._client.close()
+
+    def _template(self, method: str, path: str) -> Template:
+        key = f"{method} {path}"
+        template = self._templates.get(key)
+        if template is None:
+            fields = [each for each in _FIXED if each[0].lower() not in self._own]
+            template = self._templates[key] = Template(
+                method, self._client.origin, self._base + path, [*fields, *self._fields]
+            )
+        return template
+
+
+class ModelServers:
+    """Builds, keeps and replaces model servers. Belongs to one event loop.
+
+    Args:
+        tls: for tests with an authority of their own; None verifies against the system's.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._current: Mapping[str, ModelServer] = MappingProxyType({})
+
+    @property
+    def current(self) -> Mapping[str, ModelServer]:
+        """The servers by name: a snapshot that does not change once taken."""
+        return self._current
+
+    def apply(self, specs: Sequence[ModelSpec]) -> None:
+        """Make the servers those of `specs`. One whose spec is equal is kept as it is.
+
+        Raises:
+            ConfigError: a URL cannot be used; everything stays as it was.
+        """
+        before = self._current
+        after: dict[str, ModelServer] = {}
+        for spec in specs:
+            kept = before.get(spec.name)
+            same = kept is not None and kept.spec == spec
+            after[spec.name] = kept if same and kept is not None else ModelServer(spec, self._tls)
+        self._current = MappingProxyType(after)
+        for name, server in before.items():
+            if after.get(name) is not server:
+                server.close()
+
+    def close(self) -> None:
+        """End everything."""
+        self.apply(())
+
+
+def _listed(body: bytes) -> list[str] | None:
+    """The ids in a list of models, in either dialect; None when it is none."""
+    try:
+        value = parse(body, MAX_LISTED)
+    except TheirError:
+        return None
+    data = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(data, list):
+        return None
+    found = [each.get("id") for each in data if isinstance(each, dict)]
+    return [name for name in found if isinstance(name, str)]
