@@ -15,6 +15,9 @@ from bailiwick.core.values import kind_of, show
 MAX_MODEL_CHARS = 256
 MAX_TOOLS = 1_024
 
+_OTHER_MODELS = ("models", "fallbacks")
+"""How OpenRouter, LiteLLM and the Messages dialect are told of models to fall back on."""
+
 
 def check_spelling(body: JsonObject, judged: frozenset[str]) -> None:
     """Refuse names that some servers take for a judged one: Go's JSON ignores case.
@@ -30,7 +33,15 @@ def check_spelling(body: JsonObject, judged: frozenset[str]) -> None:
 
 
 def model_of(body: JsonObject) -> str:
-    """Raises TheirError `model_not_text`, also when there is none."""
+    """The one model that may answer.
+
+    Raises:
+        TheirError: `model_not_text`, also when there is none; `more_than_one_model` when the
+            request lets the server take another: only the one was judged.
+    """
+    for name in _OTHER_MODELS:
+        if body.get(name):
+            raise TheirError("more_than_one_model", f"`{name}` asks for models beside `model`")
     model = body.get("model")
     if not isinstance(model, str) or not model or len(model) > MAX_MODEL_CHARS:
         raise TheirError(
@@ -111,6 +122,13 @@ def joined_text(content: Json, types: frozenset[str]) -> str:
         return content
     parts = (part.get("text") for part in objects(content) if part.get("type") in types)
     return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def stands_for_more(body: JsonObject, names: Iterable[str]) -> Iterator[str]:
+    """Those of `names` that are set: fields whose input is longer than they are."""
+    for name in names:
+        if body.get(name) is not None:
+            yield name
 
 
 def unsized_parts(content: Json, sized: frozenset[str]) -> Iterator[str]:

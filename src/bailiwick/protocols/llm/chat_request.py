@@ -11,12 +11,16 @@ from bailiwick.protocols.llm import asked
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode
 
+_LONGER = ("chat_template", "plugins")
+"""Fields that make the input longer than they are: a template has loops, a plugin fetches."""
+
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 _JUDGED = frozenset(
     {
         "model", "messages", "stream", "stream_options", "tools", "functions", "tool_choice",
         "function_call", "n", "best_of", "temperature", "top_p", "response_format",
-        "reasoning_effort", "web_search_options", "store", "user", "seed", *_BOUNDS,
+        "reasoning_effort", "web_search_options", "store", "user", "seed", "models", "fallbacks",
+        *_BOUNDS, *_LONGER,
     }
 )  # fmt: skip
 _TEXT = frozenset({"text"})
@@ -88,6 +92,7 @@ def _unsized(body: JsonObject, hosted: tuple[str, ...]) -> Iterator[str]:
         yield from asked.unsized_parts(message.get("content"), _SIZED)
         if message.get("audio") is not None:
             yield "audio"
+    yield from asked.stands_for_more(body, _LONGER)
     yield from hosted
 
 

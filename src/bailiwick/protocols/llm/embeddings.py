@@ -34,9 +34,8 @@ def read_request(body: JsonObject) -> Asking:
 
 def _unsized(body: JsonObject) -> Iterator[str]:
     # Text, lists of text, and lists of token numbers, of which each takes a byte and more.
-    for name in ("messages", "content"):  # vLLM embeds conversations, and pictures in them
-        if body.get(name) is not None:
-            yield name
+    # vLLM embeds conversations too, and pictures in them.
+    yield from asked.stands_for_more(body, ("messages", "content", "chat_template"))
     given: Json = body.get("input")
     for item in asked.objects(given):
         kind = item.get("type")

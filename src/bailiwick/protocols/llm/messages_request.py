@@ -13,10 +13,14 @@ from bailiwick.protocols.llm import asked
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode
 
+_ELSEWHERE = ("container", "thread", "chat_template")
+"""Fields that stand for input which is kept at the upstream, or is longer than they are."""
+
 _JUDGED = frozenset(
     {
         "model", "messages", "system", "stream", "tools", "tool_choice", "max_tokens", "thinking",
-        "temperature", "top_p", "top_k", "stop_sequences", "metadata", "mcp_servers", "container",
+        "temperature", "top_p", "top_k", "stop_sequences", "metadata", "mcp_servers", "models",
+        "fallbacks", *_ELSEWHERE,
     }
 )  # fmt: skip
 _TEXT = frozenset({"text"})
@@ -98,8 +102,7 @@ def _unsized(body: JsonObject) -> Iterator[str]:
     yield from _unsized_blocks(body.get("system"))
     for message in asked.objects(body.get("messages")):
         yield from _unsized_blocks(message.get("content"))
-    if body.get("container") is not None:
-        yield "container"
+    yield from asked.stands_for_more(body, _ELSEWHERE)
 
 
 def _unsized_blocks(content: Json) -> Iterator[str]:

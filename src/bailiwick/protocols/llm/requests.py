@@ -27,7 +27,7 @@ def read_request(dialect: Dialect, body: JsonObject) -> Asking:
     Raises:
         TheirError: what is judged or counted cannot be told: `model_not_text`,
             `stream_not_boolean`, `max_output_not_integer`, `n_not_integer`, `tools_not_list`,
-            `too_many_tools`, `tool_without_name`, `name_misspelt`, `background_not_supported`,
-            `background_not_boolean`.
+            `too_many_tools`, `tool_without_name`, `name_misspelt`, `more_than_one_model`,
+            `background_not_supported`, `background_not_boolean`.
     """
     return _READERS[dialect](body)

@@ -11,14 +11,14 @@ from bailiwick.protocols.llm import asked
 from bailiwick.protocols.llm.dialect import Asking, Dialect, name_in
 from bailiwick.protocols.strict_json import encode
 
-_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
-"""Fields that stand for input which is kept at the upstream."""
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt", "chat_template")
+"""Fields that stand for input which is kept at the upstream, or is longer than they are."""
 
 _JUDGED = frozenset(
     {
         "model", "input", "instructions", "stream", "tools", "tool_choice", "max_output_tokens",
         "max_tool_calls", "temperature", "top_p", "reasoning", "text", "include", "store",
-        "background", "user", "truncation", *_ELSEWHERE,
+        "background", "user", "truncation", "models", "fallbacks", *_ELSEWHERE,
     }
 )  # fmt: skip
 _TEXT = frozenset({"input_text", "text"})
@@ -109,9 +109,7 @@ def _first_user_text(given: Json) -> str:
 
 
 def _unsized(body: JsonObject) -> Iterator[str]:
-    for name in _ELSEWHERE:
-        if body.get(name) is not None:
-            yield name
+    yield from asked.stands_for_more(body, _ELSEWHERE)
     for item in asked.objects(body.get("input")):
         kind = item.get("type", "message")
         if kind not in _SIZED_ITEMS:

@@ -189,6 +189,17 @@ def test_what_cannot_be_judged_is_refused(dialect: Dialect, body: JsonObject, co
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize("name", ["models", "fallbacks"])
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_model_to_fall_back_on_is_refused_since_only_one_was_judged(
+    dialect: Dialect, name: str
+) -> None:
+    with pytest.raises(TheirError) as refused:
+        read_request(dialect, {**MODEL, name: ["dear/model"]})
+    assert refused.value.code == "more_than_one_model"
+    assert read_request(dialect, {**MODEL, name: None}).model == MODEL["model"]
+
+
 @pytest.mark.parametrize("name", ["Stream", "MAX_TOKENS", "toolS", "\u017ftream", "Model"])
 def test_a_judged_name_in_other_letters_is_refused_since_go_servers_ignore_case(name: str) -> None:
     for dialect in (CHAT, MESSAGES):
@@ -272,6 +283,10 @@ def test_a_tool_that_runs_where_no_gateway_sees_it_goes_by_its_type(
         ),
         (MESSAGES, {"container": "c"}, "container"),
         (EMBEDDINGS, {"messages": []}, "messages"),
+        (CHAT, {"chat_template": "{% for i in range(9999999) %}x{% endfor %}"}, "chat_template"),
+        (CHAT, {"plugins": [{"id": "web"}]}, "plugins"),
+        (RESPONSES, {"chat_template": "t"}, "chat_template"),
+        (MESSAGES, {"thread": {"id": "t"}}, "thread"),
         (EMBEDDINGS, {"input": [{"type": "image"}]}, "image"),
     ],
 )
