@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bailiwick.app.simulation import Asked, Ended, Simulation
@@ -194,6 +195,28 @@ def test_memories_become_what_they_would_have_become(said: str) -> None:
     assert flips(found) == held
     (group,) = found.groups()
     assert "first seen in" in str(group.examples[0]["now"])
+
+
+def test_many_runs_take_no_more_memory_and_one_let_go_of_counts_as_the_worst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bailiwick.app.simulation.MAX_MEMORY", 10_000)
+    found = simulation(
+        "allow: [{tool: mail/*, other_arguments: allow}, {tool: bank/pay, when: "
+        "{iban: {vouched: true}}}], flow: {accepts: [{tool: bank/pay, untrusted: false}]}"
+    )
+    long = {"content": [{"type": "text", "text": "x" * 4_000}]}
+    for number in range(20):
+        call = asked(number, "allow", "mail/read")
+        found.asked(msgspec.structs.replace(call, run=f"R{number}"))
+        found.ended(came_back(number, long))
+    assert 1 <= len(found._memories) <= 4
+    assert found._memories.keys() >= {"R19"}
+    again = asked(20, "allow", iban="DE89370400440532013000")
+    found.asked(msgspec.structs.replace(again, run="R0"))
+    assert flips(found) == [("allow", "deny", "flow_refused", 1)]
+    (group,) = found.groups()
+    assert "not known any more" in str(group.examples[0]["now"])
 
 
 def test_apply_shows_what_a_changed_mandate_would_have_said_first(tmp_path: Path) -> None:

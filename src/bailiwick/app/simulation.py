@@ -47,6 +47,13 @@ MAX_EXAMPLES = 3
 MAX_GROUPS = 200
 """Groups of flips that are told apart; the rest are counted together."""
 
+MAX_MEMORY = 512 * 2**20
+"""Bytes that the memories of all runs take together. Beyond it the ones longest unused are let go
+of; such a run counts as having read the worst when it goes on."""
+
+MAX_TOLD = 10_000
+"""Runs of which it is remembered what they were told."""
+
 _PLACES = {
     Settlement.POSTED: Place.POSTED,
     Settlement.VOIDED: Place.FREE,
@@ -125,6 +132,8 @@ class Simulation:
         self._plan = plan_for(chain, snapshot)
         self._books = Books(keep_settled=False)
         self._memories: dict[str, RunMemory] = {}
+        self._let_go: set[str] = set()
+        self._grown = 0
         self._told: dict[str, RunFacts] = {}
         self._under: dict[str, _Under] = {}
         self._groups: dict[tuple[str, str, str, str], Group] = {}
@@ -171,6 +180,7 @@ class Simulation:
             body = event.reply.result if event.reply.result is not None else event.reply.error
             if under.memory is not None and body is not None:
                 under.memory.learn(under.call, body)
+                self._grow(len(body))
             return
         unsent = event.code in _NOT_SENT or event.state is CallState.DENIED
         known = event.state in (CallState.DONE, CallState.FAILED)
@@ -218,6 +228,8 @@ class Simulation:
     def _labels(self, event: Asked) -> tuple[Labels, RunMemory | None]:
         told = self._told.get(event.run)
         if told is None:
+            if len(self._told) >= MAX_TOLD:
+                self._told.clear()
             told = self._told[event.run] = self._run_of(event.run)
         facts = Facts(
             run=event.run,
@@ -230,10 +242,26 @@ class Simulation:
         )
         if not self._plan.matters:
             return FreshRun(facts), None
-        memory = self._memories.get(event.run)
+        memory = self._memories.pop(event.run, None)
         if memory is None:
-            memory = self._memories[event.run] = self._plan.memory(told)
+            memory = self._plan.memory(told)
+            if event.run in self._let_go:
+                memory.lost()
+        self._memories[event.run] = memory  # the one used last stands last
+        self._grow(len(event.call.canonical) + 1_000)
         return RunLabels(facts, memory), memory
+
+    def _grow(self, size: int) -> None:
+        """Memories may have grown by so many bytes: look at all of them when it has become much."""
+        self._grown += size
+        if self._grown <= MAX_MEMORY // 8:
+            return
+        self._grown = 0
+        taken = sum(memory.size for memory in self._memories.values())
+        while taken > MAX_MEMORY and len(self._memories) > 1:
+            run = next(iter(self._memories))
+            taken -= self._memories.pop(run).size
+            self._let_go.add(run)
 
     # --- what flips ------------------------------------------------------------------------------
 
