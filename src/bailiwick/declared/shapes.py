@@ -336,7 +336,8 @@ class Record:
         for name, known in self.fields.items():
             if known.required and name not in present:
                 report(node.place, f"{self.title} needs `{name}`")
-        self._check_groups(node.place, present, report)
+        if present <= self.fields.keys():  # else a misspelt key may be the one that is missed
+            self._check_groups(node.place, present, report)
 
     def _check_groups(self, place: Place, present: set[str], report: Report) -> None:
         if self.some_of and present.isdisjoint(self.some_of):
