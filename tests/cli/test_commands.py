@@ -261,6 +261,15 @@ def test_what_was_said_stands_right_before_what_is_said_now(
     assert [line.removeprefix("    ") for line in lines] == ["  a", "- b", "+ B", "  c", "+ d"]
 
 
+def test_a_period_that_is_none_is_named_with_its_option(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    ended = asking("simulate", "payments", "--since", "3x")
+    assert ended.code == Exit.USAGE
+    assert "--since: `3x` is not a duration such as `90s`" in ended.err
+    assert gateway.asked == []
+
+
 def test_apply_goes_on_when_a_simulation_cannot(
     asking: Command, gateway: FakeGateway, tmp_path: Path
 ) -> None:

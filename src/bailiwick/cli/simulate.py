@@ -62,7 +62,7 @@ def simulated(
     try:
         seconds = read_duration(since)
     except ValueError as error:
-        raise CliError(Exit.USAGE, "bad_duration", str(error), "such as `12h` or `30d`") from error
+        raise CliError(Exit.USAGE, "bad_duration", f"--since: `{since}` {error}") from error
     request: JsonObject = {
         "files": files,
         "mandate": mandate,

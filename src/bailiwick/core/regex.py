@@ -83,4 +83,8 @@ def _compile(text: str, *, case_sensitive: bool) -> re2._Regexp:
 
 def _told(error: Exception) -> str:
     told = error.args[0] if error.args else ""
-    return told.decode(errors="replace") if isinstance(told, bytes) else str(told)
+    text = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
+    # RE2's words for what it has on purpose not got do not say so.
+    if "perl operator" in text or text.startswith("invalid escape"):
+        text += "; there is no look-around and there are no back-references"
+    return text

@@ -247,7 +247,11 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     ("{duration: {at_most: 1h}}", "26:38: `1h` is not a duration such as `PT1H30M` or `P30D`"),
     ("{regex: '('}", "26:25: `(`: is not a regular expression (RE2): missing ): ("),
-    (r"{regex: '(a)\1'}", "26:25: `(a)\\1`: is not a regular expression (RE2): invalid escape"),
+    (
+        r"{regex: '(a)\1'}",
+        "26:25: `(a)\\1`: is not a regular expression (RE2): invalid escape sequence: \\1; there is "
+        "no look-around and there are no back-references",
+    ),
     ("{prefix: ''}", "26:26: `` is empty"),
     ("{length: {at_most: -1}}", "26:36: -1 is not a whole number from 0 to 1000000"),
     (
@@ -280,6 +284,12 @@ MISTAKES: list[tuple[str, str]] = [
 def test_a_mistake_is_reported_where_it_stands(text: str, message: str) -> None:
     found = problems(with_condition(text))
     assert any(each.startswith(f"f.yaml:{message}") for each in found), found
+
+
+def test_a_misspelt_condition_is_one_mistake() -> None:
+    assert [each.partition(": ")[2] for each in problems(with_condition("{prefx: a}"))] == [
+        "unknown key `prefx`, did you mean `prefix`?"
+    ]
 
 
 @pytest.mark.parametrize(
