@@ -70,6 +70,24 @@ def test_any_split_of_the_bytes_says_the_same(data: st.DataObject) -> None:
     assert said(dialect, *chunks) == expected
 
 
+EVENT = b'{"choices": [{"index": 0, "delta": {"content": "a"}}]}'
+BITS = st.sampled_from(
+    (
+        *(b"data: ", b"data:", b"data", b"\n", b"\n\n", b"\r", b"\r\n", b"\xef\xbb\xbf", b": c"),
+        *(b"event: x\n", b"id: 1\n", b"[DONE]", b"{", EVENT, EVENT[:20], EVENT[20:]),
+        *(b"data: " + EVENT + b"\n\n", b"event: x\ndata: " + EVENT + b"\n\n"),
+    )
+)
+
+
+@given(chunks=st.lists(st.lists(BITS, max_size=6).map(b"".join), max_size=8))
+def test_any_split_of_odd_streams_says_the_same(chunks: list[bytes]) -> None:
+    stream = b"".join(chunks)
+    in_bytes = said(CHAT, *(bytes([byte]) for byte in stream))
+    assert said(CHAT, *chunks) == in_bytes
+    assert said(CHAT, stream) == in_bytes
+
+
 CHAT_ANSWER = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
