@@ -249,8 +249,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("{regex: '('}", "26:25: `(`: is not a regular expression (RE2): missing ): ("),
     (
         r"{regex: '(a)\1'}",
-        "26:25: `(a)\\1`: is not a regular expression (RE2): invalid escape sequence: \\1; there is "
-        "no look-around and there are no back-references",
+        "26:25: `(a)\\1`: is not a regular expression (RE2): invalid escape sequence: \\1; there "
+        "is no look-around and there are no back-references",
     ),
     ("{prefix: ''}", "26:26: `` is empty"),
     ("{length: {at_most: -1}}", "26:36: -1 is not a whole number from 0 to 1000000"),
