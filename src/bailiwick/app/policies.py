@@ -122,7 +122,7 @@ def _house(declared: Iterable[Versioned]) -> House:
     agents = [compile_agent(each) for each in found if each.kind == "agent"]
     people = [compile_person(each) for each in found if each.kind == "person"]
     return House(
-        servers=frozenset(each.name for each in found if each.kind == "server"),
+        servers=frozenset(each.name for each in found if each.kind in ("server", "model")),
         agents={agent.name: agent.owner for agent in agents},
         people={person.name: person.roles for person in people},
     )
