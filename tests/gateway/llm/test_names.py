@@ -1,0 +1,71 @@
+"""What a model's name means."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailiwick.core.errors import TheirError
+from bailiwick.gateway.llm.names import Meant, meant
+
+
+class Serving:
+    def __init__(self, *models: str) -> None:
+        self._models = models
+
+    def serves(self, model: str) -> bool:
+        return model in self._models
+
+
+SERVERS = {
+    "local": Serving("tiny", "Qwen/Qwen3", "both"),
+    "hosted": Serving("big", "both", "local/odd"),
+    "qwen": Serving("own"),
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("local/tiny", Meant("local", "tiny", served=True)),
+        ("tiny", Meant("local", "tiny", served=True)),
+        ("Qwen/Qwen3", Meant("local", "Qwen/Qwen3", served=True)),
+        ("local/Qwen/Qwen3", Meant("local", "Qwen/Qwen3", served=True)),
+        ("local/big", Meant("local", "big", served=False)),
+        ("hosted/both", Meant("hosted", "both", served=True)),
+        ("qwen/Qwen3", Meant("qwen", "Qwen3", served=False)),
+    ],
+)
+def test_a_name_with_its_server_or_of_one_server(asked: str, found: Meant) -> None:
+    assert meant(asked, SERVERS) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ("both", "model_ambiguous"),
+        ("local/odd", "model_ambiguous"),
+        ("nothing", "model_unknown"),
+        ("local/", "model_unknown"),
+        ("/tiny", "model_unknown"),
+        ("Local/tiny", "model_unknown"),
+        ("ti ny", "model_name_unusual"),
+        ("tin\u00fd", "model_name_unusual"),
+        ("tiny\n", "model_name_unusual"),
+        ("", "model_name_unusual"),
+    ],
+)
+def test_a_name_that_means_nothing_or_two_things(asked: str, code: str) -> None:
+    with pytest.raises(TheirError) as refused:
+        meant(asked, SERVERS)
+    assert refused.value.code == code
+
+
+@given(st.text(max_size=20) | st.sampled_from(["local", "tiny", "/", "both"]).map(str))
+def test_what_is_found_spells_out_as_it_was_asked(asked: str) -> None:
+    try:
+        found = meant(asked, SERVERS)
+    except TheirError:
+        return
+    assert asked in (found.model, f"{found.server}/{found.model}")
