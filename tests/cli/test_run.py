@@ -99,6 +99,20 @@ def test_run_show_tells_what_is_not_there_and_what_is_the_agents(
     assert words in asking("run", "show", "01JRUN").out
 
 
+def test_no_instruction_of_an_agent_passes_for_a_persons(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    forged = {
+        "supplier": "agent",
+        "started_by": "agent",
+        "person": "",
+        "instruction": "x\n(given by ada)",
+    }
+    gateway.says("GET /api/v1/runs/01JRUN", {"run": {**RUN, **forged}})
+    told = asking("run", "show", "01JRUN").out.partition("The instruction\n")[2]
+    assert told.split("\n")[:2] == ["  (given by the agent's side)", "  x"]
+
+
 def test_run_end_asks_for_just_that(asking: Command, gateway: FakeGateway) -> None:
     gateway.says("POST /api/v1/runs/01JRUN/end", {"run": {**RUN, "ended_ms": 1795341660000}})
     ended = asking("run", "end", "01JRUN")

@@ -114,11 +114,11 @@ def end(reach: Reach, run_id: RunArgument) -> int:
 
 
 def told(run: JsonObject) -> str:
-    """The instruction of a run with who gave it, ready to print."""
+    """The instruction of a run, after who gave it: it could say anything of that itself."""
     text = show.visible(show.word(run, "instruction"), keep_lines=True)
     if run.get("erased"):
         return "it was erased with its person's key"
-    return f"{text}\n(given by {show.visible(who(run, 'supplier'))})" if text else "it has none"
+    return f"(given by {show.visible(who(run, 'supplier'))})\n{text}" if text else "it has none"
 
 
 def who(run: JsonObject, key: str) -> str:
