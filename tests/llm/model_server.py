@@ -258,6 +258,7 @@ def serving() -> Iterator[ModelServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # it waits for our delayed acknowledgement, 40 ms
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             return
