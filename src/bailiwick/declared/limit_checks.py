@@ -44,9 +44,20 @@ def warn_limits(mandate: Table) -> Iterator[Problem]:
         if _never_binds(limit, concerned):
             message = "can never be reached: no allow rule lets so much through in one call"
             yield Problem(most.place, message)
+        yield from _warn_letters(most, limit)
         named = {code for rule in concerned for code in rule.currencies(limit.currency)}
         for code in sorted(named - limit.ceilings.keys()):
             message = f"refuses {show(code)}, which an allow rule lets through: it has no ceiling"
+            yield Problem(most.place, message)
+
+
+def _warn_letters(most: Node, limit: Limit) -> Iterator[Problem]:
+    """Codes of currencies in other letters: calls give them as they are, and would be refused."""
+    for code in sorted(limit.ceilings.keys() - CODES):
+        if code.strip().upper() in CODES:
+            message = (
+                f"{show(code)} is not the code of a currency{did_you_mean(code.upper(), CODES)}"
+            )
             yield Problem(most.place, message)
 
 

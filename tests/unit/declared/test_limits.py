@@ -257,6 +257,17 @@ def test_an_argument_that_a_condition_names_beside_its_own_is_let_through() -> N
     assert not any("refuses" in each for each in warnings(allowed + limits))
 
 
+def test_a_ceiling_in_a_code_of_other_letters_gets_a_warning() -> None:
+    odd = (
+        "{id: a, tool: bank/transfer, sum: amount, currency: {argument: payee}, each: run,"
+        " at_most: {chf: 5, EUR: 5, points: 5}}"
+    )
+    told = [each for each in warnings(house(odd)) if "currency" in each]
+    assert [each.partition(": ")[2] for each in told] == [
+        "`chf` is not the code of a currency, did you mean `CHF`?"
+    ]
+
+
 def test_amounts_may_count_centimes() -> None:
     text = DAILY.replace("currency: CHF", "currency: CHF, minor_units: true")
     found = limit(text)
