@@ -83,7 +83,8 @@ class Text:
             try:
                 self.reads(text)
             except ValueError as error:
-                report(node.place, f"{shown}: {error}")
+                told = str(error)
+                report(node.place, f"{shown}{'' if told.startswith('is ') else ':'} {told}")
 
     def _check_reference(self, place: Place, text: str, report: Report) -> None:
         if not self.secret:

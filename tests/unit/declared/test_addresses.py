@@ -60,7 +60,7 @@ def test_a_condition_reads_back_as_a_sentence(written: str, read: str) -> None:
         ("{url: {paths: /a%20b}}", "26:31: `/a%20b`: write the path as it reads once decoded"),
         ("{url: {address: private}}", "26:33: `private` is not known"),
         ("{email: {}}", "26:25: a condition on email addresses needs `domains` or `addresses`"),
-        ("{email: {addresses: ada}}", "26:37: `ada`: is not an email address"),
+        ("{email: {addresses: ada}}", "26:37: `ada` is not an email address"),
         ("{email: {domains: '@example.com'}}", "26:35: `@example.com`: the host"),
     ],
 )

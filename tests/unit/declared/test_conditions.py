@@ -193,7 +193,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("{money: {currency: CHF}}", "26:25: an amount of money needs `at_least` or `at_most`"),
     (
         "{money: {at_most: 5, currency: GBB}}",
-        "26:48: `GBB`: is not the code of a currency, did you mean `GBP`?",
+        "26:48: `GBB` is not the code of a currency, did you mean `GBP`?",
     ),
     (
         "{money: {at_most: 5, currency: chf}}",
@@ -246,10 +246,10 @@ MISTAKES: list[tuple[str, str]] = [
         "26:38: `P1M` is not a duration such as `PT1H30M` or `P30D`",
     ),
     ("{duration: {at_most: 1h}}", "26:38: `1h` is not a duration such as `PT1H30M` or `P30D`"),
-    ("{regex: '('}", "26:25: `(`: is not a regular expression (RE2): missing ): ("),
+    ("{regex: '('}", "26:25: `(` is not a regular expression (RE2): missing ): ("),
     (
         r"{regex: '(a)\1'}",
-        "26:25: `(a)\\1`: is not a regular expression (RE2): invalid escape sequence: \\1; there "
+        "26:25: `(a)\\1` is not a regular expression (RE2): invalid escape sequence: \\1; there "
         "is no look-around and there are no back-references",
     ),
     ("{prefix: ''}", "26:26: `` is empty"),

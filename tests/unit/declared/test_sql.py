@@ -39,7 +39,7 @@ def test_a_condition_reads_back_as_a_sentence_and_asks() -> None:
         ("{sql: {dialect: postgres}}", "a condition on SQL needs `statements` or `tables`"),
         ("{sql: {dialect: oracle, tables: t}}", "`oracle` is not known"),
         ("{sql: {dialect: mysql, statements: drop}}", "`drop` is not known"),
-        ("{sql: {dialect: mysql, tables: a..b}}", "`a..b`: is not `TABLE`, `SCHEMA.TABLE` or"),
+        ("{sql: {dialect: mysql, tables: a..b}}", "`a..b` is not `TABLE`, `SCHEMA.TABLE` or"),
         ("{sql: {dialect: mysql, tables: 'a;b'}}", "`a;b` is not a table"),
         ("{sql: {dialect: mysql, tables: t, functions: 'F()'}}", "`F()` is not the name of"),
     ],
