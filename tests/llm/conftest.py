@@ -36,6 +36,7 @@ mandates:
       - {{models: [local/big/*, local/twin, hosted/twin], other_arguments: allow}}
     deny:
       - {{model: local/big/secret, because: not for this}}
+      - {{model: local/*, when: {{previous_response_id: {{present: true}}}}}}
     stamp:
       - {{model: local/big/stamped, role: reviewer}}
     limits:

@@ -140,6 +140,13 @@ def test_two_readings_of_one_body_are_refused(gateway: Running, upstream: ModelS
     assert upstream.sent == []
 
 
+def test_another_s_stored_response_can_be_denied(gateway: Running, upstream: ModelServer) -> None:
+    body = {"model": "local/tiny", "input": "go on", "previous_response_id": "resp_of_another"}
+    status, _, told = ask(gateway, body, "/v1/responses")
+    assert (status, json.loads(told)["error"]["code"]) == (403, "denied_by_rule")
+    assert upstream.sent == []
+
+
 def test_escapes_do_not_hide_the_model(gateway: Running, upstream: ModelServer) -> None:
     raw = b'{"messages":[],"model":"local/big/\\u0073ecret"}'
     status, _, body = ask(gateway, raw)

@@ -24,10 +24,17 @@ def problems(text: str, environment: dict[str, str] | None = None) -> list[str]:
 
 
 def test_the_page_s_example_is_sound() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example, _deny = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     declared = load_text(example, environment={"OPENAI_API_KEY": "k"})
     assert declared.warnings == ()
     assert sorted(declared.of("model")) == ["hosted", "local"]
+
+
+def test_the_page_s_deny_rules_are_sound() -> None:
+    example, deny = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    whole = example + "".join(f"    {line}\n" for line in deny.splitlines())
+    declared = load_text(whole, environment={"OPENAI_API_KEY": "k"})
+    assert len(declared.of("mandate")["think"].spec["deny"]) == 2  # type: ignore[arg-type]
 
 
 def test_a_server_compiles_alike_from_a_file_and_a_store() -> None:
