@@ -137,6 +137,21 @@ def test_a_stamp_binds_the_text_that_was_shown(asking: Command, gateway: FakeGat
     }
 
 
+def test_a_hold_is_found_by_its_call_too(asking: Command, gateway: FakeGateway) -> None:
+    gateway.refuses("GET /api/v1/holds/01JCALL", 404, "hold_unknown", "no hold `01JCALL`")
+    rows = [{**HOLD, "id": "01JOTHER", "call": "01JX"}, {**HOLD, "call": "01JCALL"}]
+    gateway.says("GET /api/v1/holds?state=waiting", {"holds": rows})
+    gateway.says("GET /api/v1/holds/01JHOLD", {"hold": HOLD})
+    gateway.says("POST /api/v1/holds/01JHOLD/stamp", {"hold": HOLD})
+    ended = asking("stamp", "01JCALL", "--approve")
+    assert ended.code == Exit.OK
+    assert ended.out.endswith("stamped: now waiting for more stamps\n")
+    gateway.says("GET /api/v1/holds?state=waiting", {"holds": rows[:1]})
+    ended = asking("stamp", "01JCALL", "--approve")
+    assert ended.code != Exit.OK
+    assert "no hold `01JCALL`" in ended.err
+
+
 def test_a_refusal_is_sent_as_one(asking: Command, gateway: FakeGateway) -> None:
     gateway.says("GET /api/v1/holds/01JHOLD", {"hold": HOLD})
     gateway.says("POST /api/v1/holds/01JHOLD/stamp", {"hold": {**HOLD, "state": "refused"}})

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from bailiwick.cli import show
-from bailiwick.cli.api import segment
+from bailiwick.cli.api import Api, segment
 from bailiwick.cli.calls import listed, mapping, print_hold, target
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import Reach, at_terminal, reaching
+from bailiwick.core.canonical import JsonObject
 
 
 @reaching
@@ -49,7 +50,7 @@ def holds(
 @reaching
 def stamp(
     reach: Reach,
-    hold_id: Annotated[str, typer.Argument(metavar="ID", help="The hold's id.")],
+    asked_id: Annotated[str, typer.Argument(metavar="ID", help="The hold's id, or its call's.")],
     approve: Annotated[bool, typer.Option("--approve", help="Let it run, once.")] = False,
     refuse: Annotated[bool, typer.Option("--refuse", help="Do not let it run.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; recorded, at most 2,000.")] = "",
@@ -61,7 +62,8 @@ def stamp(
     if approve and refuse:
         raise CliError(Exit.USAGE, "both", "--approve and --refuse exclude each other")
     api = reach.api()
-    hold = mapping(api.get(f"holds/{segment(hold_id)}"), "hold")
+    hold = _find_hold(api, asked_id)
+    hold_id = show.word(hold, "id")
     if not reach.json:
         show.out(target(hold))
         print_hold(hold)
@@ -87,8 +89,23 @@ def stamp(
     if reach.json:
         show.out_json(answer)
     else:
-        show.out(f"stamped: now {show.state(show.word(mapping(answer, 'hold'), 'state'))}")
+        state = show.word(mapping(answer, "hold"), "state")
+        more = " for more stamps" if state == "waiting" else ""
+        show.out(f"stamped: now {show.state(state)}{more}")
     return Exit.OK
+
+
+def _find_hold(api: Api, asked_id: str) -> JsonObject:
+    """The hold of that id, or the waiting one of the call of that id."""
+    try:
+        return mapping(api.get(f"holds/{segment(asked_id)}"), "hold")
+    except CliError as error:
+        if error.code != "hold_unknown":
+            raise
+        for row in listed(api.get("holds", state="waiting"), "holds"):
+            if row.get("call") == asked_id:
+                return mapping(api.get(f"holds/{segment(show.word(row, 'id'))}"), "hold")
+        raise
 
 
 @reaching
