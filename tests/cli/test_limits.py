@@ -49,7 +49,7 @@ def test_an_audit_that_agrees_ends_well(asking: Command, gateway: FakeGateway) -
     gateway.says("GET /api/v1/limits/audit", {**AUDIT, "differences": []})
     ended = asking("limits", "audit", "--url", gateway.url)
     assert ended.code == Exit.OK
-    assert ended.out == "8 transfers, 2 accounts, 4 calls; 1 calls unsettled\nall of it agrees\n"
+    assert ended.out == "8 transfers, 2 accounts, 4 calls; unsettled: 1\nall of it agrees\n"
 
 
 def test_an_audit_that_differs_says_what_and_ends_with_no(

@@ -75,7 +75,7 @@ def limits_audit(reach: Reach) -> int:
         counted = ", ".join(
             f"{show.word(answer, each)} {each}" for each in ("transfers", "accounts", "calls")
         )
-        show.out(f"{counted}; {show.word(answer, 'unsettled')} calls unsettled")
+        show.out(f"{counted}; unsettled: {show.word(answer, 'unsettled')}")
         for row in differences:
             where, text = show.word(row, "where"), show.word(row, "text")
             show.out(show.visible(f"  {show.word(row, 'code')}: {where}: {text}"))
