@@ -1,7 +1,8 @@
 """The house's shape: who may import whom, what pure rooms may not touch, and no cycles.
 
 ```
-cli → app → {gateway, identity, console, stores, declared, policy} → {protocols, ports} → {core, ledger}
+cli → app → {gateway, identity, console, stores, declared, policy} → {protocols, ports}
+    → {core, ledger}
 ```
 """
 
