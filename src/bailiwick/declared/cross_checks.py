@@ -197,7 +197,8 @@ def _warn_targets(
                 hints += 1
                 names = {name for server in meant for name in tools[server]}
                 near = nearest(pattern.name, names, limit=3) if hints <= MAX_HINTS else []
-                hint = f"; near are {', '.join(f'`{name}`' for name in near)}" if near else ""
+                verb = "is" if len(near) == 1 else "are"
+                hint = f"; near {verb} {', '.join(f'`{name}`' for name in near)}" if near else ""
                 yield Problem(target.place, f"{show(target.value)} fits no known tool{hint}")
 
 

@@ -408,7 +408,7 @@ TOOLS = {"bank": ["transfer", "list_accounts", "balance"], "web": ["get"]}
 def test_a_tool_that_nobody_has_is_a_warning_with_near_names() -> None:
     assert warnings(HOUSE, tools=TOOLS) == []
     assert warnings(HOUSE.replace("bank/balance", "bank/balence"), tools=TOOLS) == [
-        "f.yaml:27:30: `bank/balence` fits no known tool; near are `balance`"
+        "f.yaml:27:30: `bank/balence` fits no known tool; near is `balance`"
     ]
     assert warnings(HOUSE.replace("bank/balance", "bank/balence"), tools={}) == []
 
