@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import msgspec
@@ -92,15 +93,21 @@ def test_facts_of_each_dialect_plain_and_streamed() -> None:
         ("/v1/messages", Dialect.MESSAGES, {}, {}),
     ):
         named = {"dialect": dialect.value}
-        assert facts_of(dialect, WHOLE[path], 200) == base | named | more
+        assert facts_of(dialect, json.dumps(WHOLE[path]).encode(), 200) == base | named | more
         assert facts_of_stream(dialect, b"".join(EVENTS[path])) == base | named | streamed
 
 
 def test_facts_hold_no_text_of_a_server() -> None:
     odd: Any = {**CHAT, "model": "ada lives\nin Bern", "usage": {"prompt_tokens": "7", "x": 1}}
-    assert facts_of(Dialect.CHAT, odd, 200) == {"dialect": "chat", "http_status": 200}
+    assert facts_of(Dialect.CHAT, json.dumps(odd).encode(), 200) == {
+        "dialect": "chat",
+        "http_status": 200,
+    }
     values: Any = (None, [], "x", {"usage": []}, {"usage": {"prompt_tokens": -1}})
     for value in values:
-        assert set(facts_of(Dialect.CHAT, value, 200)) == {"dialect", "http_status"}
+        assert set(facts_of(Dialect.CHAT, json.dumps(value).encode(), 200)) == {
+            "dialect",
+            "http_status",
+        }
     garbage = b'data: {"usage": \xff}\n\ndata: [1]\n\ndata: {"model":'
     assert set(facts_of_stream(Dialect.CHAT, garbage)) == {"dialect", "http_status"}

@@ -13,7 +13,7 @@ import re
 
 import msgspec
 
-from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import UpstreamBroken
 from bailiwick.gateway.gate import Tick
 from bailiwick.gateway.http.response import BodyStream, Response
@@ -162,11 +162,10 @@ class ModelCall:
 
     def _whole(self, answer: Response) -> UpstreamReply:
         body, status = answer.body, answer.status
-        value: Json = None
         shown = body
         try:
             # Not strictly: nothing is judged by it, and it goes on as it came.
-            value = msgspec.json.decode(body)
+            msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if status < 300:
                 name = self._server.spec.name
@@ -176,7 +175,7 @@ class ModelCall:
             shown = encode(body.decode(errors="replace"))
         self._answer = status, [*_passed(answer), self._served_by], body
         if status < 300:
-            facts = facts_of(self._asking.dialect, value, status)
+            facts = facts_of(self._asking.dialect, body, status)
             return UpstreamReply(result=b'{"status":%d,"body":%b}' % (status, body), facts=facts)
         return UpstreamReply(
             error=b'{"status":%d,"body":%b}' % (status, shown), facts={"http_status": status}
