@@ -139,7 +139,8 @@ def test_a_single_letter_counts_only_where_nothing_else_stands() -> None:
     assert whole(wanted("x"), "y x z") < 0
 
 
-WORDS = st.text("abcdefghij0123456789", min_size=2, max_size=12)
+# None of four: groups of four are one account number, and no group of it is a value.
+WORDS = st.text("abcdefghij0123456789", min_size=2, max_size=12).filter(lambda w: len(w) != 4)
 
 
 @given(st.lists(WORDS, min_size=1, max_size=8), st.data())
