@@ -131,7 +131,7 @@ class Books:
 
         Returns:
             What to append to the journal; nothing for what has ended alike. A transfer FREE →
-            POSTED among them says that more was taken than was reserved.
+            POSTED of more than nothing among them says that more was taken than was reserved.
 
         Raises:
             Conflict: `settled_otherwise`: what was posted cannot be taken back, and what was voided
@@ -275,7 +275,8 @@ class _Line(msgspec.Struct):
             yield self._transfer(call, at_ms, self.place, Place.POSTED, within)
             if within < amount:
                 yield self._transfer(call, at_ms, self.place, Place.FREE, amount - within)
-        if steps > within:
+        # A late outcome of what was voided is written down also when it took nothing: it is final.
+        if steps > within or self.place is Place.FREE:
             yield self._transfer(call, at_ms, Place.FREE, Place.POSTED, steps - within)
 
     def _transfer(

@@ -143,6 +143,16 @@ def test_a_late_outcome_of_a_voided_call_is_recorded_and_not_dropped() -> None:
     assert books.used(daily(0)) == 160
 
 
+def test_a_late_outcome_of_a_voided_call_that_took_nothing_is_final_too() -> None:
+    books = Books()
+    books.reserve("a", 1, [daily(60)])
+    books.settle("a", 2, Place.FREE)
+    (late,) = books.settle("a", 3, Place.POSTED, [(DAY, "", 0)])
+    assert (late.source, late.target, late.amount) == (Place.FREE, Place.POSTED, 0)
+    assert books.settle("a", 4, Place.POSTED) == []
+    assert books.used(daily(0)) == 0
+
+
 @pytest.mark.parametrize(
     ("first", "then"),
     [
