@@ -164,13 +164,18 @@ def _way_through(
 ) -> AllowRule | None:
     """The first rule that lets the call through with every value vouched for, else the first that
     does at all: each is a way by itself, and their order is not to cost a person's time."""
-    second: AllowRule | None = None
+    ways: list[AllowRule] = []
     for rule in rules:
         if _lets_through(rule, call, labels.facts, now):
-            if not any(unvouched(path, call, labels) for path in rule.vouched):
+            if not rule.vouched and not ways:
                 return rule
-            second = second or rule
-    return second
+            ways.append(rule)
+    if len(ways) < 2:  # nothing to choose: who vouches is asked once, by flow
+        return ways[0] if ways else None
+    for rule in ways:
+        if not any(unvouched(path, call, labels) for path in rule.vouched):
+            return rule
+    return ways[0]
 
 
 def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> bool:
