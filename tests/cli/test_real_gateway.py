@@ -17,6 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from bailiwick.cli.exits import Exit
 from bailiwick.examples.agent import at_work
+from tests.app.running import command
 from tests.cli.fakes import Command, Ended
 
 DECLARED = """\
@@ -250,3 +251,14 @@ def test_up_says_where_it_is_and_that_nothing_is_declared(tmp_path: Path) -> Non
     assert "nothing is declared yet" in err
     assert process.returncode == 0
     assert not (tmp_path / "new" / "gateway.json").exists()
+
+
+def test_every_problem_of_a_declaration_has_a_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("servres: {}\nagentz: {}\n")
+    wrong, data = str(tmp_path / "wrong.yaml"), str(tmp_path / "data")
+    ended = command("up", "-f", wrong, "--data", data, "--listen", "127.0.0.1:0")
+    assert ended.returncode == Exit.USAGE
+    assert ended.stderr.splitlines() == [
+        f"bailiwick: {wrong}:1:1: unknown key `servres`, did you mean `servers`?",
+        f"{wrong}:2:1: unknown key `agentz`, did you mean `agents`?",
+    ]

@@ -204,5 +204,7 @@ def _end(args: list[str], error: CliError) -> int:
         body = {"error": {"code": error.code, "message": error.message}}
         sys.stderr.write(json.dumps(body) + "\n")
     else:
-        sys.stderr.write(show.visible(error.line) + "\n")
+        # Of many problems in declarations each has its line; anything else is one.
+        keeps = error.code == "declaration_invalid"
+        sys.stderr.write(show.visible(error.line, keep_lines=keeps) + "\n")
     return error.exit_code
