@@ -12,8 +12,18 @@ from bailiwick.core.regex import Regex
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, MAX_FOLDED, Truth, fold, show
 
 
+class OfText(Condition):
+    """A condition that only text can meet."""
+
+    __slots__ = ()
+
+    def stands(self, value: Json) -> str:
+        """How this value stands."""
+        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
+
+
 @dataclass(frozen=True, slots=True)
-class Matches(Condition):
+class Matches(OfText):
     """The value is text that fits one of `globs`, case and all."""
 
     path: ArgumentPath
@@ -26,10 +36,6 @@ class Matches(Condition):
             return CANNOT_TELL
         return fits(self.globs, value)
 
-    def stands(self, value: Json) -> str:
-        """How this value stands."""
-        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
-
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
@@ -37,7 +43,7 @@ class Matches(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class StartsWith(Condition):
+class StartsWith(OfText):
     """The value is text that starts with one of `prefixes`, case and all."""
 
     path: ArgumentPath
@@ -54,10 +60,6 @@ class StartsWith(Condition):
         """Whether it holds for this value."""
         return fits(self._globs, value) if isinstance(value, str) else CANNOT_TELL
 
-    def stands(self, value: Json) -> str:
-        """How this value stands."""
-        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
-
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
@@ -65,7 +67,7 @@ class StartsWith(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class EndsWith(Condition):
+class EndsWith(OfText):
     """The value is text that ends with one of `suffixes`, case and all."""
 
     path: ArgumentPath
@@ -82,10 +84,6 @@ class EndsWith(Condition):
         """Whether it holds for this value."""
         return fits(self._globs, value) if isinstance(value, str) else CANNOT_TELL
 
-    def stands(self, value: Json) -> str:
-        """How this value stands."""
-        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
-
     @property
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
@@ -93,7 +91,7 @@ class EndsWith(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class FitsRegex(Condition):
+class FitsRegex(OfText):
     """The value is text that fits `regex` as a whole."""
 
     path: ArgumentPath
@@ -103,10 +101,6 @@ class FitsRegex(Condition):
     def of(self, value: Json) -> Truth:
         """Whether it holds for this value."""
         return self.regex.of(value) if isinstance(value, str) else CANNOT_TELL
-
-    def stands(self, value: Json) -> str:
-        """How this value stands."""
-        return f"is {show(value)}" if isinstance(value, str) else not_text(value)
 
     @property
     def phrase(self) -> str:
