@@ -7,6 +7,7 @@ runs is what was judged.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -44,6 +45,22 @@ class Target(msgspec.Struct, frozen=True):
         return f"{self.upstream}/{self.name}"
 
 
+class ModelUse(msgspec.Struct, frozen=True):
+    """What a model call may take, bounded from above before it is sent, and how it came about.
+
+    Attributes:
+        bounds: most it can take, by what is taken, in the steps of `limits`: `input_tokens`,
+            `output_tokens`, `tokens` (both together), `cost:USD` and other currencies. What
+            nothing bounds is missing: a limit on it has no room for such a call.
+        asked_as: the name that the agent used: an alias, or the model's own.
+        substitute: another model was to serve, and this one stands in for it.
+    """
+
+    bounds: Mapping[str, int]
+    asked_as: str
+    substitute: bool = False
+
+
 class Call(msgspec.Struct, frozen=True):
     """One thing an agent asks for, under one mandate, in one run.
 
@@ -58,6 +75,7 @@ class Call(msgspec.Struct, frozen=True):
             ledger leaf.
         beside: what else the request carries to the server, such as answers to what the server
             asked. No rule is about it, and a stamp binds it all the same.
+        use: of a model call what it may take; None of any other.
     """
 
     id: str
@@ -66,10 +84,16 @@ class Call(msgspec.Struct, frozen=True):
     canonical: bytes
     digest: Digest
     beside: JsonObject = NOTHING
+    use: ModelUse | None = None
 
     @classmethod
     def of(
-        cls, call_id: str, target: Target, arguments: JsonObject, beside: JsonObject = NOTHING
+        cls,
+        call_id: str,
+        target: Target,
+        arguments: JsonObject,
+        beside: JsonObject = NOTHING,
+        use: ModelUse | None = None,
     ) -> Call:
         """Fix a call. Raises TheirError `no_canonical_form` when its arguments have none."""
         asked: dict[str, Json] = {
@@ -82,4 +106,4 @@ class Call(msgspec.Struct, frozen=True):
             asked["beside"] = beside
         text = canonical(asked)
         digest = Digest(hashlib.sha256(text).hexdigest())
-        return cls(call_id, target, arguments, text, digest, beside)
+        return cls(call_id, target, arguments, text, digest, beside, use)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.call import NOTHING, Target
+from bailiwick.core.call import NOTHING, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.verdict import Deny
 from bailiwick.ports import Caller, UpstreamReply
@@ -55,6 +55,7 @@ class Asked(msgspec.Struct, frozen=True):
         beside: what else goes to the server with it (see `Call.beside`).
         said: what the agent's side says of its run.
         address: the caller's network address in its one spelling, "" if it is not known.
+        use: of a model call what it may take (see `Call.use`).
     """
 
     caller: Caller
@@ -67,6 +68,7 @@ class Asked(msgspec.Struct, frozen=True):
     beside: JsonObject = NOTHING
     said: Said = NOTHING_SAID
     address: str = ""
+    use: ModelUse | None = None
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -108,7 +108,7 @@ class Pipeline:
         if not chain:
             return Refused(call_id, "mandate_unknown", f"there is no mandate `{caller.mandate}`")
         try:
-            call = Call.of(call_id, asked.target, asked.arguments, asked.beside)  # 1
+            call = Call.of(call_id, asked.target, asked.arguments, asked.beside, asked.use)  # 1
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
         mandate = chain[-1]

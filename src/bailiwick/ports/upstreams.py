@@ -43,12 +43,20 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 class UpstreamReply(msgspec.Struct, frozen=True):
     """What came back: exactly one of `result` and `error`, as raw JSON text, byte for byte.
 
-    `facts`: what of it may stand in the public leaf of the outcome: names of things and numbers.
+    Attributes:
+        facts: what of it may stand in the public leaf of the outcome: names of things and numbers.
+        used: of a model call what it really took, under the names of `ModelUse.bounds`; what the
+            server does not say is missing.
+        said: of a model call what the model said, read from the answer in whatever dialect, as
+            JSON: its reasoning and the tool calls it asked for among it. Kept sealed, whole, also
+            where of a long answer only the beginning is.
     """
 
     result: bytes | None = None
     error: bytes | None = None
     facts: Mapping[str, LeafValue] = msgspec.field(default_factory=dict)
+    used: Mapping[str, int] = msgspec.field(default_factory=dict)
+    said: bytes = b""
 
 
 class RequestPeer(Protocol):
