@@ -19,6 +19,7 @@ from bailiwick.core.errors import OurError
 from bailiwick.core.flow import Labels
 from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, authority
+from bailiwick.core.said_and_did import Retold, Thought, retold_payload, thought_payload
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ledger.commitment import SALT_BYTES, commit
@@ -46,6 +47,8 @@ class CallContext(msgspec.Struct, frozen=True):
         charges: what it takes of limits, as judged last.
         policies: version of the organisation's policies it was judged under; "" for none.
         asked_in: the run that asks, where the call was held for `run`, maybe another; else "".
+        thought: of a tool call, how it stands to what the model asked for.
+        retold: of a model call, how the results it repeats to the model stand to what came back.
     """
 
     call: Call
@@ -60,6 +63,8 @@ class CallContext(msgspec.Struct, frozen=True):
     charges: tuple[Charge, ...] = ()
     policies: str = ""
     asked_in: str = ""
+    thought: Thought | None = None
+    retold: tuple[Retold, ...] = ()
 
     @property
     def mandate(self) -> Mandate:
@@ -147,6 +152,10 @@ class Recorder:
             payload["reserved"] = [_charge(charge) for charge in reserved]
         if seen:
             payload["seen"] = seen
+        if context.thought is not None:
+            payload["thought"] = thought_payload(context.thought)
+        if context.retold:
+            payload["retold"] = retold_payload(context.retold)
         facts = context.labels.facts
         if facts.end_user:
             payload["end_user"], payload["end_user_by"] = facts.end_user, facts.end_user_by
