@@ -51,7 +51,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "core": {"cryptography", "rfc8785", "msgspec", "ada_url", "re2", "sqlglot"},
     "ledger": {"cryptography", "rfc8785", "msgspec"},
     "ports": {"msgspec"},
-    "protocols": {"msgspec", "rfc8785", "cryptography"},
+    "protocols": {"msgspec", "rfc8785", "cryptography", "opentelemetry", "google"},
 }
 """Rooms whose outside imports are limited, and to what. docs/adr/0005 on msgspec."""
 
