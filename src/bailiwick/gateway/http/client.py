@@ -131,7 +131,14 @@ class HttpClient:
         poll.register(connection.fileno, select.POLLIN | select.POLLHUP | select.POLLERR)
         return idle > connection.keep_seconds or bool(poll.poll(0))
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """Connections in use, and requests that wait for one."""
+        return len(self._all) - len(self._free), len(self._waiting)
+
     async def _open_or_wait(self) -> Connection:
+        seconds = self.limits.wait_seconds
+        until = None if seconds is None else asyncio.get_running_loop().time() + seconds
         while True:
             if self._closed:
                 raise UpstreamDown("upstream_unreachable", f"server `{self.label}` was removed")
@@ -141,16 +148,26 @@ class HttpClient:
                 raise UpstreamDown(
                     "upstream_busy", f"server `{self.label}` has too many requests waiting"
                 )
-            waiter: asyncio.Future[Connection | None]
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            try:
-                connection = await waiter
-            except asyncio.CancelledError:
-                self._forget_waiter(waiter)
-                raise
+            connection = await self._wait_for_one(until)
             if connection is not None and connection.is_open:
                 return connection
+
+    async def _wait_for_one(self, until: float | None) -> Connection | None:
+        """One that becomes free, or None when there is room to open one."""
+        waiter: asyncio.Future[Connection | None]
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout_at(until):
+                return await waiter
+        except asyncio.CancelledError:
+            self._forget_waiter(waiter)
+            raise
+        except TimeoutError as error:
+            self._forget_waiter(waiter)
+            raise UpstreamDown(
+                "upstream_busy", f"server `{self.label}` had no room for another request in time"
+            ) from error
 
     def _forget_waiter(self, waiter: asyncio.Future[Connection | None]) -> None:
         if waiter.done() and not waiter.cancelled():

@@ -16,6 +16,7 @@ class HttpLimits:
             after which common servers close theirs, so that we close first: a request that meets
             a closing connection cannot be told from one that was carried out.
         max_waiting: requests that wait for a connection when all are in use.
+        wait_seconds: longest wait for one of those in use; None for as long as it takes.
     """
 
     connect_seconds: float = 5.0
@@ -24,6 +25,7 @@ class HttpLimits:
     keep_idle_seconds: float = 4.0
     max_connections: int = 256
     max_waiting: int = 2_048
+    wait_seconds: float | None = None
     max_head_bytes: int = 64 * 1024
     max_body_bytes: int = 16 * 1024 * 1024
     sweep_seconds: float = 0.25

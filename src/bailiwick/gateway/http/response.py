@@ -88,6 +88,16 @@ class BodyStream:
         if connection is not None and not self._ended:
             connection.abort()
 
+    def fail(self, error: UpstreamBroken) -> None:
+        """Give up what is still to come: whoever reads gets `error` after what has arrived."""
+        if self._ended:
+            return
+        self._ended, self._error = True, error
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+        self._wake()
+
     def finish(self) -> None:
         """Nothing more is wanted: reuse the connection if the body ends soon, else close it."""
         connection, self._connection = self._connection, None
@@ -106,8 +116,9 @@ class BodyStream:
 
     def end(self, error: UpstreamBroken | None) -> None:
         """For the connection: the body is complete, or lost to `error`."""
+        if not self._ended:
+            self._error = error
         self._ended = True
-        self._error = error
         connection, self._connection = self._connection, None
         if self._paused and connection is not None:
             # The connection goes on to serve others.

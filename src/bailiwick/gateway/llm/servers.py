@@ -13,6 +13,8 @@ from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import Template, parse_url
+from bailiwick.gateway.llm.aliases import Alias
+from bailiwick.gateway.llm.health import Health
 from bailiwick.gateway.upstreams.spec import Text, reveal
 from bailiwick.protocols.strict_json import parse
 
@@ -37,6 +39,8 @@ class ModelSpec:
         models: names and globs of what it serves.
         timeout_seconds: longest wait for an answer, or for the next piece of a stream.
         max_concurrent: requests at a time; others wait.
+        max_waiting: requests that wait for their turn; more are refused.
+        wait_seconds: longest wait for a turn.
     """
 
     name: str
@@ -46,6 +50,8 @@ class ModelSpec:
     headers: Mapping[str, Text] = field(default_factory=dict, repr=False)
     timeout_seconds: float = 600.0
     max_concurrent: int = 256
+    max_waiting: int = 256
+    wait_seconds: float = 30.0
 
 
 class ModelServer:
@@ -59,6 +65,8 @@ class ModelServer:
             answer_seconds=spec.timeout_seconds,
             idle_seconds=spec.timeout_seconds,
             max_connections=spec.max_concurrent,
+            max_waiting=spec.max_waiting,
+            wait_seconds=spec.wait_seconds,
             max_body_bytes=MAX_ANSWER_BYTES,
         )
         self._client = HttpClient(spec.name, origin, limits, tls)
@@ -71,15 +79,28 @@ class ModelServer:
         """Whether this is one of its models, as declared."""
         return any(glob.matches(model) for glob in self._globs)
 
-    async def send(self, path: str, body: bytes, fields: Iterable[tuple[str, str]]) -> Response:
+    async def send(
+        self,
+        path: str,
+        body: bytes,
+        fields: Iterable[tuple[str, str]],
+        answer_seconds: float | None = None,
+    ) -> Response:
         """Send one request, once. Raises as `HttpClient.send` does.
 
         Args:
             path: from `/v1` on.
             fields: headers of the agent's; one that is declared for the server wins over them.
+            answer_seconds: for a whole answer or the start of a stream; None for the server's own.
         """
         going = [(name, value) for name, value in fields if name not in self._own]
-        return await self._client.send(self._template("POST", path), going, body)
+        template = self._template("POST", path)
+        return await self._client.send(template, going, body, answer_seconds=answer_seconds)
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Requests under way, and requests that wait for their turn."""
+        return self._client.load
 
     async def names(self) -> tuple[str, ...]:
         """The names of its models: as declared, and where globs stand, as it lists them.
@@ -128,13 +149,26 @@ class ModelServers:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self._current: Mapping[str, ModelServer] = MappingProxyType({})
+        self._aliases: Mapping[str, Alias] = MappingProxyType({})
+        self._watched: frozenset[str] = frozenset()
+        self.health = Health()
 
     @property
     def current(self) -> Mapping[str, ModelServer]:
         """The servers by name: a snapshot that does not change once taken."""
         return self._current
 
-    def apply(self, specs: Sequence[ModelSpec]) -> None:
+    @property
+    def aliases(self) -> Mapping[str, Alias]:
+        """The aliases by name: a snapshot as `current` is."""
+        return self._aliases
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """`SERVER/MODEL` of all that aliases stand for: what `health` is kept of."""
+        return self._watched
+
+    def apply(self, specs: Sequence[ModelSpec], aliases: Sequence[Alias] = ()) -> None:
         """Make the servers those of `specs`. One whose spec is equal is kept as it is.
 
         Raises:
@@ -147,6 +181,11 @@ class ModelServers:
             same = kept is not None and kept.spec == spec
             after[spec.name] = kept if same and kept is not None else ModelServer(spec, self._tls)
         self._current = MappingProxyType(after)
+        self._aliases = MappingProxyType({each.name: each for each in aliases})
+        self._watched = frozenset(
+            candidate.name for each in aliases for group in each.groups for candidate in group
+        )
+        self.health.keep(self._watched)
         for name, server in before.items():
             if after.get(name) is not server:
                 server.close()
