@@ -143,7 +143,7 @@ class Gateway:
         return LlmEdge(
             gate=rooms.pipeline,
             authenticator=self.authenticator,
-            servers=lambda: self.models.current,
+            models=self.models,
             hosts=sorted(hosts),
             clock=rooms.clock,
             limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),

@@ -54,11 +54,16 @@ class ModelUse(msgspec.Struct, frozen=True):
             nothing bounds is missing: a limit on it has no room for such a call.
         asked_as: the name that the agent used: an alias, or the model's own.
         substitute: another model was to serve, and this one stands in for it.
+        because: of a substitute, which model was to serve, and why it did not: a word of
+            `gateway.llm.failures`.
+        instead_of: id of the call of that model, if it was asked.
     """
 
     bounds: Mapping[str, int]
     asked_as: str
     substitute: bool = False
+    because: str = ""
+    instead_of: str = ""
 
 
 class Call(msgspec.Struct, frozen=True):

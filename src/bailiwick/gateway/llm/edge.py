@@ -1,7 +1,7 @@
 """The model edge as one ASGI callable.
 
     edge = LlmEdge(
-        gate=gate, authenticator=authenticator, servers=lambda: model_servers,
+        gate=gate, authenticator=authenticator, models=model_servers,
         hosts=("127.0.0.1:8765", "localhost:8765"), clock=clock,
     )
     await edge(scope, receive, send)     # `/v1/…`
@@ -22,14 +22,14 @@ Every refusal has the shape of the dialect, so that its own SDKs raise their own
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError, TheirError
 from bailiwick.core.network import Network, caller_address
 from bailiwick.gateway.gate import Gate
-from bailiwick.gateway.llm.attempts import BETA, Attempts
+from bailiwick.gateway.llm.attempts import BETA, Attempts, Models
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.llm.visit import Visit, refuse
 from bailiwick.gateway.llm.wording import STATUS
@@ -63,7 +63,7 @@ class LlmEdge:
     Args:
         gate: judges, records and dispatches.
         authenticator: turns the `Authorization` header into a caller.
-        servers: the model servers there are now, by name. Asked on every request.
+        models: the model servers and aliases, as they are now. Asked on every request.
         hosts, origins: allowed names (see `Doorman`).
         clock: time.
         limits: bounds.
@@ -75,7 +75,7 @@ class LlmEdge:
         *,
         gate: Gate,
         authenticator: Authenticator,
-        servers: Callable[[], Mapping[str, ModelServer]],
+        models: Models,
         hosts: Iterable[str],
         clock: Clock,
         origins: tuple[str, ...] = (),
@@ -84,8 +84,8 @@ class LlmEdge:
     ) -> None:
         self._gate = gate
         self._authenticator = authenticator
-        self._servers = servers
-        self._attempts = Attempts(gate, servers, limits or Limits())
+        self._models = models
+        self._attempts = Attempts(gate, models, limits or Limits(), clock)
         self._doorman = Doorman(hosts, origins)
         self._clock = clock
         self._limits = limits or Limits()
@@ -198,13 +198,18 @@ class LlmEdge:
             more = (b"allow", b"GET")
             await refuse(visit.send, visit.dialect, 405, "method_not_allowed", text, more)
             return
-        servers = self._servers()
+        servers = self._models.current
         found = await asyncio.gather(*(self._names(server) for server in servers.values()))
         items: list[JsonObject] = [
             _item(name, model)
             for name, models in zip(servers, found, strict=True)
             for model in models
             if self._gate.visible(visit.caller, Target(CallKind.MODEL, name, model))
+        ]
+        items += [
+            _item("bailiwick", alias.name, alias.name)
+            for alias in self._models.aliases.values()
+            if self._attempts.usable(visit, alias)
         ]
         wanted = path[len(_MODELS) + 1 :]
         if not wanted:
@@ -258,8 +263,8 @@ def _token(raw: Iterable[tuple[bytes, bytes]]) -> str | None:
     return told.pop() if told else None
 
 
-def _item(server: str, model: str) -> JsonObject:
-    ident = f"{server}/{model}"
+def _item(server: str, model: str, ident: str = "") -> JsonObject:
+    ident = ident or f"{server}/{model}"
     return {
         "id": ident,
         "object": "model",

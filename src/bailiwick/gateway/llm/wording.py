@@ -17,7 +17,9 @@ STATUS = {
     "dialect_not_spoken": 400,
     "outcome_not_recorded": 502,
     "outcome_unknown": 502,
+    "upstream_busy": 503,
     "upstream_down": 503,
+    "alias_resting": 503,
 }
 
 DENIED_STATUS = 403
