@@ -5,6 +5,7 @@ Edges (MCP, later model and sandbox) translate their wire format to `Asked` and 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -105,6 +106,18 @@ class StillWaiting(msgspec.Struct, frozen=True):
 
 
 Answer = Answered | Refused | StillWaiting
+
+
+class GoneMidway(asyncio.CancelledError):
+    """The client went away when part of the answer had been passed on to it.
+
+    Attributes:
+        reply: that part, for the record.
+    """
+
+    def __init__(self, reply: UpstreamReply) -> None:
+        super().__init__()
+        self.reply = reply
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -24,7 +24,16 @@ from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
-from bailiwick.gateway.gate import NOT_RECORDED, Answer, Answered, Asked, Dispatch, OnTick, Refused
+from bailiwick.gateway.gate import (
+    NOT_RECORDED,
+    Answer,
+    Answered,
+    Asked,
+    Dispatch,
+    GoneMidway,
+    OnTick,
+    Refused,
+)
 from bailiwick.gateway.held import HeldCalls, Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.memories import Memories
@@ -210,9 +219,10 @@ class Pipeline:
             refused = Refused(call_id, code, f"nothing was done: {error.message}")
             ending = self._unanswered(context, Settlement.VOIDED)
             return await self._end(context, CallState.FAILED, code, refused, ending)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as gone:
             # The client went away. What the upstream did until then is not known.
-            await asyncio.shield(self.end_cancelled(context, Settlement.UNKNOWN))
+            heard = gone.reply if isinstance(gone, GoneMidway) else None
+            await asyncio.shield(self.end_cancelled(context, Settlement.UNKNOWN, heard))
             raise
         except Exception as error:  # noqa: BLE001 - it was sent: whatever happened, it is unknown
             detail = error.message if isinstance(error, BailiwickError) else type(error).__name__
@@ -236,11 +246,17 @@ class Pipeline:
         )
         return await self._end(context, state, "", Answered(call_id, reply), ending, reply)  # 6
 
-    async def end_cancelled(self, context: CallContext, how: Settlement) -> None:
-        """Record that the client went away. Run it shielded: it must outlive the cancellation."""
+    async def end_cancelled(
+        self, context: CallContext, how: Settlement, heard: UpstreamReply | None = None
+    ) -> None:
+        """Record that the client went away. Run it shielded: it must outlive the cancellation.
+
+        Args:
+            heard: what of the answer it had got.
+        """
         answer = Refused(context.call.id, "cancelled", "")
         ending = self._unanswered(context, how)
-        await self._end(context, CallState.CANCELLED, "cancelled", answer, ending)
+        await self._end(context, CallState.CANCELLED, "cancelled", answer, ending, heard)
 
     def _unanswered(self, context: CallContext, how: Settlement) -> Ending:
         """What becomes of the reservation of a call without an answer."""

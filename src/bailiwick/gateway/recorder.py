@@ -28,6 +28,10 @@ from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
 from bailiwick.ports import CallState, Entry, Settled, UpstreamReply, Vault
 
 MAX_RECORDED_RESULT_BYTES = 256 * 1024
+
+MAX_RECORDED_ANSWER_BYTES = 8 * 1024 * 1024
+"""Of a model's answer, as JSON: whoever replays a run needs it whole."""
+
 MAX_LEAF_NAME_CHARS = 256
 
 GATEWAY = "@gateway"
@@ -188,13 +192,30 @@ class Recorder:
             fields[kind] = commit(salt, body)
             if reply.facts:
                 fields["facts"] = reply.facts
-            payload = {"salt": salt.hex(), **_recorded(kind, body)}
+            model = context.call.target.kind is CallKind.MODEL
+            bound = MAX_RECORDED_ANSWER_BYTES if model else MAX_RECORDED_RESULT_BYTES
+            payload = {"salt": salt.hex(), **_recorded(kind, body, bound)}
+            if reply.said:
+                self._add_said(reply, fields, payload)
             if settled:
                 payload["settled"] = [_settled(each) for each in settled]
         leaf = _leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
         if not payload:
             return Entry(leaf)
         return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
+
+    def _add_said(
+        self, reply: UpstreamReply, fields: dict[str, LeafValue], payload: dict[str, object]
+    ) -> None:
+        """What a model said, whole. Its reasoning has a commitment of its own, so that it can be
+        shown to somebody without the rest."""
+        salt = self._random(SALT_BYTES)
+        fields["said"] = commit(salt, reply.said)
+        payload["said"], payload["said_salt"] = msgspec.Raw(reply.said), salt.hex()
+        if reply.reasoning:
+            salt = self._random(SALT_BYTES)
+            fields["reasoning"] = commit(salt, reply.reasoning)
+            payload["reasoning_salt"] = salt.hex()
 
     def bare_outcome(self, call_id: str, run: str, state: CallState, code: str, at: int) -> Entry:
         """An outcome found after a restart, when nothing but the record is left of the call."""
@@ -310,12 +331,12 @@ def _settled(settled: Settled) -> dict[str, object]:
     return whole
 
 
-def _recorded(kind: str, body: bytes) -> dict[str, object]:
-    if len(body) <= MAX_RECORDED_RESULT_BYTES:
+def _recorded(kind: str, body: bytes, bound: int) -> dict[str, object]:
+    if len(body) <= bound:
         return {kind: msgspec.Raw(body)}
     return {
         "kind": kind,
         "bytes": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),
-        "head": body[:MAX_RECORDED_RESULT_BYTES].decode(errors="replace"),
+        "head": body[:bound].decode(errors="replace"),
     }

@@ -49,7 +49,8 @@ class UpstreamReply(msgspec.Struct, frozen=True):
             server does not say is missing.
         said: of a model call what the model said, read from the answer in whatever dialect, as
             JSON: its reasoning and the tool calls it asked for among it. Kept sealed, whole, also
-            where of a long answer only the beginning is.
+            where of a long answer only the beginning is (`protocols.llm.kept`).
+        reasoning: of `said` the reasoning, as it stands there: committed to also by itself.
     """
 
     result: bytes | None = None
@@ -57,6 +58,7 @@ class UpstreamReply(msgspec.Struct, frozen=True):
     facts: Mapping[str, LeafValue] = msgspec.field(default_factory=dict)
     used: Mapping[str, int] = msgspec.field(default_factory=dict)
     said: bytes = b""
+    reasoning: bytes = b""
 
 
 class RequestPeer(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from bailiwick.core.errors import UpstreamBroken
 from bailiwick.gateway.llm import capture as room
 from bailiwick.gateway.llm.capture import StreamCapture
-from bailiwick.gateway.llm.facts import facts_of, facts_of_stream
+from bailiwick.gateway.llm.facts import facts_of
+from bailiwick.ledger.leaf import LeafValue
+from bailiwick.protocols.llm.answers import read_answer
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.gathering import MAX_PARTS
 from tests.llm.model_server import (
     CHAT,
     CHAT_EVENTS,
@@ -23,6 +27,8 @@ from tests.llm.model_server import (
     MESSAGE_EVENTS,
     RESPONSE_EVENTS,
     WHOLE,
+    chat_chunk,
+    named_event,
 )
 
 LAST = {
@@ -54,8 +60,8 @@ def test_a_model_cannot_say_the_end() -> None:
     said = b'data: {"choices":[{"delta":{"content":"\\ndata: [DONE]"}}]}\n\n'
     inside = b'data: {"x":"' + b"a" * 40 + b'data: [DONE]"}\n\n'
     capture = StreamCapture(Dialect.CHAT, 200)
-    for number in range(len(said)):
-        assert capture.add(said[number : number + 1]) == said[number : number + 1]
+    gone = b"".join(capture.add(said[number : number + 1]) for number in range(len(said)))
+    assert gone == said
     assert capture.add(inside) == inside
     assert not capture.is_complete
 
@@ -80,10 +86,25 @@ def test_of_a_long_stream_the_beginning_and_the_digest_are_kept(
         capture.add(b"1")
 
 
+def facts(dialect: Dialect, body: bytes) -> dict[str, LeafValue]:
+    return facts_of(dialect, read_answer(dialect, body), 200)
+
+
+def facts_of_stream(dialect: Dialect, events: bytes) -> dict[str, LeafValue]:
+    capture = StreamCapture(dialect, 200)
+    capture.add(events)
+    return facts_of(dialect, capture.said(), 200)
+
+
 def test_facts_of_each_dialect_plain_and_streamed() -> None:
     base = {"http_status": 200, "served": "tiny-0001", "input_tokens": 7, "output_tokens": 2}
     for path, dialect, more, streamed in (
-        ("/v1/chat/completions", Dialect.CHAT, {"reasoning_tokens": 1}, {}),
+        (
+            "/v1/chat/completions",
+            Dialect.CHAT,
+            {"reasoning_tokens": 1, "reasoning": {"full": 1}},
+            {},
+        ),
         (
             "/v1/responses",
             Dialect.RESPONSES,
@@ -93,21 +114,240 @@ def test_facts_of_each_dialect_plain_and_streamed() -> None:
         ("/v1/messages", Dialect.MESSAGES, {}, {}),
     ):
         named = {"dialect": dialect.value}
-        assert facts_of(dialect, json.dumps(WHOLE[path]).encode(), 200) == base | named | more
+        assert facts(dialect, json.dumps(WHOLE[path]).encode()) == base | named | more
         assert facts_of_stream(dialect, b"".join(EVENTS[path])) == base | named | streamed
 
 
 def test_facts_hold_no_text_of_a_server() -> None:
     odd: Any = {**CHAT, "model": "ada lives\nin Bern", "usage": {"prompt_tokens": "7", "x": 1}}
-    assert facts_of(Dialect.CHAT, json.dumps(odd).encode(), 200) == {
+    assert facts(Dialect.CHAT, json.dumps(odd).encode()) == {
         "dialect": "chat",
         "http_status": 200,
+        "reasoning": {"full": 1},
     }
     values: Any = (None, [], "x", {"usage": []}, {"usage": {"prompt_tokens": -1}})
     for value in values:
-        assert set(facts_of(Dialect.CHAT, json.dumps(value).encode(), 200)) == {
+        assert set(facts(Dialect.CHAT, json.dumps(value).encode())) == {
             "dialect",
             "http_status",
         }
     garbage = b'data: {"usage": \xff}\n\ndata: [1]\n\ndata: {"model":'
     assert set(facts_of_stream(Dialect.CHAT, garbage)) == {"dialect", "http_status"}
+
+
+PAY = '{"to": "ben {", "note": "a \\"}\\" b", "sum": {"chf": [42]}}'
+
+
+def chat_call(*deltas: dict[str, Any], finish: str | None = "tool_calls") -> list[bytes]:
+    calls = [chat_chunk({"tool_calls": [{"index": 0, **delta}]}) for delta in deltas]
+    return [chat_chunk({"reasoning": "they owe"}), *calls, chat_chunk({}, finish), DONE]
+
+
+DONE = b"data: [DONE]\n\n"
+CHAT_CALL = chat_call(
+    {"id": "c1", "function": {"name": "pay", "arguments": ""}},
+    {"function": {"arguments": PAY[:9]}},
+    {"function": {"arguments": PAY[9:30]}},
+    {"function": {"arguments": PAY[30:-1]}},
+    {"function": {"arguments": PAY[-1:]}},
+)
+MESSAGE_CALL = [
+    named_event(each)
+    for each in (
+        {"type": "message_start", "message": {"id": "m", "model": "tiny", "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": "they owe"},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "tool_use", "id": "c1", "name": "pay", "input": {}},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "input_json_delta", "partial_json": PAY[:20]},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "input_json_delta", "partial_json": PAY[20:]},
+        },
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
+        {"type": "message_stop"},
+    )
+]
+RESPONSE_CALL = [
+    named_event(each)
+    for each in (
+        {"type": "response.created", "response": {"id": "r", "model": "tiny"}},
+        {
+            "type": "response.output_item.done",
+            "output_index": 0,
+            "item": {"type": "reasoning", "id": "rs", "summary": [{"text": "they owe"}]},
+        },
+        {
+            "type": "response.output_item.added",
+            "output_index": 1,
+            "item": {"type": "function_call", "call_id": "c1", "name": "pay", "arguments": ""},
+        },
+        {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": PAY[:20]},
+        {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": PAY[20:]},
+        {"type": "response.function_call_arguments.done", "output_index": 1, "arguments": PAY},
+        {
+            "type": "response.output_item.done",
+            "output_index": 1,
+            "item": {"type": "function_call", "call_id": "c1", "name": "pay", "arguments": PAY},
+        },
+        {"type": "response.completed", "response": {"id": "r", "status": "completed"}},
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "events", "waits_from"),
+    [
+        (Dialect.CHAT, CHAT_CALL, 5),
+        (Dialect.MESSAGES, MESSAGE_CALL, 6),
+        (Dialect.RESPONSES, RESPONSE_CALL, 4),
+        # Said in one piece.
+        (
+            Dialect.CHAT,
+            chat_call({"id": "c1", "function": {"name": "pay", "arguments": PAY}}),
+            1,
+        ),
+        # No arguments: it is whole when the answer says why it ended.
+        (Dialect.CHAT, chat_call({"id": "c1", "function": {"name": "stop"}}), 2),
+        # A second call begins.
+        (
+            Dialect.CHAT,
+            chat_call(
+                {"id": "c1", "function": {"name": "one", "arguments": ""}},
+                {"id": "c2", "index": 1, "function": {"name": "two", "arguments": ""}},
+            ),
+            2,
+        ),
+        (Dialect.CHAT, [chat_chunk({"function_call": {"name": "f", "arguments": "{}"}}), DONE], 0),
+        (
+            Dialect.MESSAGES,
+            [*MESSAGE_CALL[:6], named_event({"type": "content_block_stop", "index": 1})],
+            6,
+        ),
+        (
+            Dialect.MESSAGES,  # a server that says no ends of blocks
+            [*MESSAGE_CALL[:5], *MESSAGE_CALL[8:]],
+            5,
+        ),
+        (
+            Dialect.RESPONSES,
+            [
+                *RESPONSE_CALL[:2],
+                named_event({"type": "response.custom_tool_call_input.done", "output_index": 1}),
+            ],
+            2,
+        ),
+    ],
+)
+def test_what_makes_a_tool_call_whole_waits_and_all_before_it_goes(
+    dialect: Dialect, events: list[bytes], waits_from: int
+) -> None:
+    capture = StreamCapture(dialect, 200)
+    for number, event in enumerate(events):
+        expected = event if number < waits_from else b""
+        assert capture.add(event) == expected, number
+    assert capture.held_back() == b"".join(events[waits_from:])
+
+
+@given(st.sampled_from([(Dialect.CHAT, tuple(CHAT_CALL)), (Dialect.MESSAGES, tuple(MESSAGE_CALL)),
+                        (Dialect.RESPONSES, tuple(RESPONSE_CALL))]),
+       st.lists(st.integers(1, 90), max_size=80))  # fmt: skip
+def test_however_it_is_split_no_whole_tool_call_goes_on(
+    said: tuple[Dialect, tuple[bytes, ...]], sizes: list[int]
+) -> None:
+    dialect, events = said
+    capture, gone, rest = StreamCapture(dialect, 200), b"", b"".join(events)
+    for size in [*sizes, len(rest)]:
+        chunk, rest = rest[:size], rest[size:]
+        gone += capture.add(chunk)
+    seen = StreamCapture(dialect, 200)
+    seen.add(gone)
+    assert all(_cut_short(call.arguments) for call in seen.said().tool_calls)
+    assert gone + capture.held_back() == b"".join(events)
+    assert [call.arguments for call in capture.said().tool_calls] == [PAY]
+    assert [piece.text for piece in capture.said().reasoning] == ["they owe"]
+
+
+def _cut_short(arguments: str) -> bool:
+    if arguments == "{}":  # what a block of `messages` begins with
+        return True
+    try:
+        json.loads(arguments)
+    except ValueError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"choices":[{"delta":{"tool_calls":[{"id":"c1","function":{"name":"pay",'
+        b'"arguments":"{\\"to\\": \\"\\ud800\\"}"}}]}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"id":"c1","x":NaN,"function":{"name":"pay",'
+        b'"arguments":"{}"}}]}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"id":"c1","function":{"name":"p\xff",'
+        b'"arguments":"{}"}}]}}]}',
+    ],
+)
+def test_what_only_a_lenient_reader_takes_for_a_tool_call_waits_too(odd: bytes) -> None:
+    capture = StreamCapture(Dialect.CHAT, 200)
+    assert capture.add(b"data: " + odd + b"\n\n") == b""
+    assert [call.id for call in capture.said().tool_calls] == ["c1"]
+    recorded = msgspec.json.decode(capture.record())
+    events = recorded.get("events", "").encode() or base64.b64decode(recorded["events_base64"])
+    assert events == b"data: " + odd + b"\n\n"
+
+
+def test_behind_more_than_can_be_followed_everything_waits() -> None:
+    capture = StreamCapture(Dialect.CHAT, 200)
+    choices = [{"index": number, "delta": {"content": "x"}} for number in range(MAX_PARTS + 1)]
+    crowd = b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n"
+    assert capture.add(crowd) == b""
+
+
+def test_not_without_end_may_wait_behind_a_tool_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_HELD_BYTES", 1000)
+    capture = StreamCapture(Dialect.CHAT, 200)
+    for event in CHAT_CALL[:-1]:
+        capture.add(event)
+    assert capture.add(b": " + b"a" * 300 + b"\n\n") == b""
+    with pytest.raises(UpstreamBroken, match="after a tool call"):
+        capture.add(b": " + b"a" * 700 + b"\n\n")
+
+
+@given(st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(1, 90), max_size=80))
+def test_a_reader_that_does_not_wait_for_the_blank_line_sees_no_whole_tool_call(
+    end: bytes, sizes: list[int]
+) -> None:
+    rest = b"".join(CHAT_CALL).replace(b"\n", end)
+    capture, gone = StreamCapture(Dialect.CHAT, 200), b""
+    for size in [*sizes, len(rest)]:
+        chunk, rest = rest[:size], rest[size:]
+        gone += capture.add(chunk)
+        lines = gone.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")[:-1]
+        eager = StreamCapture(Dialect.CHAT, 200)
+        eager.add(b"".join(line + b"\n\n" for line in lines if line))
+        assert all(_cut_short(call.arguments) for call in eager.said().tool_calls)
+    assert gone + capture.held_back() == b"".join(CHAT_CALL).replace(b"\n", end)
+
+
+def test_a_large_event_goes_on_in_pieces() -> None:
+    capture = StreamCapture(Dialect.CHAT, 200)
+    piece = b'data: {"choices":[{"delta":{"content":"' + b"a" * 10_000
+    assert capture.add(piece) == piece
+    assert capture.add(b'"}}]}\n') == b""
+    assert capture.add(b"\n") == b'"}}]}\n\n'

@@ -1,7 +1,8 @@
 """One model call between the agent and the server: sent as judged, passed back as it comes.
 
 1. A whole answer is kept until its outcome is durable, then sent as it came.
-2. A stream goes on piece by piece as it comes; its last event waits for the outcome.
+2. A stream goes on piece by piece as it comes; its last event, or what makes a tool call whole,
+   waits for the outcome.
 3. A server that is not a model server of its dialect (redirects, refuses our key, sends garbage)
    is our fault to the agent, and said without a word of the server's.
 """
@@ -14,16 +15,14 @@ import re
 import msgspec
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.errors import UpstreamBroken, UpstreamDown
-from bailiwick.gateway.gate import Tick
+from bailiwick.core.errors import UpstreamBroken
+from bailiwick.gateway.gate import GoneMidway, Tick
 from bailiwick.gateway.http.response import BodyStream, Response
 from bailiwick.gateway.llm.capture import StreamCapture
-from bailiwick.gateway.llm.facts import facts_of, facts_of_stream
-from bailiwick.gateway.llm.failures import SERVER_ERROR, failure_in, failure_of
-from bailiwick.gateway.llm.patience import NO_PATIENCE, Deadlines, Patience, is_error
+from bailiwick.gateway.llm.replies import streamed_reply, whole_reply
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS
-from bailiwick.gateway.mcp.wire import STREAM_HEADERS, Outcome, Send
+from bailiwick.gateway.mcp.wire import STREAM_HEADERS, ClientGone, Outcome, Send
 from bailiwick.ports import UpstreamReply
 from bailiwick.protocols.llm.dialect import Asking
 from bailiwick.protocols.llm.refusals import stream_refusal
@@ -60,10 +59,6 @@ class ModelCall:
         streaming: the response has begun with 200 and events.
         sent: the dispatch is through: nothing of the answer is still to come.
         broken: why the server's stream ended before its end, if it did.
-        held: it waited for a person.
-        status: HTTP status of the answer; 0 while there is none.
-        failed: it came to nothing that the agent was told, and why: of `failures.FAILURES`.
-        rest_seconds: for which the server asks not to be asked again; 0 for none.
     """
 
     def __init__(
@@ -74,8 +69,7 @@ class ModelCall:
         path: str,
         body: JsonObject,
         fields: list[tuple[str, str]],
-        served: Pairs,
-        patience: Patience = NO_PATIENCE,
+        served_by: str,
     ) -> None:
         self._send = send
         self._server = server
@@ -83,40 +77,27 @@ class ModelCall:
         self._path = path
         self._body = body
         self._fields = fields
-        self._served = served
-        self._patience = patience
+        self._served_by = (b"bailiwick-served-by", served_by.encode())
         self._answer: tuple[int, Pairs, bytes] | None = None
         self._held_back = b""
-        self._late: tuple[int, Pairs] | None = None
         self._waiting = False
         self._lock = asyncio.Lock()
         self.streaming = False
         self.sent = False
         self.broken: UpstreamBroken | None = None
-        self.held = False
-        self.status = 0
-        self.failed = ""
-        self.rest_seconds = 0.0
 
     # --- for the gate ----------------------------------------------------------------------------
 
     async def dispatch(self) -> UpstreamReply:
         """Send the judged parse, and pass on what streams back."""
         self._waiting = False
-        stream: BodyStream | None = None
-        started = asyncio.get_running_loop().time()
-        seconds = self._patience.answer_seconds(stream=self._asking.stream)
+        answer = await self._server.send(self._path, encode(self._body), self._fields)
+        stream = answer.stream
         try:
-            body = encode(self._body)
-            answer = await self._server.send(self._path, body, self._fields, seconds)
-            stream, self.status = answer.stream, answer.status
             self._check(answer)
             if stream is None:
                 return self._whole(answer)
-            return await self._pass_on(answer, stream, started)
-        except (UpstreamDown, UpstreamBroken) as error:
-            self.failed = failure_of(error)
-            raise
+            return await self._pass_on(answer, stream)
         finally:
             self.sent = True
             if stream is not None:
@@ -124,7 +105,7 @@ class ModelCall:
 
     async def on_tick(self, tick: Tick) -> None:
         """It waits for a person: a streamed call says so in a comment, which SDKs skip."""
-        self._waiting = self.held = True
+        self._waiting = True
         if self._asking.stream:
             await self._begin(200, [])
             await self._write(encode_comment(f"waiting for a stamp, hold {tick.hold}"))
@@ -158,8 +139,6 @@ class ModelCall:
             await self._send(start)
             await self._send({"type": "http.response.body", "body": body})
             return
-        if self._late is not None:
-            await self._begin(*self._late)
         await self._end(self._held_back)
 
     async def break_off(self, status: int, code: str, text: str) -> None:
@@ -195,63 +174,38 @@ class ModelCall:
                     "upstream_garbage", f"server `{name}` answered with what is not JSON"
                 ) from None
             shown = encode(body.decode(errors="replace"))
-        self._answer = status, [*_passed(answer), *self._served], body
-        self.failed = failure_in(status)
-        self.rest_seconds = rest_of(answer) if self.failed else 0.0
+        self._answer = status, [*_passed(answer), self._served_by], body
         if status < 300:
-            facts = facts_of(self._asking.dialect, body, status)
-            return UpstreamReply(result=b'{"status":%d,"body":%b}' % (status, body), facts=facts)
+            return whole_reply(self._asking.dialect, status, body)
         return UpstreamReply(
             error=b'{"status":%d,"body":%b}' % (status, shown), facts={"http_status": status}
         )
 
-    async def _pass_on(
-        self, answer: Response, stream: BodyStream, started: float
-    ) -> UpstreamReply:
+    async def _pass_on(self, answer: Response, stream: BodyStream) -> UpstreamReply:
         dialect = self._asking.dialect
         capture = StreamCapture(dialect, answer.status)
-        head = answer.status, _passed(answer)
-        if not self._patience.defers:
-            await self._begin(*head)
-        deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
+        await self._begin(answer.status, _passed(answer))
         try:
             async for chunk in stream:
                 going = capture.add(chunk)
-                deadlines.began()
-                if not self.streaming:
-                    if is_error(chunk):
-                        return await self._begun_with_error(head, stream, capture)
-                    await self._begin(*head)
                 if going:
                     await self._write(going)
                 if capture.is_complete:
                     await _linger(stream, capture)
                     break
         except UpstreamBroken as error:
-            if not self.streaming:
-                raise  # the agent was told nothing yet
             # Part of it was seen: that is recorded, and the agent told that it is not all.
             self.broken = error
-            broken = capture.record(error.message)
-            return UpstreamReply(error=broken, facts=facts_of_stream(dialect, capture.events()))
-        finally:
-            deadlines.stop()
-        if not self.streaming:
-            self._late = head
+            return streamed_reply(dialect, answer.status, capture, error.message)
+        except (TimeoutError, ClientGone):
+            self.broken = UpstreamBroken("client_stalled", "the client stopped reading")
+            return streamed_reply(dialect, answer.status, capture, self.broken.message)
+        except asyncio.CancelledError as gone:
+            # What it had got by then it may have acted on.
+            heard = streamed_reply(dialect, answer.status, capture, "the client went away")
+            raise GoneMidway(heard) from gone
         self._held_back = capture.held_back()
-        return UpstreamReply(
-            result=capture.record(), facts=facts_of_stream(dialect, capture.events())
-        )
-
-    async def _begun_with_error(
-        self, head: tuple[int, Pairs], stream: BodyStream, capture: StreamCapture
-    ) -> UpstreamReply:
-        """Its first word is that there is no answer: kept whole, as another model may be asked."""
-        await _linger(stream, capture)
-        self.failed = SERVER_ERROR
-        self._late = head
-        self._held_back = capture.events()
-        return UpstreamReply(error=capture.record(), facts={"http_status": head[0]})
+        return streamed_reply(dialect, answer.status, capture)
 
     # --- the client's end ------------------------------------------------------------------------
 
@@ -261,7 +215,7 @@ class ModelCall:
         self.streaming = True
         given = {name for name, _ in headers}
         more = [each for each in STREAM_HEADERS if each[0] not in given]
-        start = [*headers, *more, *self._served]
+        start = [*headers, *more, self._served_by]
         await self._send({"type": "http.response.start", "status": status, "headers": start})
 
     async def _write(self, data: bytes) -> None:
@@ -293,14 +247,6 @@ def _passed(answer: Response) -> Pairs:
         for name, value in answer.fields()
         if _is_passed(name.decode("latin-1")) and _VALUE.fullmatch(value)
     ]
-
-
-def rest_of(answer: Response) -> float:
-    """Seconds for which the server asks not to be asked again; 0 for none."""
-    for name, value in answer.fields():
-        if name == b"retry-after" and re.fullmatch(rb"[0-9]{1,6}", value):
-            return float(value)
-    return 0.0
 
 
 def _is_passed(name: str) -> bool:

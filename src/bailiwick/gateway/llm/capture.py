@@ -1,13 +1,24 @@
-"""What is kept of a streamed answer while it passes, and where it ends."""
+"""What is kept of a streamed answer while it passes, and what of it waits for the record.
+
+Passed on at once is everything up to the first of
+
+1. the event after which the official SDKs stop reading;
+2. the piece that makes a tool call whole: with it an agent can act.
+
+What comes from there on waits until the outcome is durable. So the reasoning is on record before
+the tool call that it led to.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import UpstreamBroken
-from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.answers import reader
+from bailiwick.protocols.llm.dialect import Dialect, Said
 from bailiwick.protocols.strict_json import encode
 
 MAX_KEPT_BYTES = 4 * 1024 * 1024
@@ -15,6 +26,9 @@ MAX_KEPT_BYTES = 4 * 1024 * 1024
 
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 """Longest stream that is passed on: a server that never ends is cut off."""
+
+MAX_HELD_BYTES = 16 * 1024 * 1024
+"""Most that may come behind a tool call, or behind the end."""
 
 # At the start of a line only: inside the JSON of an event a line end is always escaped, so no
 # model can say these.
@@ -28,24 +42,28 @@ _LONGEST_MARK = 32
 
 
 class StreamCapture:
-    """A copy of a stream as it passes, and what of it may be passed on already.
+    """A stream as it passes: kept, read, and held back where it has to wait.
 
-    The event after which the official SDKs stop reading is held back until the outcome is
-    recorded; everything before it goes on at once, byte for byte.
+    Attributes:
+        size: bytes so far.
     """
 
     def __init__(self, dialect: Dialect, status: int) -> None:
         self._status = status
         self._mark = _LAST.get(dialect)
+        self._reader = reader(dialect)
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._digest = hashlib.sha256()
         self._tail = b"\n"
         self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._unfinished = b""
+        self._ended = False
         self.size = 0
 
     def add(self, chunk: bytes) -> bytes:
-        """A piece came; what may be passed on now.
+        """A piece came; what may be passed on now, byte for byte.
 
         Raises:
             UpstreamBroken: `upstream_too_large`: there is no end to it.
@@ -60,42 +78,75 @@ class StreamCapture:
         if room > 0:
             self._kept.append(chunk[:room])
             self._kept_bytes += min(room, len(chunk))
-        if self._held:
-            self._held.append(chunk)
-            return b""
-        if self._mark is None:
+        self._reader.feed(chunk)
+        if self._unfinished:
+            chunk, self._unfinished = self._unfinished + chunk, b""
+        at = self._end_in(chunk)
+        if self._held or self._reader.asked:
+            at = 0
+        elif at < 0:
+            if not chunk.endswith(b"\n\n"):  # as nearly all do
+                chunk, self._unfinished = _apart(chunk)
             return chunk
+        self._held.append(chunk[at:])
+        self._held_bytes += len(chunk) - at
+        if self._held_bytes > MAX_HELD_BYTES:
+            text = f"more than {MAX_HELD_BYTES} bytes came after a tool call or the end"
+            raise UpstreamBroken("upstream_too_large", text)
+        return chunk[:at]
+
+    def _end_in(self, chunk: bytes) -> int:
+        """Where in `chunk` the last event begins; -1 when it does not."""
+        if self._mark is None or self._ended:
+            return -1
         seen = self._tail + chunk
         self._tail = seen[-_LONGEST_MARK:]
         found = self._mark.search(seen)
         if found is None:
-            return chunk
+            return -1
+        self._ended = True
         # What of the mark came with an earlier piece has gone already.
-        at = max(0, found.start() - (len(seen) - len(chunk)))
-        self._held.append(chunk[at:])
-        return chunk[:at]
+        return max(0, found.start() - (len(seen) - len(chunk)))
 
     @property
     def is_complete(self) -> bool:
         """Whether the last event is here whole."""
-        return bool(self._held) and b"".join(self._held[-2:]).endswith(_ENDS)
+        return self._ended and b"".join(self._held[-2:]).endswith(_ENDS)
 
     def held_back(self) -> bytes:
-        """The last event, and what came after it."""
-        return b"".join(self._held)
+        """What waits for the record."""
+        return b"".join(self._held) + self._unfinished
 
     def events(self) -> bytes:
         """What was kept."""
         return b"".join(self._kept)
 
+    def said(self) -> Said:
+        """What the model has said so far."""
+        return self._reader.said()
+
     def record(self, broke_off: str = "") -> bytes:
         """All of it as one JSON text, and why it ended before its end, if it did."""
-        whole: dict[str, Json] = {
-            "status": self._status,
-            "events": self.events().decode(errors="replace"),
-        }
+        kept = self.events()
+        whole: dict[str, Json] = {"status": self._status}
+        try:
+            whole["events"] = kept.decode()
+        except UnicodeDecodeError:  # not text, or cut within a letter: as it came, all the same
+            whole["events_base64"] = base64.b64encode(kept).decode()
         if broke_off:
             whole["broke_off"] = broke_off
         if self.size > self._kept_bytes:
             whole["bytes"], whole["sha256"] = self.size, self._digest.hexdigest()
         return encode(whole)
+
+
+def _apart(chunk: bytes) -> tuple[bytes, bytes]:
+    """A chunk as (what goes on, lines of an event whose end has not come).
+
+    Some readers act on a line of data, and do not wait for the blank line that ends its event. An
+    event of which no line is whole goes on as it comes: large ones come in many pieces.
+    """
+    at = max(end + len(mark) if (end := chunk.rfind(mark)) >= 0 else 0 for mark in _ENDS)
+    if b"\n" in chunk[at:] or b"\r" in chunk[at:]:
+        return chunk[:at], chunk[at:]
+    return chunk, b""

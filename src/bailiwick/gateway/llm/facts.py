@@ -1,30 +1,21 @@
-"""What of an answer may stand in a public leaf: which model served it, and counts of tokens."""
+"""What of an answer may stand in a public leaf: which model served it, and counts of tokens, of
+pieces of reasoning by how much of them is seen, and of the tool calls it asked for.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from bailiwick.core.canonical import MAX_SAFE_INTEGER
 from bailiwick.ledger.leaf import LeafValue
-from bailiwick.protocols.llm.answers import read_answer, reader
 from bailiwick.protocols.llm.dialect import Dialect, Said, Usage
 
 _SERVED = re.compile(r"[!-~]{1,128}")
 
 
-def facts_of(dialect: Dialect, answer: bytes, status: int) -> dict[str, LeafValue]:
-    """The facts of a whole answer. Never raises: what cannot be read is left out."""
-    return _facts(dialect, read_answer(dialect, answer), status)
-
-
-def facts_of_stream(dialect: Dialect, events: bytes) -> dict[str, LeafValue]:
-    """The facts of a stream, of what of it was kept. Never raises."""
-    listening = reader(dialect)
-    listening.feed(events)
-    return _facts(dialect, listening.said(), 200)
-
-
-def _facts(dialect: Dialect, said: Said, status: int) -> dict[str, LeafValue]:
+def facts_of(dialect: Dialect, said: Said, status: int) -> dict[str, LeafValue]:
+    """The facts of an answer. Never raises: what is not known is left out."""
     facts: dict[str, LeafValue] = {"dialect": dialect.value, "http_status": status}
     if _SERVED.fullmatch(said.model):
         facts["served"] = said.model
@@ -37,4 +28,11 @@ def _facts(dialect: Dialect, said: Said, status: int) -> dict[str, LeafValue]:
     }
     told = {name: count for name, count in counts.items() if count is not None}
     facts.update((name, count) for name, count in told.items() if count <= MAX_SAFE_INTEGER)
+    if said.reasoning:
+        seen = Counter(piece.visibility.value for piece in said.reasoning)
+        facts["reasoning"] = dict(seen)
+    if said.tool_calls:
+        facts["tool_calls"] = len(said.tool_calls)
+    if said.cut:
+        facts["cut"] = True
     return facts

@@ -30,10 +30,11 @@ _DETAILS = {
 class ChatHearer:
     """Adds up `chat.completion.chunk` objects, or reads one `chat.completion`."""
 
-    __slots__ = ("_choices", "_error", "_id", "_model", "_room", "_usage")
+    __slots__ = ("_asked", "_choices", "_error", "_id", "_model", "_room", "_usage")
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
+        self._asked = False
         self._choices: dict[int, _Choice] = {}
         self._model = ""
         self._id = ""
@@ -74,6 +75,11 @@ class ChatHearer:
             cut=self._room.cut,
         )
 
+    @property
+    def asked(self) -> bool:
+        """See `hearer.Hearer.asked`."""
+        return self._asked or self._room.full
+
     def _take_choice(self, data: JsonObject) -> None:
         number = data.get("index", 0)
         if type(number) is not int:
@@ -86,6 +92,9 @@ class ChatHearer:
         choice.take(mapping(data.get("delta") or data.get("message")))
         if data.get("finish_reason"):
             choice.finish = word(data["finish_reason"])
+            self._asked = self._asked or bool(choice.calls)
+        if choice.asked:
+            self._asked = True
         if "usage" in data:  # Moonshot puts it here
             self._take_usage(data["usage"])
 
@@ -108,7 +117,7 @@ class ChatHearer:
 class _Choice:
     """One of the answers that were asked for."""
 
-    __slots__ = ("_room", "_text", "_thoughts", "calls", "finish", "numbered")
+    __slots__ = ("_room", "_text", "_thoughts", "asked", "calls", "finish", "numbered")
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -117,6 +126,7 @@ class _Choice:
         self.calls: list[ToolCall] = []
         self.numbered: dict[int, ToolCall] = {}
         self.finish = ""
+        self.asked = False
 
     def take(self, delta: JsonObject) -> None:
         """Take one delta, or a whole message, which has the same names."""
@@ -174,7 +184,10 @@ class _Choice:
         call.name = longer(call.name, function.get("name"))
         arguments = function.get("arguments", function.get("input"))
         if arguments is not None:
-            call.arguments.add(as_text(arguments))
+            text = as_text(arguments)
+            call.arguments.add(text)
+            if call.brackets.add(text):
+                self.asked = True
 
     def _call_of(self, data: JsonObject) -> ToolCall | None:
         """The call that a piece belongs to: by number; by id where a server does not number."""
@@ -192,6 +205,8 @@ class _Choice:
         if call is None:
             if not self._room.takes_part():
                 return None
+            # A second call says that the first has ended, unless both are still coming.
+            self.asked = self.asked or bool(self.calls)
             call = ToolCall(self._room)
             self.calls.append(call)
             if type(number) is int:

@@ -47,6 +47,9 @@ class EmbeddingsHearer:
 
     __slots__ = ("_said",)
 
+    asked = False
+    """There is nothing to act on."""
+
     def __init__(self) -> None:
         self._said = Said()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -28,19 +29,21 @@ class Room:
     Attributes:
         left: characters.
         cut: something did not fit.
+        full: there was no room for a part: what it would have been is not known.
     """
 
-    __slots__ = ("_parts", "cut", "left")
+    __slots__ = ("_parts", "cut", "full", "left")
 
     def __init__(self, left: int = MAX_KEPT_CHARS, parts: int = MAX_PARTS) -> None:
         self.left = left
         self._parts = parts
         self.cut = False
+        self.full = False
 
     def takes_part(self) -> bool:
         """Whether there is room for one more part, which is then taken."""
         if self._parts <= 0:
-            self.cut = True
+            self.cut = self.full = True
             return False
         self._parts -= 1
         return True
@@ -109,15 +112,53 @@ class Thoughts:
             yield Reasoning(visibility, str(text))
 
 
+class Brackets:
+    """Whether JSON text that arrives in pieces is closed by now. O(length) for all of them.
+
+    Agents act on a tool call as soon as its arguments parse, before anything says that they ended.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_quoted", "closed")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._quoted = False
+        self._escaped = False
+        self.closed = False
+
+    def add(self, piece: object) -> bool:
+        """Take the next piece; whether an object or list has been closed by now."""
+        if type(piece) is not str or self.closed:
+            return self.closed
+        at = 1 if self._escaped and piece else 0
+        self._escaped = self._escaped and not piece
+        for found in _MARK.finditer(piece, at):
+            mark = found[0]
+            if mark[0] == "\\":
+                self._escaped = len(mark) == 1
+            elif mark == '"':
+                self._quoted = not self._quoted
+            elif not self._quoted:
+                self._depth += 1 if mark in "{[" else -1
+                if self._depth <= 0:
+                    self.closed = True
+                    break
+        return self.closed
+
+
+_MARK = re.compile(r'\\.|\\\Z|["{}\[\]]', re.DOTALL)
+
+
 class ToolCall:
     """One tool call that arrives in pieces."""
 
-    __slots__ = ("arguments", "id", "name")
+    __slots__ = ("arguments", "brackets", "id", "name")
 
     def __init__(self, room: Room) -> None:
         self.id = ""
         self.name = ""
         self.arguments = Text(room)
+        self.brackets = Brackets()
 
     def said(self) -> AskedTool:
         """What was asked for so far."""

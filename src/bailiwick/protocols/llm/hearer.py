@@ -11,6 +11,7 @@ and what was understood of it is kept.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -39,6 +40,10 @@ class Hearer(Protocol):
 
     def said(self) -> Said:
         """What was said so far; `finish` is "" as long as it is not known."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether some tool call may be whole by now, so that an agent could act on it."""
 
 
 class Reader:
@@ -87,6 +92,12 @@ class Reader:
     def said(self) -> Said:
         """What was said up to here."""
         return _finished(self._hearer.said(), unreadable=self._unreadable, done=self._done)
+
+    @property
+    def asked(self) -> bool:
+        """Whether an agent that has got all of this could act on a tool call. True also when
+        that cannot be told any more."""
+        return self._broken or self._hearer.asked
 
     def _take_blocks(self, chunk: bytes) -> None:
         """Take whole events. Nearly all are one line of data, which needs no decoder: it would
@@ -152,5 +163,19 @@ def _object(text: bytes) -> JsonObject | None:
     try:
         value = _decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
+        value = _leniently(text)
     return value if isinstance(value, dict) else None
+
+
+def _leniently(text: bytes) -> object:
+    """What agents' own readers may take all the same: half a surrogate pair, NaN, bytes that are
+    no UTF-8. What is no character becomes a mark. None when nobody could read it.
+
+    INVARIANT: what an agent can read of an answer is read here, or it could act on what is not on
+    record.
+    """
+    try:
+        value = json.loads(text.decode(errors="replace"))
+        return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None

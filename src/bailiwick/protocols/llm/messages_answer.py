@@ -8,6 +8,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
 from bailiwick.protocols.llm.gathering import (
+    Brackets,
     Room,
     Text,
     as_text,
@@ -28,10 +29,11 @@ _HOSTED_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
 class MessagesHearer:
     """Adds up the events of a message, or reads one message."""
 
-    __slots__ = ("_blocks", "_counts", "_error", "_finish", "_id", "_model", "_room")
+    __slots__ = ("_asked", "_blocks", "_counts", "_error", "_finish", "_id", "_model", "_room")
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
+        self._asked = False
         self._blocks: dict[int, _Block] = {}
         self._counts: dict[str, Json] = {}
         self._model = ""
@@ -44,8 +46,11 @@ class MessagesHearer:
         kind = data.get("type")
         if kind == "content_block_delta":
             block = self._blocks.get(_number(data))
-            if block is not None:
-                block.take(mapping(data.get("delta")))
+            if block is not None and block.take(mapping(data.get("delta"))):
+                self._asked = True
+        elif kind == "content_block_stop":
+            block = self._blocks.get(_number(data))
+            self._asked = self._asked or (block is not None and block.kind in _OWN_CALLS)
         elif kind == "content_block_start":
             self._begin(_number(data), mapping(data.get("content_block")))
         elif kind == "message_start":
@@ -53,6 +58,7 @@ class MessagesHearer:
         elif kind == "message_delta":
             self._finish = word(mapping(data.get("delta")).get("stop_reason")) or self._finish
             self._take_counts(data.get("usage"))
+            self._asked = self._asked or any(b.kind in _OWN_CALLS for b in self._blocks.values())
         elif kind == "error" or (kind is None and data.get("error")):
             self._error = error_text(data.get("error"))
 
@@ -83,6 +89,11 @@ class MessagesHearer:
             error=self._error,
             cut=self._room.cut,
         )
+
+    @property
+    def asked(self) -> bool:
+        """See `hearer.Hearer.asked`."""
+        return self._asked or self._room.full
 
     def _take_head(self, message: JsonObject) -> None:
         self._model = word(message.get("model"))
@@ -126,7 +137,7 @@ _COUNTS = frozenset(
 class _Block:
     """One content block; what it begins with is whole where nothing is streamed."""
 
-    __slots__ = ("_id", "_input", "_json", "_name", "_signature", "kind", "text")
+    __slots__ = ("_brackets", "_id", "_input", "_json", "_name", "_signature", "kind", "text")
 
     def __init__(self, room: Room, start: JsonObject) -> None:
         self.kind = word(start.get("type"))
@@ -136,6 +147,7 @@ class _Block:
         self._id = word(start.get("id"))
         self._name = word(start.get("name"))
         self._input = Text(room)
+        self._brackets = Brackets()
         if self.kind == "redacted_thinking":
             self.text.add(start.get("data"))
         elif self.kind == "thinking":
@@ -145,8 +157,12 @@ class _Block:
         elif self.kind in _OWN_CALLS or self.kind in _HOSTED_CALLS:
             self._input.add(as_text(start.get("input", {})))
 
-    def take(self, delta: JsonObject) -> None:
-        """Take one delta; one of another kind than the block adds nothing."""
+    def take(self, delta: JsonObject) -> bool:
+        """Take one delta; one of another kind than the block adds nothing.
+
+        Returns:
+            Whether it is a tool call for the agent, and may be whole.
+        """
         kind = delta.get("type")
         if kind == "text_delta" and self.kind == "text":
             self.text.add(delta.get("text"))
@@ -154,8 +170,10 @@ class _Block:
             self.text.add(delta.get("thinking"))
         elif kind == "input_json_delta":
             self._json.add(delta.get("partial_json"))
+            return self.kind in _OWN_CALLS and self._brackets.add(delta.get("partial_json"))
         elif kind == "signature_delta":
             self._signature = word(delta.get("signature"))
+        return False
 
     def reasoning(self, model: str) -> Reasoning | None:
         """What this block shows of reasoning, or None when it is no reasoning."""

@@ -13,6 +13,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility, name_in
 from bailiwick.protocols.llm.gathering import (
+    Brackets,
     Room,
     Text,
     as_text,
@@ -51,6 +52,9 @@ _DELTAS = {
     "response.custom_tool_call_input.delta": "arguments",
     "response.mcp_call_arguments.delta": "arguments",
 }
+_CALL_ENDS = frozenset(
+    {"response.function_call_arguments.done", "response.custom_tool_call_input.done"}
+)
 _ENDS = frozenset(
     {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 )
@@ -59,10 +63,11 @@ _ENDS = frozenset(
 class ResponsesHearer:
     """Adds up the events of a response, or reads one response."""
 
-    __slots__ = ("_error", "_finish", "_id", "_items", "_model", "_room", "_usage")
+    __slots__ = ("_asked", "_error", "_finish", "_id", "_items", "_model", "_room", "_usage")
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
+        self._asked = False
         self._items: dict[int, _Item] = {}
         self._model = ""
         self._id = ""
@@ -77,10 +82,14 @@ class ResponsesHearer:
             item = self._item(_number(data, "output_index"))
             if item is not None:
                 item.add(_DELTAS[kind], _part(data), data.get("delta"))
+                self._asked = self._asked or item.asked
         elif kind in ("response.output_item.added", "response.output_item.done"):
             item = self._item(_number(data, "output_index"))
             if item is not None:
                 item.become(mapping(data.get("item")), done=kind.endswith("done"))
+                self._asked = self._asked or item.asked
+        elif kind in _CALL_ENDS:
+            self._asked = True
         elif kind == "error" or (not kind and data.get("error")):
             nested = data.get("error")
             self._error = error_text(
@@ -119,6 +128,11 @@ class ResponsesHearer:
             cut=self._room.cut,
         )
 
+    @property
+    def asked(self) -> bool:
+        """See `hearer.Hearer.asked`."""
+        return self._asked or self._room.full
+
     def _take_head(self, body: JsonObject) -> None:
         self._model = word(body.get("model")) or self._model
         self._id = word(body.get("id")) or self._id
@@ -145,7 +159,10 @@ class ResponsesHearer:
 class _Item:
     """One output item."""
 
-    __slots__ = ("_arguments", "_head", "_parts", "_room", "_sealed", "done", "kind")
+    __slots__ = (
+        *("_arguments", "_brackets", "_head", "_parts", "_room", "_sealed"),
+        *("asked", "done", "kind"),
+    )
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -153,8 +170,10 @@ class _Item:
         self._arguments = Text(room)
         self._sealed = Text(room)
         self._head = ("", "")
+        self._brackets = Brackets()
         self.kind = ""
         self.done = False
+        self.asked = False
 
     def add(self, where: str, part: int, piece: object) -> None:
         """Take a delta."""
@@ -162,6 +181,9 @@ class _Item:
             return
         if where == "arguments":
             self._arguments.add(piece)
+            # Until its kind is known it may be one for the agent.
+            if self._brackets.add(piece) and self.kind not in _HOSTED_CALLS:
+                self.asked = True
         else:
             text = self._part(where, part)
             if text is not None:
@@ -177,6 +199,8 @@ class _Item:
         name = name_in(word(item.get("namespace")), word(item.get("name")))
         self._head = (identity, name or self.kind.removesuffix("_call"))
         self._sealed.become(item.get("encrypted_content"))
+        if self.kind in _OWN_CALLS:
+            self.asked = self.asked or done or bool(item.get(_OWN_CALLS[self.kind]))
         if not done:
             return
         where = _OWN_CALLS.get(self.kind) or _HOSTED_CALLS.get(self.kind)

@@ -1,0 +1,72 @@
+"""What a model said, as it is kept beside its raw answer: one form for every dialect.
+
+    {"model": …, "text": …, "reasoning": [{"text": …, "visibility": …}], "tool_calls": [
+     {"id": …, "name": …, "arguments": …}], "usage": {…}, "finish": …, "id": …, "error": …,
+     "cut": false, "hosted_calls": []}
+
+The reasoning is canonical JSON (RFC 8785), so that it can be committed to, and shown, by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from bailiwick.core.canonical import Json
+from bailiwick.protocols.llm.dialect import Said
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """One answer as it is sealed.
+
+    Attributes:
+        said: all of it, as JSON; b"" where a model said nothing (an embedding, a count).
+        reasoning: of that the list `reasoning`, as it stands there; b"" for none.
+    """
+
+    said: bytes = b""
+    reasoning: bytes = b""
+
+
+_NOTHING = Kept()
+
+
+def keep(said: Said) -> Kept:
+    """The form that is kept. Never raises. O(length)."""
+    if not (said.text or said.reasoning or said.tool_calls or said.hosted_calls or said.error):
+        return _NOTHING
+    reasoning = _encode(said.reasoning)
+    whole = {
+        "cut": said.cut,
+        "error": said.error,
+        "finish": said.finish,
+        "hosted_calls": said.hosted_calls,
+        "id": said.id,
+        "model": said.model,
+        "reasoning": msgspec.Raw(reasoning),
+        "text": said.text,
+        "tool_calls": said.tool_calls,
+        "usage": said.usage,
+    }
+    return Kept(_encode(whole), reasoning if said.reasoning else b"")
+
+
+def read_kept(said: bytes) -> Said | None:
+    """What `keep` kept; None when it is nothing of that."""
+    try:
+        return msgspec.json.decode(said, type=Said)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def said_of(opened: Json) -> Said | None:
+    """What a model said, of an opened outcome; None when nothing was kept or it was erased."""
+    if not isinstance(opened, Mapping) or "said" not in opened:
+        return None
+    try:
+        return msgspec.convert(opened["said"], Said)
+    except msgspec.ValidationError:
+        return None
