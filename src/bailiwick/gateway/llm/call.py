@@ -15,10 +15,12 @@ import re
 import msgspec
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.errors import UpstreamBroken
+from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.gateway.gate import GoneMidway, Tick
 from bailiwick.gateway.http.response import BodyStream, Response
 from bailiwick.gateway.llm.capture import StreamCapture
+from bailiwick.gateway.llm.failures import SERVER_ERROR, failure_in, failure_of
+from bailiwick.gateway.llm.patience import NO_PATIENCE, Deadlines, Patience, is_error
 from bailiwick.gateway.llm.replies import streamed_reply, whole_reply
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS
@@ -59,6 +61,10 @@ class ModelCall:
         streaming: the response has begun with 200 and events.
         sent: the dispatch is through: nothing of the answer is still to come.
         broken: why the server's stream ended before its end, if it did.
+        held: it waited for a person.
+        status: HTTP status of the answer; 0 while there is none.
+        failed: it came to nothing that the agent was told, and why: of `failures.FAILURES`.
+        rest_seconds: for which the server asks not to be asked again; 0 for none.
     """
 
     def __init__(
@@ -69,7 +75,8 @@ class ModelCall:
         path: str,
         body: JsonObject,
         fields: list[tuple[str, str]],
-        served_by: str,
+        served: Pairs,
+        patience: Patience = NO_PATIENCE,
     ) -> None:
         self._send = send
         self._server = server
@@ -77,27 +84,40 @@ class ModelCall:
         self._path = path
         self._body = body
         self._fields = fields
-        self._served_by = (b"bailiwick-served-by", served_by.encode())
+        self._served = served
+        self._patience = patience
         self._answer: tuple[int, Pairs, bytes] | None = None
         self._held_back = b""
+        self._late: tuple[int, Pairs] | None = None
         self._waiting = False
         self._lock = asyncio.Lock()
         self.streaming = False
         self.sent = False
         self.broken: UpstreamBroken | None = None
+        self.held = False
+        self.status = 0
+        self.failed = ""
+        self.rest_seconds = 0.0
 
     # --- for the gate ----------------------------------------------------------------------------
 
     async def dispatch(self) -> UpstreamReply:
         """Send the judged parse, and pass on what streams back."""
         self._waiting = False
-        answer = await self._server.send(self._path, encode(self._body), self._fields)
-        stream = answer.stream
+        stream: BodyStream | None = None
+        started = asyncio.get_running_loop().time()
+        seconds = self._patience.answer_seconds(stream=self._asking.stream)
         try:
+            body = encode(self._body)
+            answer = await self._server.send(self._path, body, self._fields, seconds)
+            stream, self.status = answer.stream, answer.status
             self._check(answer)
             if stream is None:
                 return self._whole(answer)
-            return await self._pass_on(answer, stream)
+            return await self._pass_on(answer, stream, started)
+        except (UpstreamDown, UpstreamBroken) as error:
+            self.failed = failure_of(error)
+            raise
         finally:
             self.sent = True
             if stream is not None:
@@ -105,7 +125,7 @@ class ModelCall:
 
     async def on_tick(self, tick: Tick) -> None:
         """It waits for a person: a streamed call says so in a comment, which SDKs skip."""
-        self._waiting = True
+        self._waiting = self.held = True
         if self._asking.stream:
             await self._begin(200, [])
             await self._write(encode_comment(f"waiting for a stamp, hold {tick.hold}"))
@@ -139,6 +159,8 @@ class ModelCall:
             await self._send(start)
             await self._send({"type": "http.response.body", "body": body})
             return
+        if self._late is not None:
+            await self._begin(*self._late)
         await self._end(self._held_back)
 
     async def break_off(self, status: int, code: str, text: str) -> None:
@@ -174,26 +196,40 @@ class ModelCall:
                     "upstream_garbage", f"server `{name}` answered with what is not JSON"
                 ) from None
             shown = encode(body.decode(errors="replace"))
-        self._answer = status, [*_passed(answer), self._served_by], body
+        self._answer = status, [*_passed(answer), *self._served], body
+        self.failed = failure_in(status)
+        self.rest_seconds = rest_of(answer) if self.failed else 0.0
         if status < 300:
             return whole_reply(self._asking.dialect, status, body)
         return UpstreamReply(
             error=b'{"status":%d,"body":%b}' % (status, shown), facts={"http_status": status}
         )
 
-    async def _pass_on(self, answer: Response, stream: BodyStream) -> UpstreamReply:
+    async def _pass_on(
+        self, answer: Response, stream: BodyStream, started: float
+    ) -> UpstreamReply:
         dialect = self._asking.dialect
         capture = StreamCapture(dialect, answer.status)
-        await self._begin(answer.status, _passed(answer))
+        head = answer.status, _passed(answer)
+        if not self._patience.defers:
+            await self._begin(*head)
+        deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
         try:
             async for chunk in stream:
                 going = capture.add(chunk)
+                deadlines.began()
+                if not self.streaming:
+                    if is_error(chunk):
+                        return await self._begun_with_error(head, stream, capture)
+                    await self._begin(*head)
                 if going:
                     await self._write(going)
                 if capture.is_complete:
                     await _linger(stream, capture)
                     break
         except UpstreamBroken as error:
+            if not self.streaming:
+                raise  # the agent was told nothing yet
             # Part of it was seen: that is recorded, and the agent told that it is not all.
             self.broken = error
             return streamed_reply(dialect, answer.status, capture, error.message)
@@ -204,8 +240,22 @@ class ModelCall:
             # What it had got by then it may have acted on.
             heard = streamed_reply(dialect, answer.status, capture, "the client went away")
             raise GoneMidway(heard) from gone
+        finally:
+            deadlines.stop()
+        if not self.streaming:
+            self._late = head
         self._held_back = capture.held_back()
         return streamed_reply(dialect, answer.status, capture)
+
+    async def _begun_with_error(
+        self, head: tuple[int, Pairs], stream: BodyStream, capture: StreamCapture
+    ) -> UpstreamReply:
+        """Its first word is that there is no answer: kept whole, as another model may be asked."""
+        await _linger(stream, capture)
+        self.failed = SERVER_ERROR
+        self._late = head
+        self._held_back = capture.events()
+        return UpstreamReply(error=capture.record(), facts={"http_status": head[0]})
 
     # --- the client's end ------------------------------------------------------------------------
 
@@ -215,7 +265,7 @@ class ModelCall:
         self.streaming = True
         given = {name for name, _ in headers}
         more = [each for each in STREAM_HEADERS if each[0] not in given]
-        start = [*headers, *more, self._served_by]
+        start = [*headers, *more, *self._served]
         await self._send({"type": "http.response.start", "status": status, "headers": start})
 
     async def _write(self, data: bytes) -> None:
@@ -247,6 +297,14 @@ def _passed(answer: Response) -> Pairs:
         for name, value in answer.fields()
         if _is_passed(name.decode("latin-1")) and _VALUE.fullmatch(value)
     ]
+
+
+def rest_of(answer: Response) -> float:
+    """Seconds for which the server asks not to be asked again; 0 for none."""
+    for name, value in answer.fields():
+        if name == b"retry-after" and re.fullmatch(rb"[0-9]{1,6}", value):
+            return float(value)
+    return 0.0
 
 
 def _is_passed(name: str) -> bool:
