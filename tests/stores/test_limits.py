@@ -200,10 +200,10 @@ async def test_a_hold_that_moved_reserves_nothing_and_a_full_limit_moves_no_hold
     assert mandate.state == "active"
 
 
-async def test_transfers_cannot_be_changed_or_removed(store: Store) -> None:
+async def test_postings_cannot_be_changed_or_removed(store: Store) -> None:
     await store.reserve("c1", daily(60))
     db = sqlite3.connect(store.path)
-    for statement in ("UPDATE transfers SET amount = 1", "DELETE FROM transfers"):
+    for statement in ("UPDATE postings SET legs = '[]'", "DELETE FROM postings"):
         with pytest.raises(sqlite3.IntegrityError, match="only ever appended"):
             db.execute(statement)
     db.close()

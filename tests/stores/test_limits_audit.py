@@ -60,17 +60,34 @@ ALTERED = {
     "DELETE FROM unsettled": "call_differs",
     "INSERT INTO unsettled VALUES ('c1', 1)": "call_differs",
     "INSERT INTO unsettled VALUES ('c9', 1)": "call_differs",
-    "DELETE FROM transfers WHERE idx = 0": "balance_differs",
-    "UPDATE transfers SET amount = 5 WHERE idx = 0": "balance_differs",
-    "UPDATE transfers SET ceiling = 15 WHERE account = 1": "above_ceiling",
+    "DELETE FROM postings WHERE idx = 0": "balance_differs",
+    "UPDATE postings SET legs = json_set(legs, '$[0][4]', 5) WHERE idx = 0": "balance_differs",
+    "UPDATE postings SET legs = json_set(legs, '$[0][5]', 15)": "above_ceiling",
+    "UPDATE postings SET legs = json_remove(legs, '$[0]') WHERE idx = 0": "balance_differs",
+    "UPDATE postings SET legs = 'x' WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = '{}' WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = CAST('[]' AS BLOB) WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = '[[1]]' WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = '[7]' WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = json_set(legs, '$[0][4]', -5) WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = json_set(legs, '$[0][4]', '9') WHERE idx = 0": "posting_unreadable",
+    "UPDATE postings SET legs = json_set(legs, '$[0][3]', 'free') WHERE idx = 0": (
+        "posting_unreadable"
+    ),
+    "UPDATE postings SET legs = json_set(legs, '$[0][3]', 'gone') WHERE idx = 0": (
+        "posting_unreadable"
+    ),
+    "DELETE FROM sliding WHERE call = 'c0'": "window_differs",
+    "UPDATE sliding SET reserved_ms = reserved_ms + 1 WHERE call = 'c0'": "window_differs",
+    "INSERT INTO sliding VALUES (1, 5, 'c9')": "window_differs",
 }
 
 
 @pytest.mark.parametrize("statement", ALTERED)
 async def test_whatever_was_altered_is_found(store: Store, statement: str) -> None:
     db = sqlite3.connect(store.path)
-    db.execute("DROP TRIGGER transfers_never_change")
-    db.execute("DROP TRIGGER transfers_never_go")
+    db.execute("DROP TRIGGER postings_never_change")
+    db.execute("DROP TRIGGER postings_never_go")
     db.execute(statement)
     db.commit()
     db.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bailiwick.core.limits import Charge
 from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
@@ -33,5 +34,43 @@ async def test_an_older_database_keeps_its_runs(tmp_path: Path, version: int) ->
     run = await records.run("r1")
     assert run is not None
     assert (run.key, run.started_by, run.supplier, run.ended_ms) == ("k", "agent", "", None)
+    await records.close()
+    await journal.close()
+
+
+async def test_what_was_taken_of_limits_before_postings_still_counts(tmp_path: Path) -> None:
+    path = tmp_path / "bailiwick.db"
+    old = sqlite3.connect(path)
+    for script in MIGRATIONS[:4]:
+        old.executescript(script)
+    rolling = "pay:rolling:count:sliding-60::::00000000"
+    old.execute("INSERT INTO accounts VALUES (1, ?, '', '')", (rolling,))
+    old.execute("INSERT INTO balances VALUES (1, 0, 2, 0)")
+    for index, (call, at) in enumerate((("a", 70_000), ("b", 80_000))):
+        moves = ((at, "free", "pending"), (at + 1, "pending", "posted"))
+        for step, (moment, source, target) in enumerate(moves):
+            old.execute(
+                "INSERT INTO transfers VALUES (?, ?, 1, ?, ?, ?, ?, 1, 5, ?, 0)",
+                (2 * index + step, call, moment, at, source, target, at - 60_000),
+            )
+        old.execute(
+            "INSERT INTO calls VALUES (?, 1, 'r', 'g', 'm@1', 'p', 'tool', 's', 'n', '', 'done', "
+            "'', '', '', 2, 0, 1, NULL)",
+            (call,),
+        )
+    old.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    old.execute("PRAGMA user_version=4")
+    old.commit()
+    old.close()
+    journal = SqliteJournal(path, seal=SEAL)
+    records = SqliteRecords(path, seal=SEAL)
+    assert (await records.audit_limits()).differences == ()
+    charge = Charge("pay@1/limit/rolling", rolling, 1, 5, since_ms=75_000)
+    assert journal.counters.used(charge) == 1, "only what was reserved within the window"
+    made = await records.transfers("b")
+    assert [(each.source, each.target, each.at_ms) for each in made] == [
+        ("free", "pending", 80_000),
+        ("pending", "posted", 80_001),
+    ]
     await records.close()
     await journal.close()

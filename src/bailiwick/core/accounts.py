@@ -5,7 +5,7 @@ What is kept of it, and where, is the business of `books.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +50,54 @@ class Transfer(msgspec.Struct, frozen=True):
     pending_only: bool = False
 
 
+Leg = tuple[Charge, int, Place, Place, int]
+"""One transfer without its call: the charge it belongs to, `reserved_ms`, `source`, `target` and
+`amount`. A tuple, since every call under a limit makes some."""
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """The transfers of one call that were decided together, and are written as one row."""
+
+    call: str
+    at_ms: int
+    legs: Sequence[Leg]
+
+    def __len__(self) -> int:
+        return len(self.legs)
+
+    def __iter__(self) -> Iterator[Transfer]:
+        """The transfers one by one, in order."""
+        for charge, reserved_ms, source, target, amount in self.legs:
+            yield Transfer(
+                self.call,
+                charge.account,
+                charge.key,
+                charge.member,
+                self.at_ms,
+                reserved_ms,
+                source,
+                target,
+                amount,
+                charge.ceiling,
+                charge.since_ms,
+                charge.pending_only,
+            )
+
+
+def charge_of(transfer: Transfer) -> Charge:
+    """The charge that a reservation was made for, as far as its transfer tells it."""
+    return Charge(
+        "",
+        transfer.account,
+        transfer.amount,
+        transfer.ceiling,
+        transfer.key,
+        transfer.member,
+        transfer.since_ms,
+        transfer.pending_only,
+    )
+
+
 class Balance(msgspec.Struct, frozen=True):
     """What one account holds for one member, in steps; FREE is the negative of their sum."""
 
@@ -59,6 +107,8 @@ class Balance(msgspec.Struct, frozen=True):
     unknown: int
 
 
+# A member of an enum is looked up by a Python call each time.
+_FREE, _PENDING = Place.FREE, Place.PENDING
 _HELD = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
 
 
@@ -98,26 +148,38 @@ class Account:
             self.taken.add(balance.member)
 
     def take(self, transfer: Transfer) -> None:
-        """Move what the transfer moves. INVARIANT: nothing but FREE is ever below zero."""
-        member, source, target = transfer.member, transfer.source, transfer.target
+        """Move what the transfer moves."""
+        reserved_ms, amount = transfer.reserved_ms, transfer.amount
+        leg = charge_of(transfer), reserved_ms, transfer.source, transfer.target, amount
+        self.move(transfer.call, leg)
+
+    def move(self, call: str, leg: Leg) -> None:
+        """Move what a leg of `call` moves. INVARIANT: nothing but FREE is ever below zero.
+
+        Raises:
+            OurError: `books_damaged`; nothing has changed.
+        """
+        charge, _, source, target, amount = leg
+        member = charge.member
         held = self.held.get(member)
         if held is None:
             held = self.held[member] = [0, 0, 0]
-        if source is not Place.FREE:
-            left = held[_HELD[source]] - transfer.amount
+        if source is not _FREE:
+            column = _HELD[source]
+            left = held[column] - amount
             if left < 0:
-                text = f"account `{transfer.account}` does not hold what `{transfer.call}` moves"
+                text = f"account `{charge.account}` does not hold what `{call}` moves"
                 raise OurError("books_damaged", text)
-            held[_HELD[source]] = left
-        if target is not Place.FREE:
-            held[_HELD[target]] += transfer.amount
+            held[column] = left
+        if target is not _FREE:
+            held[_HELD[target]] += amount
         if member:
             if any(held):
                 self.taken.add(member)
             else:
                 self.taken.discard(member)
         if self.sliding:
-            self.window.take(transfer)
+            self.window.move(call, leg)
 
     def go_back(self, since_ms: int, transfers: Sequence[Transfer]) -> None:
         """Remember from `since_ms` on, given all from then on that is written."""
@@ -181,21 +243,27 @@ class SlidingWindow:
 
     def take(self, transfer: Transfer) -> None:
         """Move what the transfer moves, unless it is too old to be remembered."""
-        which = (transfer.call, transfer.member)
+        reserved_ms, amount = transfer.reserved_ms, transfer.amount
+        leg = charge_of(transfer), reserved_ms, transfer.source, transfer.target, amount
+        self.move(transfer.call, leg)
+
+    def move(self, call: str, leg: Leg) -> None:
+        """As `take`, a leg of `call`."""
+        charge, reserved_ms, source, target, amount = leg
+        which = (call, charge.member)
         entry = self._by_call.get(which)
         if entry is None:
-            if transfer.source is not Place.FREE or transfer.target is not Place.PENDING:
+            if source is not _FREE or target is not _PENDING:
                 return
-            entry = _Entry(transfer.reserved_ms, transfer.call, transfer.member)
-            self._by_call[which] = entry
+            entry = self._by_call[which] = _Entry(reserved_ms, call, charge.member)
             self._entries.append(entry)
-            self.latest_ms = transfer.reserved_ms
+            self.latest_ms = reserved_ms
+        more = (0 if target is _FREE else amount) - (0 if source is _FREE else amount)
+        if not more:
+            return
         if not entry.old:
             self._count(entry, -1)
-        if transfer.source is not Place.FREE:
-            entry.amount -= transfer.amount
-        if transfer.target is not Place.FREE:
-            entry.amount += transfer.amount
+        entry.amount += more
         if not entry.old:
             self._count(entry, 1)
 

@@ -24,12 +24,12 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.accounts import Account, Balance, Place, Transfer
+from bailiwick.core.accounts import Account, Balance, Leg, Place, Posting, Transfer, charge_of
 from bailiwick.core.charging import exceeded
 from bailiwick.core.errors import Conflict, LimitReached
 from bailiwick.core.limits import Charge
 
-__all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Transfer"]
+__all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Posting", "Transfer"]
 
 MAX_ACCOUNTS = 50_000
 MAX_CALLS = 50_000
@@ -84,7 +84,7 @@ class Books:
         """See `Counters.used`. Loads the account if it is not remembered."""
         return self._account(charge.account, charge.key, charge.since_ms).used(charge)
 
-    def reserve(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Sequence[Transfer]:
+    def reserve(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Posting | tuple[()]:
         """Set all `charges` aside for `call`, or none.
 
         Returns:
@@ -95,21 +95,30 @@ class Books:
             LimitReached: `limit_exceeded`: one does not fit, in the words of `exceeded`.
             Conflict: `reserved_otherwise`: the call has reserved something else.
         """
-        amounts = {(each.account, each.key, each.member): each.amount for each in charges}
-        if len(amounts) != len(charges):
-            raise Conflict("reserved_otherwise", f"call `{call}` charges one account twice")
-        known = self._lines(call)
-        if known:
-            if {which: line.first.amount for which, line in known.items()} != amounts:
+        lines = self._lines(call)
+        if lines:
+            if lines.amounts() != _amounts(call, charges):
                 raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
             return ()
+        _amounts(call, charges)
         over = exceeded(charges, self)
         if over is not None:
             raise LimitReached(over.code, over.because)
-        transfers = [self._reserving(call, at_ms, charge) for charge in charges]
-        if transfers:
-            self._apply(self._calls.setdefault(call, {}), transfers)
-        return transfers
+        if not charges:
+            return ()
+        legs = [
+            (
+                charge,
+                self._moment(charge, at_ms) if charge.since_ms else at_ms,
+                _FREE,
+                _PENDING,
+                charge.amount,
+            )
+            for charge in charges
+        ]
+        self._move(call, legs)
+        self._calls[call] = _Lines(legs)
+        return Posting(call, at_ms, legs)
 
     def settle(
         self,
@@ -118,7 +127,7 @@ class Books:
         to: Place,
         actual: Sequence[tuple[str, str, int]] = (),
         only: Collection[tuple[str, str]] = (),
-    ) -> Sequence[Transfer]:
+    ) -> Posting | tuple[()]:
         """End what `call` has reserved, or the part of it in the accounts `only`.
 
         Args:
@@ -137,35 +146,27 @@ class Books:
             Conflict: `settled_otherwise`: what was posted cannot be taken back, and what was voided
                 can only turn out to have happened.
         """
-        taken = {(account, key): steps for account, key, steps in actual}
-        transfers: list[Transfer] = []
         lines = self._lines(call)
         if not lines:
             return ()
-        for line in lines.values():
-            first = line.first
-            if only and (first.account, first.key) not in only:
-                continue
-            if line.place is to:
-                continue
-            if line.place is Place.POSTED or (line.place is Place.FREE and to is Place.UNKNOWN):
-                text = f"call `{call}` is {line.place.value} already and cannot become {to.value}"
-                raise Conflict("settled_otherwise", text)
-            steps = first.amount
-            if taken and to is Place.POSTED and not first.member:
-                steps = taken.get((first.account, first.key), steps)
-            transfers += line.ended(call, at_ms, to, steps)
-        self._apply(lines, transfers)
-        if self._keep_settled or not all(line.is_final for line in lines.values()):
+        legs = lines.ended(call, to, actual, only)
+        self._move(call, legs)
+        lines.take(legs)
+        if self._keep_settled or not lines.is_final:
             self._calls[call] = lines
         else:
             self._calls.pop(call, None)
-        return transfers
+        return Posting(call, at_ms, legs) if legs else ()
 
     def replay(self, transfers: Iterable[Transfer]) -> None:
         """Take over transfers that were written before, in their order."""
-        for transfer in transfers:
-            self._apply(self._calls.setdefault(transfer.call, {}), (transfer,))
+        for each in transfers:
+            leg = charge_of(each), each.reserved_ms, each.source, each.target, each.amount
+            self._move(each.call, (leg,))
+            lines = self._calls.get(each.call)
+            if lines is None:
+                lines = self._calls[each.call] = _Lines()
+            lines.take((leg,))
 
     def balances(self) -> Iterator[tuple[str, str, Balance]]:
         """Every remembered balance, as (account, key, balance)."""
@@ -216,96 +217,154 @@ class Books:
     def _lines(self, call: str) -> _Lines:
         lines = self._calls.get(call)
         if lines is None:
-            lines = {}
-            for transfer in self._loader.call(call) if self._loader is not None else ():
-                _take_line(lines, transfer)
+            lines = _Lines()
+            for each in self._loader.call(call) if self._loader is not None else ():
+                charge = charge_of(each)
+                lines.take(((charge, each.reserved_ms, each.source, each.target, each.amount),))
         return lines
 
-    def _reserving(self, call: str, at_ms: int, charge: Charge) -> Transfer:
-        reserved_ms = at_ms
-        if charge.since_ms:
-            account = self._account(charge.account, charge.key, charge.since_ms)
-            reserved_ms = max(at_ms, account.window.latest_ms)
-        return Transfer(
-            call,
-            charge.account,
-            charge.key,
-            charge.member,
-            at_ms,
-            reserved_ms,
-            Place.FREE,
-            Place.PENDING,
-            charge.amount,
-            charge.ceiling,
-            charge.since_ms,
-            charge.pending_only,
-        )
+    def _moment(self, charge: Charge, at_ms: int) -> int:
+        """When a charge on a sliding account counts as reserved: never before an earlier one."""
+        account = self._account(charge.account, charge.key, charge.since_ms)
+        return max(at_ms, account.window.latest_ms)
 
-    def _apply(self, lines: _Lines, transfers: Sequence[Transfer]) -> None:
-        for transfer in transfers:
+    def _move(self, call: str, legs: Sequence[Leg]) -> None:
+        accounts = self._accounts
+        for leg in legs:
+            charge = leg[0]
+            which = (charge.account, charge.key)
             # Not `_account`: what is behind the horizon of a sliding account is of no consequence.
-            account = self._accounts.get((transfer.account, transfer.key))
+            account = accounts.get(which)
             if account is None:
-                account = self._loaded(transfer.account, transfer.key, transfer.since_ms)
-            account.take(transfer)
+                account = self._loaded(charge.account, charge.key, charge.since_ms)
+            account.move(call, leg)
             if account.sliding and account.window.old > self._keep_old:
-                self._long.add((transfer.account, transfer.key))
-            _take_line(lines, transfer)
+                self._long.add(which)
+
+
+_FREE, _PENDING, _POSTED = Place.FREE, Place.PENDING, Place.POSTED
+
+
+def _amounts(call: str, charges: Sequence[Charge]) -> dict[tuple[str, str, str], int]:
+    """What `charges` take of which account; each may be charged once."""
+    amounts = {(each.account, each.key, each.member): each.amount for each in charges}
+    if len(amounts) != len(charges):
+        raise Conflict("reserved_otherwise", f"call `{call}` charges one account twice")
+    return amounts
+
+
+class _Lines:
+    """The charges of one call: how each was reserved, and where it stands.
+
+    Nearly all calls reserve once and post just that, so where each line stands is told one by one
+    only once they differ.
+    """
+
+    __slots__ = ("_by_account", "_first", "_together")
+
+    def __init__(self, reserved: Sequence[Leg] = ()) -> None:
+        """Lines that were reserved together just now, or none yet."""
+        self._first: Sequence[Leg] = reserved
+        self._together: Place | None = _PENDING
+        self._by_account: dict[tuple[str, str, str], _Line] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._first) or bool(self._by_account)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but a late outcome can move any of them."""
+        if self._together is not None:
+            return self._together is _POSTED or self._together is _FREE
+        return all(line.is_final for line in self._by_account.values())
+
+    def amounts(self) -> dict[tuple[str, str, str], int]:
+        """What was reserved, by account."""
+        return {which: line.amount for which, line in self._apart().items()}
+
+    def ended(
+        self,
+        call: str,
+        to: Place,
+        actual: Sequence[tuple[str, str, int]],
+        only: Collection[tuple[str, str]],
+    ) -> Sequence[Leg]:
+        """The legs that end them; see `Books.settle`."""
+        if self._together is _PENDING and not actual and not only:
+            return [(leg[0], leg[1], _PENDING, to, leg[4]) for leg in self._first]
+        taken = {(account, key): steps for account, key, steps in actual}
+        legs: list[Leg] = []
+        for line in self._apart().values():
+            charge = line.charge
+            if only and (charge.account, charge.key) not in only:
+                continue
+            if line.place is to:
+                continue
+            if line.place is _POSTED or (line.place is _FREE and to is Place.UNKNOWN):
+                text = f"call `{call}` is {line.place.value} already and cannot become {to.value}"
+                raise Conflict("settled_otherwise", text)
+            steps = line.amount
+            if taken and to is _POSTED and not charge.member:
+                steps = taken.get((charge.account, charge.key), steps)
+            legs += line.ended(to, steps)
+        return legs
+
+    def take(self, legs: Sequence[Leg]) -> None:
+        """They have moved by `legs`."""
+        if self._together is _PENDING and len(legs) == len(self._first):
+            target = legs[0][3]
+            if all(
+                leg[0] is first[0] and leg[3] is target
+                for leg, first in zip(legs, self._first, strict=True)
+            ):
+                self._together = target
+                return
+        lines = self._apart()
+        self._together = None
+        for charge, reserved_ms, _, target, amount in legs:
+            which = (charge.account, charge.key, charge.member)
+            line = lines.get(which)
+            if line is None:
+                lines[which] = _Line(charge, reserved_ms, amount, target)
+            elif line.place is not _POSTED:  # what was posted stays so, while its rest is freed
+                line.place = target
+
+    def _apart(self) -> dict[tuple[str, str, str], _Line]:
+        """Them one by one."""
+        if self._together is not None:
+            self._by_account = {
+                (leg[0].account, leg[0].key, leg[0].member): _Line(
+                    leg[0], leg[1], leg[4], self._together
+                )
+                for leg in self._first
+            }
+        return self._by_account
 
 
 class _Line(msgspec.Struct):
     """One charge of one call: how it was reserved, and where it stands."""
 
-    first: Transfer
+    charge: Charge
+    reserved_ms: int
+    amount: int
     place: Place
 
     @property
     def is_final(self) -> bool:
         """Whether nothing but a late outcome can move it."""
-        return self.place is Place.POSTED or self.place is Place.FREE
+        return self.place is _POSTED or self.place is _FREE
 
-    def ended(self, call: str, at_ms: int, to: Place, steps: int) -> Iterator[Transfer]:
-        """The transfers that end it; for POSTED with `steps` really taken."""
-        if to is not Place.POSTED:
-            yield self._transfer(call, at_ms, self.place, to, self.first.amount)
+    def ended(self, to: Place, steps: int) -> Iterator[Leg]:
+        """The legs that end it; for POSTED with `steps` really taken."""
+        charge, at, place, amount = self.charge, self.reserved_ms, self.place, self.amount
+        if to is not _POSTED:
+            yield charge, at, place, to, amount
             return
-        amount = self.first.amount
-        within = 0 if self.place is Place.FREE else min(steps, amount)
-        if self.place is not Place.FREE:
-            yield self._transfer(call, at_ms, self.place, Place.POSTED, within)
+        within = 0 if place is _FREE else min(steps, amount)
+        if place is not _FREE:
+            yield charge, at, place, _POSTED, within
             if within < amount:
-                yield self._transfer(call, at_ms, self.place, Place.FREE, amount - within)
+                yield charge, at, place, _FREE, amount - within
         # A late outcome of what was voided is written down also when it took nothing: it is final.
-        if steps > within or self.place is Place.FREE:
-            yield self._transfer(call, at_ms, Place.FREE, Place.POSTED, steps - within)
-
-    def _transfer(
-        self, call: str, at_ms: int, source: Place, target: Place, amount: int
-    ) -> Transfer:
-        first = self.first
-        return Transfer(
-            call,
-            first.account,
-            first.key,
-            first.member,
-            at_ms,
-            first.reserved_ms,
-            source,
-            target,
-            amount,
-            first.ceiling,
-            first.since_ms,
-            first.pending_only,
-        )
-
-
-_Lines = dict[tuple[str, str, str], _Line]
-
-
-def _take_line(lines: _Lines, transfer: Transfer) -> None:
-    which = (transfer.account, transfer.key, transfer.member)
-    line = lines.get(which)
-    if line is None:
-        lines[which] = _Line(transfer, transfer.target)
-    elif line.place is not Place.POSTED:  # what was posted stays so, while its rest is freed
-        line.place = transfer.target
+        if steps > within or place is _FREE:
+            yield charge, at, _FREE, _POSTED, steps - within

@@ -160,7 +160,8 @@ class Difference:
     """Something in the books of limits that does not agree.
 
     Attributes:
-        code: `balance_differs`, `account_missing`, `above_ceiling` or `call_differs`.
+        code: `balance_differs`, `account_missing`, `above_ceiling`, `call_differs`,
+            `window_differs`, or `posting_unreadable` and then no other.
         where: the account or the call.
     """
 

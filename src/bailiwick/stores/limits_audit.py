@@ -1,9 +1,11 @@
 """The audit of limits: every balance worked out again from the transfers, and compared.
 
-1. Each balance is what the transfers of its account add up to.
-2. No reservation went above the ceiling it was held to, in the order in which they were written.
-3. What a running call has reserved is pending; what an ended one has is not.
-4. `unsettled` lists the calls of which something is unknown, and no others.
+1. Each posting can be read. If not, that is all that is told: the rest does not add up anyway.
+2. Each balance is what the transfers of its account add up to.
+3. No reservation went above the ceiling it was held to, in the order in which they were written.
+4. What a running call has reserved is pending; what an ended one has is not.
+5. `unsettled` lists the calls of which something is unknown, and no others.
+6. `sliding` lists what was reserved of sliding accounts, and nothing else.
 
 All of one snapshot. Each difference is told with the account or call it is about.
 """
@@ -41,6 +43,35 @@ WHERE b.account IS NULL OR b.pending <> coalesce(s.pending, 0)
     OR b.posted <> coalesce(s.posted, 0) OR b.unknown <> coalesce(s.unknown, 0) ORDER BY a.id
 """
 
+# First of all, by itself: of what is no JSON, nothing may be asked that looks into it.
+_NO_LISTS = """
+SELECT call FROM postings WHERE typeof(legs) <> 'text' OR NOT json_valid(legs)
+    OR json_type(iif(json_valid(legs), legs, '0')) <> 'array' ORDER BY idx
+"""
+
+_NO_LEGS = """
+SELECT call FROM postings p JOIN json_each(p.legs) l WHERE l.type <> 'array'
+UNION ALL SELECT call FROM postings WHERE legs = '[]' ORDER BY 1
+"""
+
+_UNREADABLE = """
+SELECT call FROM transfers WHERE typeof(account) <> 'integer' OR typeof(reserved_ms) <> 'integer'
+    OR typeof(amount) <> 'integer' OR amount < 0 OR typeof(ceiling) <> 'integer'
+    OR typeof(since_ms) <> 'integer' OR typeof(pending_only) <> 'integer' OR source = target
+    OR source IS NULL OR source NOT IN ('free', 'pending', 'unknown')
+    OR target IS NULL OR target NOT IN ('free', 'pending', 'posted', 'unknown') ORDER BY idx
+"""
+
+_WINDOWS = """
+WITH reserved AS (
+    SELECT account, reserved_ms, call FROM transfers
+    WHERE since_ms > 0 AND source = 'free' AND target = 'pending'
+)
+SELECT call, 'missing from' FROM (SELECT * FROM reserved EXCEPT SELECT * FROM sliding)
+UNION ALL
+SELECT call, 'made up in' FROM (SELECT * FROM sliding EXCEPT SELECT * FROM reserved) ORDER BY 1
+"""
+
 _LOST_ACCOUNTS = """
 SELECT account FROM transfers WHERE account NOT IN (SELECT id FROM accounts)
 UNION SELECT account FROM balances WHERE account NOT IN (SELECT id FROM accounts) ORDER BY 1
@@ -62,8 +93,9 @@ SELECT call FROM unsettled WHERE call NOT IN (SELECT call FROM transfers) ORDER 
 """
 
 _COUNTS = """
-SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM accounts),
-    (SELECT count(DISTINCT call) FROM transfers), (SELECT count(*) FROM unsettled)
+SELECT (SELECT coalesce(sum(json_array_length(iif(json_valid(legs), legs, '[]'))), 0)
+    FROM postings), (SELECT count(*) FROM accounts),
+    (SELECT count(DISTINCT call) FROM postings), (SELECT count(*) FROM unsettled)
 """
 
 _ACCOUNTS = "SELECT id, account, key, member FROM accounts"
@@ -111,9 +143,17 @@ def audit(db: sqlite3.Connection) -> LimitAudit:
 
 
 def _differences(db: sqlite3.Connection) -> Iterator[Difference]:
+    for sql in (_NO_LISTS, _NO_LEGS, _UNREADABLE):
+        unreadable = db.execute(sql).fetchmany(MAX_DIFFERENCES)
+        for (call,) in unreadable:
+            yield Difference("posting_unreadable", str(call), "what it moved cannot be read")
+        if unreadable:
+            return
     yield from _balances(db)
     yield from _above(db)
     yield from _lines(db)
+    for call, how in db.execute(_WINDOWS):
+        yield Difference("window_differs", str(call), f"{how} what sliding limits look at")
 
 
 def _balances(db: sqlite3.Connection) -> Iterator[Difference]:

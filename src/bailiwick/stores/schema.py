@@ -110,6 +110,34 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE runs ADD COLUMN ended_ms INTEGER;
     ALTER TABLE runs ADD COLUMN entry_index INTEGER;
     """,
+    # One row for all that one commit moves: a call under four limits wrote eight. `transfers` stays
+    # what it was for whoever adds up: a view that takes the rows apart.
+    """
+    CREATE TABLE postings (
+        idx INTEGER PRIMARY KEY, call TEXT NOT NULL, at_ms INTEGER NOT NULL, legs TEXT NOT NULL
+    );
+    INSERT INTO postings SELECT idx, call, at_ms, json_array(json_array(account, reserved_ms,
+        source, target, amount, ceiling, since_ms, json(iif(pending_only, 'true', 'false'))))
+        FROM transfers;
+    CREATE INDEX postings_by_call ON postings (call);
+    CREATE TABLE sliding (
+        account INTEGER NOT NULL, reserved_ms INTEGER NOT NULL, call TEXT NOT NULL,
+        PRIMARY KEY (account, reserved_ms, call)
+    ) WITHOUT ROWID;
+    INSERT OR IGNORE INTO sliding SELECT account, reserved_ms, call FROM transfers
+        WHERE since_ms > 0;
+    DROP TABLE transfers;
+    CREATE TRIGGER postings_never_change BEFORE UPDATE ON postings
+    BEGIN SELECT raise(ABORT, 'postings are only ever appended'); END;
+    CREATE TRIGGER postings_never_go BEFORE DELETE ON postings
+    BEGIN SELECT raise(ABORT, 'postings are only ever appended'); END;
+    CREATE VIEW transfers AS SELECT
+        p.idx << 20 | l.key AS idx, p.idx AS posting, p.call, l.value ->> 0 AS account, p.at_ms,
+        l.value ->> 1 AS reserved_ms, l.value ->> 2 AS source, l.value ->> 3 AS target,
+        l.value ->> 4 AS amount, l.value ->> 5 AS ceiling, l.value ->> 6 AS since_ms,
+        l.value ->> 7 AS pending_only
+        FROM postings p, json_each(p.legs) l;
+    """,
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

@@ -1,8 +1,9 @@
-"""What is taken of limits, in SQLite: an append-only journal of transfers, and balances beside it.
+"""What is taken of limits, in SQLite: an append-only journal of postings, and balances beside it.
 
 `core/books.py` decides and keeps in memory what is in use; here it is loaded, written and dropped.
-Transfers are rows of the same transaction as the intent or the outcome they belong to. A batch of
-commits writes them together, and each balance once.
+A posting, all transfers of one call in one commit, is one row of the same transaction as the intent
+or the outcome it belongs to; the view `transfers` takes them apart. A batch of commits writes them
+together, and each balance once.
 
 Which values a limit counts apart (`key`) or counts (`member`) is what a call said: both are
 sealed. Sealing gives equal values the same bytes within one account, so they can be looked up.
@@ -13,8 +14,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from bailiwick.core.accounts import Balance, Place, Transfer
+import msgspec
+
+from bailiwick.core.accounts import Balance, Place, Posting, Transfer
 from bailiwick.core.books import Books
+from bailiwick.core.limits import Charge
 from bailiwick.ports import Reserved, Settled, Settlement
 from bailiwick.stores.text_seal import TextSeal
 
@@ -36,8 +40,8 @@ TRANSFERS = (
     "JOIN accounts a ON a.id = t.account "
 )
 SINCE = (
-    f"{TRANSFERS} WHERE a.account = ? AND a.key = ? AND t.since_ms > 0 AND t.reserved_ms > ? "
-    "AND t.idx < ? ORDER BY t.idx"
+    f"{TRANSFERS} JOIN sliding s ON s.account = a.id AND s.call = t.call "
+    "WHERE a.account = ? AND a.key = ? AND s.reserved_ms > ? AND t.posting < ? ORDER BY t.idx"
 )
 BALANCES = """
 SELECT a.account, a.key,
@@ -48,7 +52,8 @@ FROM accounts a JOIN balances b ON b.account = a.id
 WHERE a.account >= ?1 AND a.account < ?1 || char(1114111) AND b.pending + b.posted + b.unknown > 0
 GROUP BY a.account, a.key ORDER BY max(a.id) DESC LIMIT ?2
 """
-_INSERT_TRANSFER = "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_POSTING = "INSERT INTO postings VALUES (?, ?, ?, ?)"
+_INSERT_SLIDING = "INSERT OR IGNORE INTO sliding VALUES (?, ?, ?)"
 _INSERT_ACCOUNT = "INSERT INTO accounts (account, key, member) VALUES (?, ?, ?)"
 _FIND_ACCOUNT = "SELECT id FROM accounts WHERE account = ? AND key = ? AND member = ?"
 _MOVE_BALANCE = (
@@ -62,6 +67,8 @@ _NO_MORE_UNKNOWN = (
     "WHERE t.call = ?1 AND t.target = 'unknown' AND t.idx = (SELECT max(u.idx) FROM transfers u "
     "WHERE u.call = ?1 AND u.account = t.account))"
 )
+
+_encode = msgspec.json.Encoder().encode
 
 Cell = str | bytes
 
@@ -86,8 +93,8 @@ class SqliteLimits:
         self._reader: sqlite3.Connection | None = None
         self._ids: dict[tuple[str, str, str], int] = {}
         self._next: int | None = None
-        self._unwritten: list[Transfer] = []
-        self._uncommitted: list[Transfer] = []
+        self._unwritten: list[Posting] = []
+        self._uncommitted: list[Posting] = []
         self._new_call = ""
 
     # --- deciding --------------------------------------------------------------------------------
@@ -102,14 +109,15 @@ class SqliteLimits:
             Conflict: with LimitReached among them; nothing has changed then.
         """
         self._new_call = opened_call
-        made: Sequence[Transfer]
+        made: Posting | tuple[()]
         if isinstance(change, Reserved):
             made = self.books.reserve(change.call, change.at_ms, change.charges)
         else:
             made = self.books.settle(
                 change.call, change.at_ms, _PLACES[change.how], change.actual, change.only
             )
-        self._unwritten += made
+        if made:
+            self._unwritten.append(made)
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write what was decided since the last time, in `db`'s open transaction."""
@@ -117,47 +125,44 @@ class SqliteLimits:
             return
         made, self._unwritten = self._unwritten, []
         if self._next is None:
-            (highest,) = db.execute("SELECT max(idx) FROM transfers").fetchone()
+            (highest,) = db.execute("SELECT max(idx) FROM postings").fetchone()
             self._next = 0 if highest is None else int(highest) + 1
         self._uncommitted = made
-        rows: list[tuple[object, ...]] = []
+        rows: list[tuple[int, str, int, str]] = []
+        sliding: list[tuple[int, int, str]] = []
         moves: dict[int, list[int]] = {}
         unknown: list[tuple[str, int]] = []
         settled: set[str] = set()
-        # Eight times for a call with four limits: no step here that is not needed.
-        known, free, lost = self._ids, Place.FREE, Place.UNKNOWN
-        for index, each in enumerate(made, self._next):
-            source, target, amount = each.source, each.target, each.amount
-            account = known.get((each.account, each.key, each.member))
-            if account is None:
-                account = self._id(db, each)
-            rows.append(
-                (
-                    index,
-                    each.call,
-                    account,
-                    each.at_ms,
-                    each.reserved_ms,
-                    source._value_,
-                    target._value_,
-                    amount,
-                    each.ceiling,
-                    each.since_ms,
-                    each.pending_only,
+        # Eight legs for a call with four limits: no step here that is not needed.
+        known, free, pending, lost = self._ids, Place.FREE, Place.PENDING, Place.UNKNOWN
+        for index, posting in enumerate(made, self._next):
+            call = posting.call
+            legs: list[tuple[object, ...]] = []
+            for charge, reserved_ms, source, target, amount in posting.legs:
+                account = known.get((charge.account, charge.key, charge.member))
+                if account is None:
+                    account = self._id(db, charge)
+                since, only = charge.since_ms, charge.pending_only
+                legs.append(
+                    (account, reserved_ms, source, target, amount, charge.ceiling, since, only)
                 )
-            )
-            move = moves.get(account)
-            if move is None:
-                move = moves[account] = [0, 0, 0]
-            if source is not free:
-                move[_COLUMN[source]] -= amount
-            if target is not free:
-                move[_COLUMN[target]] += amount
-            if target is lost:
-                unknown.append((each.call, each.at_ms))
-            elif source is lost:
-                settled.add(each.call)
-        db.executemany(_INSERT_TRANSFER, rows)
+                if since and source is free and target is pending:
+                    sliding.append((account, reserved_ms, call))
+                move = moves.get(account)
+                if move is None:
+                    move = moves[account] = [0, 0, 0]
+                if source is not free:
+                    move[_COLUMN[source]] -= amount
+                if target is not free:
+                    move[_COLUMN[target]] += amount
+                if target is lost:
+                    unknown.append((call, posting.at_ms))
+                elif source is lost:
+                    settled.add(call)
+            rows.append((index, call, posting.at_ms, _encode(legs).decode()))
+        db.executemany(_INSERT_POSTING, rows)
+        if sliding:
+            db.executemany(_INSERT_SLIDING, sliding)
         db.executemany(_MOVE_BALANCE, [(*move, account) for account, move in moves.items()])
         if unknown:
             db.executemany(_NOW_UNKNOWN, unknown)
@@ -183,9 +188,9 @@ class SqliteLimits:
             self._reader.close()
             self._reader = None
 
-    def _id(self, db: sqlite3.Connection, transfer: Transfer) -> int:
+    def _id(self, db: sqlite3.Connection, charge: Charge) -> int:
         """The row of an account; it is made when it is new."""
-        name = (transfer.account, transfer.key, transfer.member)
+        name = (charge.account, charge.key, charge.member)
         account, key, member = name
         cells = (
             account,
@@ -228,7 +233,8 @@ class SqliteLimits:
             *(transfer_of(self._seal, row) for row in rows),
             *(
                 each
-                for each in waiting
+                for posting in waiting
+                for each in posting
                 if (each.account, each.key) == (account, key) and each.reserved_ms > since_ms
             ),
         ]
@@ -238,7 +244,7 @@ class SqliteLimits:
         if call == self._new_call:
             return ()
         rows = self._read(f"{TRANSFERS} WHERE t.call = ? ORDER BY t.idx", (call,))
-        unwritten = [each for each in self._unwritten if each.call == call]
+        unwritten = [each for made in self._unwritten if made.call == call for each in made]
         return [*(transfer_of(self._seal, row) for row in rows), *unwritten]
 
     def _read(self, sql: str, values: tuple[Cell | int, ...]) -> list[tuple[Cell | int, ...]]:

@@ -149,7 +149,7 @@ def test_a_late_outcome_of_a_voided_call_that_took_nothing_is_final_too() -> Non
     books.settle("a", 2, Place.FREE)
     (late,) = books.settle("a", 3, Place.POSTED, [(DAY, "", 0)])
     assert (late.source, late.target, late.amount) == (Place.FREE, Place.POSTED, 0)
-    assert books.settle("a", 4, Place.POSTED) == []
+    assert not books.settle("a", 4, Place.POSTED)
     assert books.used(daily(0)) == 0
 
 
