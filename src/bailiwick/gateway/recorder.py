@@ -147,13 +147,15 @@ class Recorder:
         leaf = _leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
         payload: dict[str, object] = {
             "salt": salt.hex(),
-            "call": msgspec.Raw(call.canonical),
+            "call": _as_asked(call),
             "because": verdict.because,
             "principal": context.subject,
             "owner": context.owner,
         }
         if reserved:
             payload["reserved"] = [_charge(charge) for charge in reserved]
+        if call.use is not None:
+            payload["use"] = call.use
         if seen:
             payload["seen"] = seen
         if context.thought is not None:
@@ -197,6 +199,8 @@ class Recorder:
             payload = {"salt": salt.hex(), **_recorded(kind, body, bound)}
             if reply.said:
                 self._add_said(reply, fields, payload)
+            if reply.used:
+                payload["used"] = reply.used
             if settled:
                 payload["settled"] = [_settled(each) for each in settled]
         leaf = _leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
@@ -300,6 +304,25 @@ def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue
         return encode_leaf(kind, ident, at_ms, fields)
     except LedgerError as error:
         raise OurError("not_recordable", f"this cannot be recorded: {error.message}") from error
+
+
+def _as_asked(call: Call) -> object:
+    """The call, with the digest of its canonical form whatever the order of its names.
+
+    A model's server sees names in the agent's order (in the schemas of offered tools, say), so that
+    is kept: whoever replays a run needs it.
+    """
+    if call.target.kind is not CallKind.MODEL:
+        return msgspec.Raw(call.canonical)
+    asked: dict[str, object] = {
+        "arguments": call.arguments,
+        "kind": call.target.kind._value_,
+        "name": call.target.name,
+        "upstream": call.target.upstream,
+    }
+    if call.beside:
+        asked["beside"] = call.beside
+    return asked
 
 
 def _charge(charge: Charge) -> dict[str, object]:
