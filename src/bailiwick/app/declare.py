@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from pathlib import Path
 
+from bailiwick.app.aliases import alias_specs
 from bailiwick.app.policies import PolicyBook, after
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.mandate import Mandate, MandateState
@@ -99,7 +100,7 @@ class Declarations:
         specs = await asyncio.to_thread(server_specs, rows, self._environ)
         models = await asyncio.to_thread(model_specs, rows, self._environ)
         await self._upstreams.apply(specs)
-        self._models.apply(models)
+        self._models.apply(models, alias_specs(rows))
         self._policies.learn(await self._records.pins())
         self._install(rows)
 
@@ -168,7 +169,7 @@ class Declarations:
         entries = [self._entry(put, now) for put in changed]
         await self._journal.commit(entries, changed)
         await self._upstreams.apply(specs)
-        self._models.apply(models)
+        self._models.apply(models, alias_specs(after.values()))
         self._install(after.values())
 
     def _entry(self, put: ObjectPut, now: int) -> Entry:
@@ -330,6 +331,8 @@ def _model_spec(server: ModelServer, environ: Mapping[str, str]) -> ModelSpec:
         headers=resolve_model(server, environ),
         timeout_seconds=float(server.timeout_seconds),
         max_concurrent=server.max_concurrent,
+        max_waiting=server.max_waiting,
+        wait_seconds=float(server.wait_seconds),
     )
 
 

@@ -11,6 +11,7 @@ from bailiwick.core.errors import ConfigError
 from bailiwick.core.glob import Glob
 from bailiwick.core.values import number_of, show
 from bailiwick.declared.addresses import warn_urls
+from bailiwick.declared.aliases import check_aliases
 from bailiwick.declared.circumstances import check_only
 from bailiwick.declared.commands import warn_commands
 from bailiwick.declared.conditions import conditions_on
@@ -39,7 +40,7 @@ _SECRET_VARIABLE = re.compile(r"(?i)(?:token|secret|password|passwd|api_?key|cre
 def check_references(declarations: Iterable[Declaration], everything: Objects) -> list[Problem]:
     """Problems with what each declaration says of others. Shapes are sound already."""
     declarations = list(declarations)
-    problems = check_names(declarations, everything)
+    problems = [*check_names(declarations, everything), *check_aliases(declarations, everything)]
     for each in declarations:
         node = each.node
         if not isinstance(node, Table):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.glob import Glob
+from bailiwick.declared.guarded import CHANGES
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.problems import Problem
 from bailiwick.declared.readings import read_web_address
@@ -22,6 +23,8 @@ DEFAULT_TIMEOUT_SECONDS = 600
 """As the official SDKs wait: a long answer that is not streamed takes minutes."""
 
 DEFAULT_CONCURRENT = 256
+DEFAULT_WAITING = 256
+DEFAULT_WAIT_SECONDS = 30
 MAX_CONCURRENT = 10_000
 
 
@@ -46,6 +49,8 @@ class ModelServer:
     max_concurrent: int
     description: str
     digest: Digest
+    max_waiting: int = DEFAULT_WAITING
+    wait_seconds: int = DEFAULT_WAIT_SECONDS
 
 
 def model_shape(header_name: Text, header_value: Text) -> Record:
@@ -84,6 +89,11 @@ def model_shape(header_name: Text, header_value: Text) -> Record:
             "max_concurrent": Field(
                 Whole(1, MAX_CONCURRENT), "How many requests it gets at a time; others wait."
             ),
+            "max_waiting": Field(
+                Whole(0, MAX_CONCURRENT), "How many may wait for their turn; more are refused. 256."
+            ),
+            "wait_seconds": Field(Whole(1, 600), "How long one waits for its turn; 30."),
+            "changes": CHANGES,
             "description": Field(Text(), "What it is, for people."),
         },
     )
@@ -116,6 +126,8 @@ def compile_model(declaration: Declaration) -> ModelServer:
         max_concurrent=_whole(spec.get("max_concurrent"), DEFAULT_CONCURRENT),
         description=str(spec.get("description", "")),
         digest=declaration.digest,
+        max_waiting=_whole(spec.get("max_waiting"), DEFAULT_WAITING),
+        wait_seconds=_whole(spec.get("wait_seconds"), DEFAULT_WAIT_SECONDS),
     )
 
 

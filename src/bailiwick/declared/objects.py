@@ -12,7 +12,9 @@ from bailiwick.core.flow import ResultLabels
 from bailiwick.declared.problems import Place, Problem
 from bailiwick.declared.tree import Node
 
-KINDS = ("server", "model", "person", "agent", "calendar", "zone", "proxy", "mandate", "policy")
+KINDS = (
+    "server", "model", "alias", "person", "agent", "calendar", "zone", "proxy", "mandate", "policy",
+)  # fmt: skip
 """In the order in which one may refer to another."""
 
 DEFAULT_TIMEOUT_SECONDS = 60

@@ -6,6 +6,7 @@ Published as docs/reference/schema/bailiwick.schema.json; a test keeps the two e
 from __future__ import annotations
 
 from bailiwick.core.canonical import Json
+from bailiwick.declared.aliases import ALIAS
 from bailiwick.declared.circumstances import CALENDAR, ONLY, PROXY, ZONE
 from bailiwick.declared.conditions import DEFINITIONS, WHEN
 from bailiwick.declared.delegation import DELEGATION
@@ -236,6 +237,7 @@ MANDATE = Record(
 SHAPES: dict[str, tuple[str, Text, Shape]] = {
     "servers": ("server", SERVER_NAME, SERVER),
     "models": ("model", SERVER_NAME, MODEL),
+    "aliases": ("alias", NAME, ALIAS),
     "people": ("person", NAME, PERSON),
     "agents": ("agent", NAME, AGENT),
     "calendars": ("calendar", NAME, CALENDAR),
@@ -251,6 +253,7 @@ FILE = Record(
     {
         "servers": Field(MapOf(SERVER_NAME, SERVER), "MCP servers behind the gateway, by name."),
         "models": Field(MapOf(SERVER_NAME, MODEL), "Model servers behind the gateway, by name."),
+        "aliases": Field(MapOf(NAME, ALIAS), "Names that each stand for several models."),
         "people": Field(MapOf(NAME, PERSON), "People who give mandates and stamps, by name."),
         "agents": Field(MapOf(NAME, AGENT), "Agents and who is accountable for them, by name."),
         "calendars": Field(MapOf(NAME, CALENDAR), "Days without working hours, by name."),

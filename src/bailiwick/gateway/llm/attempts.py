@@ -270,7 +270,7 @@ class Attempts:
             request.key,
             f"llm/{visit.dialect.value}",
             trace_parent(visit.headers),
-            blocked or _blocked(found, server, visit.dialect),
+            _blocked(found, server, visit.dialect) if blocked is None else blocked,
             beside,
             read_said(visit.headers, NOTHING),
             visit.address,
