@@ -75,6 +75,24 @@ class Api:
         """GET a path outside the API (`/ledger/checkpoint`), without the token."""
         return self._send("GET", path, None, {})
 
+    def models(self) -> list[str]:
+        """The models that this token, an agent's, may use.
+
+        Raises:
+            CliError: the gateway cannot be reached, or it says no.
+        """
+        answer = self._send("GET", "/v1/models", None, {"Authorization": f"Bearer {self.token}"})
+        value = _parse(answer, self.url)
+        if answer.status >= 400:
+            raise _refusal(answer.status, value)
+        data = value.get("data")
+        found = (
+            [each.get("id") for each in data if isinstance(each, dict)]
+            if isinstance(data, list)
+            else []
+        )
+        return [name for name in found if isinstance(name, str)]
+
     def _json(self, method: str, path: str, body: bytes | None) -> JsonObject:
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         if body is not None:

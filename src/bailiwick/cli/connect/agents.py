@@ -9,19 +9,15 @@ Claude Code 2.1 against a gateway.
 
 from __future__ import annotations
 
-import io
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bailiwick.cli.connect import yaml_text
 from bailiwick.cli.connect.jsonc import NotJson, get_member, remove_member, set_member
 from bailiwick.cli.connect.toml_block import NotOurs, add_block, remove_block
 from bailiwick.cli.exits import CliError, Exit
-
-if TYPE_CHECKING:
-    from ruamel.yaml import YAML
 
 TOKEN_VARIABLE = "BAILIWICK_AGENT_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 HOLD_SECONDS = 300
@@ -72,10 +68,6 @@ class Agent:
 
 
 def _goose_add(text: str, wiring: Wiring) -> str:
-    yaml, document = _yaml(text)
-    extensions = document.setdefault("extensions", {})
-    if not isinstance(extensions, dict):
-        raise CliError(Exit.USAGE, "settings_unusable", "`extensions` is not a mapping")
     wanted = {
         "enabled": True,
         "type": "streamable_http",
@@ -86,43 +78,11 @@ def _goose_add(text: str, wiring: Wiring) -> str:
         "env_keys": [TOKEN_VARIABLE],
         "timeout": HOLD_SECONDS,
     }
-    if extensions.get(wiring.entry) == wanted:
-        return text
-    extensions[wiring.entry] = wanted
-    return _yaml_text(yaml, document)
+    return yaml_text.set_member(text, ("extensions", wiring.entry), wanted)
 
 
 def _goose_remove(text: str, entry: str) -> str:
-    yaml, document = _yaml(text)
-    extensions = document.get("extensions")
-    if not isinstance(extensions, dict) or entry not in extensions:
-        return text
-    del extensions[entry]
-    return _yaml_text(yaml, document)
-
-
-def _yaml(text: str) -> tuple[YAML, dict[str, object]]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    yaml = YAML()  # round trip: comments, order and quotes stay
-    yaml.preserve_quotes = True
-    yaml.width = 1 << 16
-    try:
-        document = yaml.load(text) if text.strip() else {}
-    except YAMLError as error:
-        raise CliError(Exit.USAGE, "settings_unusable", "the settings are not YAML") from error
-    if document is None:
-        document = {}
-    if not isinstance(document, dict):
-        raise CliError(Exit.USAGE, "settings_unusable", "the settings are not a mapping")
-    return yaml, document
-
-
-def _yaml_text(yaml: YAML, document: dict[str, object]) -> str:
-    stream = io.StringIO()
-    yaml.dump(document, stream)
-    return stream.getvalue()
+    return yaml_text.remove_member(text, ("extensions", entry))
 
 
 def _codex_add(text: str, wiring: Wiring) -> str:
