@@ -32,6 +32,8 @@ class SaidAndDid(StrEnum):
     """The model calls of this run that were seen asked for no such call."""
     UNKNOWN = "unknown"
     """No model call of this run was seen, or not enough of what it said."""
+    SHORTENED = "shortened"
+    """Of results only: what the tool returned, with parts left out and nothing put in."""
 
 
 class Thought(msgspec.Struct, frozen=True):
@@ -55,8 +57,9 @@ class Retold(msgspec.Struct, frozen=True):
     in the list `retold`.
 
     Attributes:
-        match: MATCHED is what the tool returned, ALTERED is something else, UNASKED is a result of
-            a call that no gateway saw, and UNKNOWN could not be compared.
+        match: MATCHED is what the tool returned, SHORTENED is pieces of it, ALTERED is something
+            else, UNASKED is a result of a call that no gateway saw, and UNKNOWN could not be
+            compared.
         tool_call: the model's own id of the tool call; may be "".
         call: our id of the tool call whose result it is; "" for none.
     """
