@@ -333,6 +333,7 @@ def _model_spec(server: ModelServer, environ: Mapping[str, str]) -> ModelSpec:
         max_concurrent=server.max_concurrent,
         max_waiting=server.max_waiting,
         wait_seconds=float(server.wait_seconds),
+        terms=server.terms,
     )
 
 

@@ -5,9 +5,12 @@ What it had reserved counts on, as unknown too, until a person or a rule settles
 
 from __future__ import annotations
 
+from bailiwick.core.limits import TAKEN
+from bailiwick.core.windows import account_parts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.ports import CallMoved, CallState, Clock, Journal, Records, Settled, Settlement
 
+_TAKEN = frozenset(measure.value for measure in TAKEN)
 _CODE = "gateway_stopped"
 _BECAUSE = "the gateway stopped while this was under way: whether it happened is not known"
 
@@ -21,5 +24,24 @@ async def settle_unknown(
     for call in running:
         entry = recorder.bare_outcome(call.id, call.run, CallState.UNKNOWN, _CODE, now)
         moved = CallMoved(call.id, now, CallState.UNKNOWN, _CODE, _BECAUSE, entry=0)
-        await journal.commit([entry], [moved, Settled(call.id, now, Settlement.UNKNOWN)])
+        bounded, others = await _reserved(records, call.id)
+        settled = [Settled(call.id, now, Settlement.UNKNOWN, only=others)]
+        if bounded:
+            # What a model took is at most what was reserved: nobody could find out more.
+            posted = Settled(call.id, now, Settlement.POSTED, only=bounded)
+            settled = [posted, *(settled if others else ())]
+        await journal.commit([entry], [moved, *settled])
     return len(running)
+
+
+_Accounts = tuple[tuple[str, str], ...]
+
+
+async def _reserved(records: Records, call: str) -> tuple[_Accounts, _Accounts]:
+    """(account, key) of what a call has reserved of what models take, and of everything else."""
+    bounded: dict[tuple[str, str], None] = {}
+    others: dict[tuple[str, str], None] = {}
+    for each in await records.transfers(call):
+        taken = account_parts(each.account).measure in _TAKEN
+        (bounded if taken else others)[each.account, each.key] = None
+    return tuple(bounded), tuple(others)

@@ -45,7 +45,7 @@ class Target(msgspec.Struct, frozen=True):
         return f"{self.upstream}/{self.name}"
 
 
-class ModelUse(msgspec.Struct, frozen=True):
+class ModelUse(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a model call may take, bounded from above before it is sent, and how it came about.
 
     Attributes:
@@ -57,11 +57,14 @@ class ModelUse(msgspec.Struct, frozen=True):
         because: of a substitute, which model was to serve, and why it did not: a word of
             `gateway.llm.failures`.
         instead_of: id of the call of that model, if it was asked.
+        unbounded: for what is missing in `bounds`, why, for people and agents: `input_tokens`,
+            `output_tokens`, and `price` where no price is declared.
     """
 
     bounds: Mapping[str, int]
     asked_as: str
     substitute: bool = False
+    unbounded: Mapping[str, str] = msgspec.field(default_factory=dict)
     because: str = ""
     instead_of: str = ""
 

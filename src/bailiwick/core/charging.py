@@ -15,7 +15,7 @@ from bailiwick.core.call import Call, Target
 from bailiwick.core.conditions import triggers
 from bailiwick.core.currencies import decimals_of
 from bailiwick.core.limit_wording import too_much, too_much_in_one_call
-from bailiwick.core.limits import Charge, Counters, Limit, Measure
+from bailiwick.core.limits import COST, Charge, Counters, Limit, Measure
 from bailiwick.core.tally import Tally, Uncountable, tally
 from bailiwick.core.verdict import Deny
 from bailiwick.core.windows import Period, period
@@ -35,6 +35,11 @@ class Planned(Protocol):
         """Limits that mean the target, or may mean it."""
         ...
 
+    @property
+    def principal_limits(self) -> tuple[Limit, ...]:
+        """Those of the principal's that do."""
+        ...
+
 
 class Limited(Protocol):
     """The part of a mandate that limits look at."""
@@ -42,6 +47,11 @@ class Limited(Protocol):
     @property
     def limits(self) -> tuple[Limit, ...]:
         """All its limits."""
+        ...
+
+    @property
+    def principal_limits(self) -> tuple[Limit, ...]:
+        """Those of its principal, over all mandates from that person."""
         ...
 
     def plan(self, target: Target) -> Planned:
@@ -56,7 +66,7 @@ def charges(call: Call, chain: Sequence[Limited], run: str, now: int) -> tuple[C
 
     Args:
         call: judged, so that no two of its arguments may be taken for one.
-        chain: root first.
+        chain: root first; all of it from one person.
         run: id of the run; limits per run count by it.
         now: Unix milliseconds.
 
@@ -69,6 +79,14 @@ def charges(call: Call, chain: Sequence[Limited], run: str, now: int) -> tuple[C
         if not mandate.limits:
             continue
         for limit in mandate.plan(call.target).limits:
+            if limit.conditions and not _counts(limit, call):
+                continue
+            refused = _charge(limit, call, run, now, taken)
+            if refused is not None:
+                return refused
+    # All mandates of a chain are from one person, and a call counts once.
+    if chain and chain[-1].principal_limits:
+        for limit in chain[-1].plan(call.target).principal_limits:
             if limit.conditions and not _counts(limit, call):
                 continue
             refused = _charge(limit, call, run, now, taken)
@@ -116,7 +134,7 @@ def _counts(limit: Limit, call: Call) -> bool:
 def _charge(limit: Limit, call: Call, run: str, now: int, taken: list[Charge]) -> Deny | None:
     """Add to `taken` what `call` takes of `limit`."""
     try:
-        found = tally(limit, call.arguments)
+        found = tally(limit, call.arguments, call.use)
     except Uncountable as unclear:
         because = f"{named(call.target)} is refused: {unclear.because}"
         return Deny(unclear.code, (limit.id,), shorten(because), shorten(unclear.allowed))
@@ -135,6 +153,7 @@ def _made(
     limit: Limit, window: Period, now: int, unit: str, key: str, amount: int, member: str
 ) -> Charge:
     seconds = limit.window.seconds
+    takes = limit.takes
     return Charge(
         limit.id,
         f"{limit.account_stem}{window.label}:{unit}{limit.account_tail}",
@@ -151,6 +170,7 @@ def _made(
         window.until,
         limit.failed_frees,
         limit.scale // 10 ** decimals_of(unit) if limit.minor_units else 0,
+        COST + unit if takes is COST else takes,
     )
 
 

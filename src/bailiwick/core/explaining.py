@@ -96,7 +96,15 @@ def why(
         MandateExplained(
             mandate.ref,
             _stands(mandate, labels, now),
-            tuple(_rules(mandate, call, counters, labels, now, frozenset(verdict.rules))),
+            (
+                *_rules(mandate, call, counters, labels, now, frozenset(verdict.rules)),
+                *(
+                    # A call counts once for the person, whoever passed the mandate on.
+                    _limit(limit, call, counters, labels.facts.run, now, frozenset(verdict.rules))
+                    for limit in mandate.plan(call.target).principal_limits
+                    if mandate is chain[-1]
+                ),
+            ),
         )
         for mandate in chain
     )
@@ -230,6 +238,7 @@ class _One:
     """A mandate with one limit and nothing else."""
 
     limits: tuple[Limit, ...]
+    principal_limits: tuple[Limit, ...] = ()
 
     def plan(self, target: Target) -> Plan:
         """The limit."""

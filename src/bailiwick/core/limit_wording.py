@@ -9,7 +9,16 @@ from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
 from bailiwick.core.windows import duration
 
-_PLURAL = {"calls": "call", "values": "value"}
+_PLURAL = {
+    "calls": ("call", "calls"),
+    "values": ("value", "values"),
+    "tokens": ("token", "tokens"),
+    "input_tokens": ("input token", "input tokens"),
+    "output_tokens": ("output token", "output tokens"),
+}
+"""Units that are counted, and follow their number."""
+
+_MONEY = (Measure.SUM, Measure.COST)
 
 
 def name_of_limit(rule: str) -> str:
@@ -18,14 +27,14 @@ def name_of_limit(rule: str) -> str:
 
 
 def amount_words(steps: int, scale: int, unit: str) -> str:
-    """An amount for people: "CHF 18,000.50", "3 calls", "250"."""
+    """An amount for people: "CHF 18,000.50", "3 calls", "1 token", "250"."""
     whole, rest = divmod(abs(steps), scale)
     text = f"{whole:,}"
     if rest:
         text += "." + f"{rest:0{len(str(scale)) - 1}}".rstrip("0").ljust(2, "0")
     text = f"-{text}" if steps < 0 else text
     if unit in _PLURAL:
-        return f"{text} {unit if steps != 1 else _PLURAL[unit]}"
+        return f"{text} {_PLURAL[unit][steps != 1]}"
     return f"{unit} {text}" if unit else text
 
 
@@ -62,7 +71,7 @@ def standing(charge: Charge, used: int) -> str:
 
 def too_much_in_one_call(limit: Limit, unit: str, steps: int) -> Deny:
     """The refusal of a call that is too much by itself."""
-    scale = SUM_SCALE if limit.measure is Measure.SUM else 1
+    scale = SUM_SCALE if limit.measure in _MONEY else 1
     most = amount_words(limit.ceilings[unit], scale, unit)
     asked = amount_words(steps, scale, unit)
     because = f"limit {name_of_limit(limit.id)}: {asked} in one call{limit.per_words}"
@@ -74,7 +83,7 @@ def describe(limit: Limit) -> str:
 
     Without what it is about: `about` says that.
     """
-    scale = SUM_SCALE if limit.measure is Measure.SUM else 1
+    scale = SUM_SCALE if limit.measure in _MONEY else 1
     most = " or ".join(
         amount_words(ceiling, scale, unit) for unit, ceiling in limit.ceilings.items()
     )

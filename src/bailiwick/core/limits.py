@@ -42,6 +42,26 @@ class Measure(StrEnum):
     SUM = "sum"
     DISTINCT = "distinct"
     CONCURRENT = "concurrent"
+    TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    COST = "cost"
+
+
+COST = "cost:"
+"""Begins the name of what a model call costs (`ModelUse.bounds`); the currency follows."""
+
+TAKEN = {
+    Measure.TOKENS: "tokens",
+    Measure.INPUT_TOKENS: "input_tokens",
+    Measure.OUTPUT_TOKENS: "output_tokens",
+    Measure.COST: COST,
+}
+"""What only a model call takes, by its name in `ModelUse.bounds`: reserved as that bounds it,
+posted as the model's server reports it."""
+
+PERSON = "@"
+"""Begins the id of a limit of a person's: `@ada/limit/a-day`. No mandate's name begins so."""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -67,6 +87,8 @@ class Charge(msgspec.Struct, frozen=True):
             "2026-11-23 00:00". Only for messages.
         failed_frees: a call whose tool reports an error takes nothing.
         actual_scale: steps in one of what `actual` says (a centime, say); 0 for `scale`.
+        takes: for what a model call takes, the name of it (`ModelUse.bounds`), by which the
+            upstream says how much it really was; else "".
     """
 
     rule: str
@@ -84,6 +106,7 @@ class Charge(msgspec.Struct, frozen=True):
     until: str = ""
     failed_frees: bool = False
     actual_scale: int = 0
+    takes: str = ""
 
 
 @runtime_checkable
@@ -120,7 +143,7 @@ class Limit:
     """One limit of a mandate.
 
     Attributes:
-        id: `MANDATE@VERSION/limit/NAME`.
+        id: `MANDATE@VERSION/limit/NAME`, or `@PERSON/limit/NAME`.
         name: the last part of `id`; a limit always has one, since it names accounts.
         targets: patterns of what is counted.
         conditions: a call counts unless a condition plainly fails (doubt counts).
@@ -139,8 +162,9 @@ class Limit:
         rows: the list through which `of`, `per` and `currency` go, derived; () if none does.
         account_stem, account_tail: of the names of its accounts, derived.
         scale: steps in one unit, derived.
-        unit: the one unit there is, or None where an argument names it, derived.
+        unit: the one unit there is, or None where the call decides, derived.
         per_words: `per` for messages, derived.
+        takes: the name of what is counted of a model call (`TAKEN`), or "", derived.
 
     Raises:
         ValueError: `of`, `per` and `currency` go into different lists.
@@ -168,6 +192,7 @@ class Limit:
     per_words: str = field(init=False, repr=False, compare=False)
     scale: int = field(init=False, repr=False, compare=False)
     unit: str | None = field(init=False, repr=False, compare=False)
+    takes: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Derive what every call needs once."""
@@ -175,16 +200,19 @@ class Limit:
         if len(lists) > 1:
             raise ValueError("amounts, keys and currencies must come from one and the same list")
         object.__setattr__(self, "rows", next(iter(lists), ()))
-        mandate = self.id.partition("@")[0]
+        mandate = holder_of(self.id)
         window, zone = self.window, self.window.zone if self.window.kind in ZONED else ""
         length = f"-{window.seconds}" if window.seconds else ""
         stem = f"{mandate}:{self.name}:{self.measure.value}:{window.kind}{length}:{zone}:"
         object.__setattr__(self, "account_stem", stem)
         object.__setattr__(self, "account_tail", f":{self._shape()}")
-        object.__setattr__(self, "scale", SUM_SCALE if self.measure is Measure.SUM else 1)
-        unit = None if self.currency else next(iter(self.ceilings))
+        money = self.measure is Measure.SUM or self.measure is Measure.COST
+        object.__setattr__(self, "scale", SUM_SCALE if money else 1)
+        by_call = self.currency or self.measure is Measure.COST
+        unit = None if by_call else next(iter(self.ceilings))
         object.__setattr__(self, "unit", unit)
         names = ", ".join(f"`{format_argument_path(path)}`" for path in self.per)
+        object.__setattr__(self, "takes", TAKEN.get(self.measure, ""))
         object.__setattr__(self, "per_words", f" for this {names}" if names else "")
 
     def _shape(self) -> str:
@@ -201,6 +229,13 @@ class Limit:
         if self.minor_units:
             paths.append("[minor_units]")
         return hashlib.sha256(canonical(paths)).hexdigest()[:8]
+
+
+def holder_of(limit_id: str) -> str:
+    """Whose limit it is: the name of the mandate, or `@` and that of the person."""
+    if limit_id.startswith(PERSON):
+        return limit_id.partition("/")[0]
+    return limit_id.partition("@")[0]
 
 
 def rows_of(path: ArgumentPath) -> ArgumentPath:

@@ -120,6 +120,7 @@ class Plan:
     deny: tuple[DenyRule, ...]
     stamp: tuple[StampRule, ...]
     limits: tuple[Limit, ...] = ()
+    principal_limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ class Mandate:
         not_before, not_after: Unix milliseconds, inclusive and exclusive; None is unbounded.
         circumstances: must all hold for any call under it.
         limits: how much it allows over time.
+        principal_limits: how much its principal allows over time, by all of that person's mandates
+            together: as declared now, and no part of this version.
         flow: what its tools' results are worth, and what its tools may be given.
         parent: name of the mandate this one was made from by delegation; "" for a root.
         delegation: leave to pass on part of it; None for none.
@@ -153,6 +156,7 @@ class Mandate:
     flow: Flow = NO_FLOW
     parent: str = ""
     delegation: Delegation | None = None
+    principal_limits: tuple[Limit, ...] = ()
     _plans: dict[Target, Plan] = field(
         init=False, repr=False, compare=False, hash=False, default_factory=dict
     )
@@ -174,6 +178,11 @@ class Mandate:
                 ),
                 limits=tuple(
                     limit for limit in self.limits if covers(limit.targets, target) is not FAILS
+                ),
+                principal_limits=tuple(
+                    limit
+                    for limit in self.principal_limits
+                    if covers(limit.targets, target) is not FAILS
                 ),
             )
             if len(self._plans) >= MAX_PLANS:

@@ -58,7 +58,7 @@ def _see(
     policies: bool,
 ) -> JsonObject:
     found: dict[str, Json] = {}
-    if any(mandate.limits for mandate in chain):
+    if any(mandate.limits or mandate.principal_limits for mandate in chain):
         used = _used(call, chain, verdict, counters, labels.facts.run, now)
         if used:
             found["used"] = used

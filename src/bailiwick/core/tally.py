@@ -17,10 +17,12 @@ from bailiwick.core.argument_path import (
     format_argument_path,
     reach,
 )
+from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
 from bailiwick.core.limit_wording import name_of_limit
 from bailiwick.core.limits import MAX_AMOUNT, Limit, Measure
+from bailiwick.core.taking import Unbounded, taken_by
 from bailiwick.core.values import kind_of, show
 
 MAX_CHARGES = 256
@@ -47,12 +49,17 @@ Tally = dict[tuple[str, str], "int | dict[str, None]"]
 """By unit and key: an amount in steps or, for DISTINCT, the members."""
 
 
-def tally(limit: Limit, arguments: JsonObject) -> Tally:
+def tally(limit: Limit, arguments: JsonObject, use: ModelUse | None = None) -> Tally:
     """What a call with these arguments takes of `limit`, by unit and key.
+
+    Args:
+        use: of a model call, what it may take.
 
     Raises:
         Uncountable: that cannot be told.
     """
+    if limit.takes:
+        return _of_use(limit, arguments, use)
     if limit.rows:
         return _of_rows(limit, arguments)
     unit = limit.unit
@@ -68,6 +75,28 @@ def tally(limit: Limit, arguments: JsonObject) -> Tally:
             raise _too_many(limit, MAX_CHARGES)
         return {(unit, key): members}
     return {(unit, key): 1}
+
+
+def _of_use(limit: Limit, arguments: JsonObject, use: ModelUse | None) -> Tally:
+    """`tally` where it is what a model takes; of several keys each has all of it."""
+    try:
+        unit, steps = taken_by(use, limit)
+    except Unbounded as unbounded:
+        raise Uncountable(unbounded.code, unbounded.because, unbounded.allowed) from None
+    if steps > MAX_AMOUNT:
+        raise Uncountable(
+            "amount_too_large",
+            f"it could take more than can be counted (limit {name_of_limit(limit.id)})",
+        )
+    if not limit.per:
+        return {(unit, ""): steps}
+    rows = reach(limit.rows, arguments) if limit.rows else [None]
+    if len(rows) > MAX_ROWS:
+        raise _too_many(limit, MAX_ROWS)
+    taken: Tally = {(unit, _key(limit, row, arguments)): steps for row in rows}
+    if len(taken) > MAX_CHARGES:
+        raise _too_many(limit, MAX_CHARGES)
+    return taken
 
 
 def _of_rows(limit: Limit, arguments: JsonObject) -> Tally:

@@ -20,6 +20,7 @@ from bailiwick.declared.flow_checks import check_flow, flow_rules, warn_flow
 from bailiwick.declared.limit_checks import check_limits, warn_limits
 from bailiwick.declared.models import check_names
 from bailiwick.declared.objects import Declaration, texts
+from bailiwick.declared.prices import check_terms, warn_terms
 from bailiwick.declared.problems import Place, Problem, did_you_mean, nearest
 from bailiwick.declared.readings import TARGET_KINDS, read_moment, read_target
 from bailiwick.declared.secrets import has_reference, resolve
@@ -51,6 +52,7 @@ def check_references(declarations: Iterable[Declaration], everything: Objects) -
             problems += _named(node.get("owner"), "person", everything)
         elif each.kind in ("server", "model"):
             problems += _literal_secrets(node)
+            problems += check_terms(node) if each.kind == "model" else ()
         elif each.kind == "mandate":
             problems += _check_mandate(node, everything)
     return problems
@@ -84,6 +86,8 @@ def warn(
             continue
         if each.kind == "server":
             warnings += _literal_variables(node)
+        elif each.kind == "model":
+            warnings += warn_terms(node)
         elif each.kind == "mandate":
             warnings += _warn_targets(node, everything, tools)
             warnings += _warn_arguments(node)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bailiwick.core.argument_path import ArgumentPath, format_argument_path, parse_argument_path
+from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import AtMost, Condition, Money, MoneyBeside, OneOf, Present
 from bailiwick.core.countable import steps_of, steps_of_number
 from bailiwick.core.currencies import CODES
 from bailiwick.core.glob import Glob
-from bailiwick.core.limits import ZONED, Limit, Measure, rows_of
+from bailiwick.core.limits import TAKEN, ZONED, Limit, Measure, rows_of
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.values import show
 from bailiwick.declared.conditions import conditions_on
@@ -24,7 +25,7 @@ from bailiwick.declared.tree import Items, Node, Scalar, Table, to_json
 def check_limits(mandate: Table) -> Iterator[Problem]:
     """Problems with the limits of a mandate. Shapes are sound already."""
     for limit in _tables(mandate, "limits"):
-        problems = [*_check_window(limit), *_check_ceiling(limit)]
+        problems = [*_check_window(limit), *_check_ceiling(limit), *_check_taken(limit)]
         yield from problems or _check_whole(limit)
 
 
@@ -210,9 +211,10 @@ def _check_window(limit: Table) -> Iterator[Problem]:
 
 def _check_ceiling(limit: Table) -> Iterator[Problem]:
     measure, most, currency = _measure(limit), limit.get("at_most"), limit.get("currency")
-    if measure in ("calls", "at_once"):
+    if measure in ("calls", "at_once") or MEASURES.get(measure) in TAKEN:
         if most is not None:
-            yield Problem(most.place, f"`at_most` has no use here: say `{measure}: N`")
+            said = f"{measure}: 5 USD" if measure == "cost" else f"{measure}: N"
+            yield Problem(most.place, f"`at_most` has no use here: say `{said}`")
         return
     if most is None:
         yield Problem(limit.place, f"`{measure}` needs `at_most`")
@@ -239,6 +241,28 @@ def _check_ceiling(limit: Table) -> Iterator[Problem]:
                 near = did_you_mean(str(unit.value), CODES)
                 message = f"how many decimals has {show(str(unit.value))}? It is not in ISO 4217"
                 yield Problem(unit.place, message + near)
+
+
+def _check_taken(limit: Table) -> Iterator[Problem]:
+    """What only a model call takes."""
+    measure = _measure(limit)
+    if MEASURES.get(measure) not in TAKEN:
+        return
+    for key in TARGET_KINDS:
+        node = limit.get(key)
+        if node is not None and TARGET_KINDS[key] is not CallKind.MODEL:
+            message = f"`{measure}` is what model calls take: say `model:` instead of `{key}:`"
+            yield Problem(node.place, message)
+    failed = limit.get("failed")
+    if failed is not None:
+        message = f"`{measure}` needs no `failed`: what a call took is what its answer reports"
+        yield Problem(failed.place, message)
+    cost = limit.get("cost")
+    if isinstance(cost, Table):
+        for _, amount in cost.entries:
+            yield from _check_amount(amount)
+    elif isinstance(cost, Scalar):
+        yield from _check_amount(Scalar(cost.place, str(cost.value).partition(" ")[0]))
 
 
 def _check_amount(amount: Node) -> Iterator[Problem]:

@@ -11,7 +11,8 @@ from bailiwick.core.argument_path import ArgumentPath, parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import Condition
 from bailiwick.core.countable import steps_of
-from bailiwick.core.limits import Limit, Measure, Window
+from bailiwick.core.limits import TAKEN, Limit, Measure, Window
+from bailiwick.core.pricing import MAX_TOKENS
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.declared.alternatives import ARGUMENT, ByForm, argument_in
 from bailiwick.declared.circumstances import read_zone
@@ -42,12 +43,22 @@ MEASURES = {
     "sum": Measure.SUM,
     "distinct": Measure.DISTINCT,
     "at_once": Measure.CONCURRENT,
+    "tokens": Measure.TOKENS,
+    "input_tokens": Measure.INPUT_TOKENS,
+    "output_tokens": Measure.OUTPUT_TOKENS,
+    "cost": Measure.COST,
 }
 """The key of a limit that says what it counts."""
 
 _ARGUMENT_NAME = Text(reads=parse_argument_path, max_length=256)
 _DURATION = Text(DURATION, "is not a duration such as `10m`, `24h` or `7d`", read_duration)
 _CURRENCY = Text(r"[A-Za-z][A-Za-z0-9]{0,11}", "is not a currency such as `CHF`", max_length=12)
+_TOKENS = Whole(1, MAX_TOKENS)
+_MONEY = Text(
+    r"(?:0|[1-9][0-9]*)(?:\.[0-9]{1,6})? [A-Za-z][A-Za-z0-9]{0,11}",
+    "is not an amount with its currency, such as `5 USD` or `0.50 EUR`",
+    max_length=64,
+)
 _COUNTS_AS = Choice(("spent", "released"))
 
 
@@ -65,6 +76,14 @@ def limit_shape(targets: Mapping[str, Field]) -> Record:
                 _ARGUMENT_NAME, "The argument whose different values are counted: `payee.iban`."
             ),
             "at_once": Field(Whole(1, MAX_COUNT), "How many calls may be under way at a time."),
+            "tokens": Field(_TOKENS, "How many tokens model calls may take, input and output."),
+            "input_tokens": Field(_TOKENS, "How many tokens model calls may be given."),
+            "output_tokens": Field(_TOKENS, "How many tokens models may answer."),
+            "cost": Field(
+                ByForm(_MONEY, MapOf(_CURRENCY, Quantity(), least=1)),
+                "What model calls may cost, by the prices of their servers: `5 USD`, or for each "
+                "currency `{USD: 5, EUR: 4.50}`.",
+            ),
             "at_most": Field(
                 ByForm(Quantity(), MapOf(_CURRENCY, Quantity(), least=1)),
                 "The highest sum or number of values; for currencies from an argument one for "
@@ -129,7 +148,7 @@ def compile_limit(
     """The limit of a checked declaration.
 
     Args:
-        ref: `MANDATE@VERSION`.
+        ref: `MANDATE@VERSION`, or `@PERSON`.
 
     Raises:
         ValueError: what it counts comes from different lists.
@@ -171,6 +190,10 @@ def _window(spec: JsonObject, measure: Measure) -> Window:
 def _ceilings(spec: JsonObject, measure: Measure) -> dict[str, int]:
     if measure in (Measure.COUNT, Measure.CONCURRENT):
         return {"calls": _whole(spec["calls" if measure is Measure.COUNT else "at_once"])}
+    if measure is Measure.COST:
+        return money(spec["cost"])
+    if measure in TAKEN:
+        return {measure.value: _whole(spec[measure.value])}
     most = spec["at_most"]
     if measure is Measure.DISTINCT:
         return {"values": _whole(most)}
@@ -179,6 +202,15 @@ def _ceilings(spec: JsonObject, measure: Measure) -> dict[str, int]:
         return {unit: _steps(each) for unit, each in sorted(most.items())}
     currency = spec.get("currency")
     return {currency if isinstance(currency, str) else "": _steps(most)}
+
+
+def money(value: Json) -> dict[str, int]:
+    """Steps by currency of `5 USD` or `{USD: 5}`, checked."""
+    if isinstance(value, Mapping):
+        # Sorted, as in the canonical document: a file and a store compile to the same mandate.
+        return {unit: _steps(each) for unit, each in sorted(value.items())}
+    amount, _, unit = str(value).partition(" ")
+    return {unit: _steps(amount)}
 
 
 def _steps(value: Json) -> int:

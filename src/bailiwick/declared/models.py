@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.glob import Glob
+from bailiwick.core.pricing import NO_TERMS, Terms
 from bailiwick.declared.guarded import CHANGES
 from bailiwick.declared.objects import Declaration, texts
+from bailiwick.declared.prices import PRICES, SIZES, compile_terms
 from bailiwick.declared.problems import Problem
 from bailiwick.declared.readings import read_web_address
 from bailiwick.declared.secrets import Secret, resolve
@@ -38,6 +40,7 @@ class ModelServer:
         headers: sent with every request; values may hold references.
         models: names and globs of what it serves.
         digest: of its declaration; it is the same server as long as this is the same.
+        terms: what its models cost, and how large they are.
     """
 
     name: str
@@ -49,6 +52,7 @@ class ModelServer:
     max_concurrent: int
     description: str
     digest: Digest
+    terms: Terms = NO_TERMS
     max_waiting: int = DEFAULT_WAITING
     wait_seconds: int = DEFAULT_WAIT_SECONDS
 
@@ -94,6 +98,8 @@ def model_shape(header_name: Text, header_value: Text) -> Record:
             ),
             "wait_seconds": Field(Whole(1, 600), "How long one waits for its turn; 30."),
             "changes": CHANGES,
+            "prices": PRICES,
+            "sizes": SIZES,
             "description": Field(Text(), "What it is, for people."),
         },
     )
@@ -126,6 +132,7 @@ def compile_model(declaration: Declaration) -> ModelServer:
         max_concurrent=_whole(spec.get("max_concurrent"), DEFAULT_CONCURRENT),
         description=str(spec.get("description", "")),
         digest=declaration.digest,
+        terms=compile_terms(spec),
         max_waiting=_whole(spec.get("max_waiting"), DEFAULT_WAITING),
         wait_seconds=_whole(spec.get("wait_seconds"), DEFAULT_WAIT_SECONDS),
     )

@@ -155,6 +155,10 @@ class Gate(Protocol):
         """
         ...
 
+    def counts_tokens(self, caller: Caller) -> bool:
+        """Whether some limit counts what this caller's model calls take."""
+        ...
+
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """Keep the answer to a held call whose client went away, for when it asks again.
 

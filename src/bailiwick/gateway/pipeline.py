@@ -17,9 +17,16 @@ from collections.abc import Callable, Sequence
 
 from bailiwick.core.call import Call, Target
 from bailiwick.core.context import NO_STEP
-from bailiwick.core.errors import BailiwickError, LimitReached, StoreError, UpstreamDown
+from bailiwick.core.errors import (
+    BailiwickError,
+    LimitReached,
+    StoreError,
+    UpstreamBroken,
+    UpstreamDown,
+)
 from bailiwick.core.flow import Labels
 from bailiwick.core.judge import judge, visible
+from bailiwick.core.limits import PERSON
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
@@ -41,7 +48,14 @@ from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.run_facts import facts_of, objection
 from bailiwick.gateway.runs import Runs
-from bailiwick.gateway.settlement import NOTHING, Ending, answered, ended, failed_by
+from bailiwick.gateway.settlement import (
+    NOTHING,
+    Ending,
+    answered,
+    ended,
+    failed_by,
+    key_refused,
+)
 from bailiwick.ports import Caller, CallState, Clock, Journal, Settlement, UpstreamReply
 
 
@@ -91,6 +105,14 @@ class Pipeline:
     def tells_runs_apart(self, caller: Caller) -> bool:
         """See `gate.Gate.tells_runs_apart`."""
         return self._memories.matter(self._authority.chain(caller.mandate))
+
+    def counts_tokens(self, caller: Caller) -> bool:
+        """See `gate.Gate.counts_tokens`."""
+        return any(
+            limit.takes
+            for mandate in self._authority.chain(caller.mandate)
+            for limit in (*mandate.limits, *mandate.principal_limits)
+        )
 
     def in_flight(self, mandate: str) -> list[str]:
         """Ids of calls dispatched under this mandate or one below it, and not back yet."""
@@ -232,6 +254,8 @@ class Pipeline:
                 "before a person has looked"
             )
             ending = self._unanswered(context, Settlement.UNKNOWN)
+            if isinstance(error, UpstreamBroken) and error.code == "upstream_refused":
+                ending = key_refused(call_id, context.charges, self._clock.wall_ms())
             refused = Refused(call_id, code, text)
             return await self._end(context, CallState.UNKNOWN, code, refused, ending)
         finally:
@@ -262,10 +286,13 @@ class Pipeline:
         """What becomes of the reservation of a call without an answer."""
         return ended(context.call.id, context.charges, how, self._clock.wall_ms())
 
-    def _freeze(self, mandates: Sequence[str]) -> list[Mandate]:
-        """Stop these mandates, unless they are stopped already; those that were stopped."""
+    def _freeze(self, context: CallContext, holders: Sequence[str]) -> list[Mandate]:
+        """Stop the mandates whose limits were overrun, unless they are stopped already; for a
+        limit of a person's, the one that the call came under. Those that were stopped."""
         active = self._authority.snapshot.mandates
-        found = [active[name] for name in mandates if name in active]
+        own = context.mandate.name
+        named = dict.fromkeys(own if name.startswith(PERSON) else name for name in holders)
+        found = [active[name] for name in named if name in active]
         stopped = [each for each in found if each.state is MandateState.ACTIVE]
         for each in stopped:
             self._authority.set_state(each.name, MandateState.SUSPENDED)
@@ -297,7 +324,7 @@ class Pipeline:
         reply: UpstreamReply | None = None,
     ) -> Answer:
         try:
-            frozen = self._freeze(ending.over) if ending.over else ()
+            frozen = self._freeze(context, ending.over) if ending.over else ()
             await self._register.end(context, state, code, ending, frozen, reply)
         except BailiwickError:
             text = (

@@ -16,7 +16,7 @@ import msgspec
 from bailiwick.core.argument_path import ArgumentPath, Gap, reach
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits import Charge, holder_of
 from bailiwick.core.values import number_of
 from bailiwick.ports import Settled, Settlement, UpstreamReply
 from bailiwick.protocols.strict_json import parse
@@ -33,7 +33,7 @@ class Ending(msgspec.Struct, frozen=True):
 
     Attributes:
         settled: for the commit of the outcome.
-        over: names of the mandates whose limits it took more of than was reserved.
+        over: whose limits it took more of than was reserved (`core.limits.holder_of`).
     """
 
     settled: tuple[Settled, ...] = ()
@@ -68,8 +68,34 @@ def failed_by(reply: UpstreamReply) -> bool:
 
 
 def ended(call: str, charges: Sequence[Charge], how: Settlement, at_ms: int) -> Ending:
-    """The ending of a call of which no result is known."""
-    return Ending((Settled(call, at_ms, how),)) if charges else NOTHING
+    """The ending of a call of which no result is known.
+
+    What a model takes is bounded, so the unknown of it is no more than its bound, and is posted as
+    that: people are asked of what only they can find out.
+    """
+    if not charges:
+        return NOTHING
+    bounded = [each for each in charges if each.takes] if how is Settlement.UNKNOWN else []
+    if not bounded:
+        return Ending((Settled(call, at_ms, how),))
+    others = [each for each in charges if not each.takes]
+    return Ending(
+        tuple(
+            Settled(call, at_ms, state, only=_only(part))
+            for state, part in ((Settlement.POSTED, bounded), (how, others))
+            if part
+        )
+    )
+
+
+def key_refused(call: str, charges: Sequence[Charge], at_ms: int) -> Ending:
+    """The ending of a call whose server refused the gateway's key: no model has answered."""
+    bounded = [each for each in charges if each.takes]
+    if not bounded:
+        return ended(call, charges, Settlement.UNKNOWN, at_ms)
+    freed = Settled(call, at_ms, Settlement.VOIDED, only=_only(bounded))
+    others = [each for each in charges if not each.takes]
+    return Ending((freed, *ended(call, others, Settlement.UNKNOWN, at_ms).settled))
 
 
 def answered(
@@ -78,21 +104,22 @@ def answered(
     """The ending of a call that was answered.
 
     An error is no proof that nothing happened, so a failed call takes what it reserved, but for
-    the limits that say otherwise (`Charge.failed_frees`).
+    the limits that say otherwise (`Charge.failed_frees`). Of what a model takes, the answer says
+    how much it was, also when it failed (`UpstreamReply.used`); what it does not say is the bound.
     """
     if not charges:
         return NOTHING
+    actual, over = _used(charges, reply)
     if failed:
-        freed = tuple({(each.account, each.key): None for each in charges if each.failed_frees})
-        if not freed:
-            return ended(call, charges, Settlement.POSTED, at_ms)
-        voided = Settled(call, at_ms, Settlement.VOIDED, only=freed)
-        kept = tuple({(each.account, each.key): None for each in charges if not each.failed_frees})
-        if not kept:
+        frees = [each for each in charges if each.failed_frees]
+        if not frees:
+            return Ending((Settled(call, at_ms, Settlement.POSTED, tuple(actual)),), tuple(over))
+        voided = Settled(call, at_ms, Settlement.VOIDED, only=_only(frees))
+        keeps = [each for each in charges if not each.failed_frees]
+        if not keeps:
             return Ending((voided,))
-        return Ending((voided, Settled(call, at_ms, Settlement.POSTED, only=kept)))
-    actual: list[tuple[str, str, int]] = []
-    over: dict[str, None] = {}
+        kept = Settled(call, at_ms, Settlement.POSTED, tuple(actual), _only(keeps))
+        return Ending((voided, kept), tuple(over))
     by_limit: dict[str, list[Charge]] = {}
     for charge in charges:
         if charge.actual:
@@ -107,8 +134,29 @@ def answered(
             # together is told, and it counts for the first.
             actual.append((parts[0].account, parts[0].key, parts[0].amount + beyond))
         if beyond > 0:
-            over[rule.partition("@")[0]] = None
+            over[holder_of(rule)] = None
     return Ending((Settled(call, at_ms, Settlement.POSTED, tuple(actual)),), tuple(over))
+
+
+def _used(
+    charges: Sequence[Charge], reply: UpstreamReply
+) -> tuple[list[tuple[str, str, int]], dict[str, None]]:
+    """What a model really took, for each account, and whose limits it was too much for."""
+    actual: list[tuple[str, str, int]] = []
+    over: dict[str, None] = {}
+    for charge in charges:
+        steps = reply.used.get(charge.takes) if charge.takes else None
+        if steps is None:
+            continue
+        steps = min(steps, MAX_ACTUAL)
+        actual.append((charge.account, charge.key, steps))
+        if steps > charge.amount:
+            over[holder_of(charge.rule)] = None
+    return actual, over
+
+
+def _only(charges: Sequence[Charge]) -> tuple[tuple[str, str], ...]:
+    return tuple(dict.fromkeys((each.account, each.key) for each in charges))
 
 
 def spent(reply: UpstreamReply, path: ArgumentPath, scale: int) -> int | None:

@@ -113,6 +113,7 @@ class FakeGate:
 
     Attributes:
         apart: what `tells_runs_apart` says.
+        counting: what `counts_tokens` says.
         seen: every `Asked`, in order.
         kept: answers handed to `keep_answer`.
     """
@@ -120,6 +121,7 @@ class FakeGate:
     def __init__(self) -> None:
         self.denied: set[str] = set()
         self.apart = False
+        self.counting = False
         self.on: dict[str, Callable[[Asked, Dispatch, OnTick], Awaitable[Answer]]] = {}
         self.seen: list[Asked] = []
         self.kept: list[tuple[Asked, Answer]] = []
@@ -153,6 +155,10 @@ class FakeGate:
     def tells_runs_apart(self, caller: Caller) -> bool:
         """See `Gate`."""
         return self.apart
+
+    def counts_tokens(self, caller: Caller) -> bool:
+        """See `Gate`."""
+        return self.counting
 
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """See `Gate`."""

@@ -41,7 +41,7 @@ def _most(limit: Limit) -> str:
     if limit.measure is Measure.DISTINCT:
         count = next(iter(limit.ceilings.values()))
         return f"{count:,} different value{'s' if count != 1 else ''} of {_of(limit)}"
-    if limit.measure is Measure.COUNT:
+    if limit.measure is Measure.COUNT or limit.takes:
         return one_of(ceilings)
     text = f"{one_of(ceilings)} of {_of(limit)}"
     if limit.currency:

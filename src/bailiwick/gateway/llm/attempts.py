@@ -15,6 +15,7 @@ from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answer, Answered, Asked, Gate, Refused, StillWaiting
 from bailiwick.gateway.llm.aliases import Alias, Candidate, draw
+from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.call import ModelCall
 from bailiwick.gateway.llm.failures import BUSY, DENIED, LIMIT_REACHED, NOTHING_DONE
 from bailiwick.gateway.llm.health import Health
@@ -126,11 +127,11 @@ class Attempts:
         """
         asking = read_request(visit.dialect, body)
         fields = _passed_on(visit.scope["headers"])
-        if visit.scope.get("query_string", b""):
-            path = f"{path}?{BETA.decode()}"
         beside: dict[str, str] = dict(fields)
         if path.endswith("/count_tokens"):
             beside["path"] = path
+        if visit.scope.get("query_string", b""):
+            path = f"{path}?{BETA.decode()}"
         key = run_key(visit.caller, visit.headers, NOTHING)
         request = _Request(visit, path, body, asking, fields, beside, key, watch)
         alias = self._models.aliases.get(asking.model)
@@ -260,6 +261,8 @@ class Attempts:
         """Govern one call of one model."""
         visit, asking = request.visit, request.asking
         server = self._models.current[found.server]
+        counting = request.path.partition("?")[0].endswith("/count_tokens")
+        use = bounded(use, asking, server.spec, found.model, counting=counting)
         beside = dict(request.beside)
         if use.because:
             beside["in_place_of"] = use.because  # a person stamps that it is a substitute
@@ -283,7 +286,15 @@ class Attempts:
         name = f"{found.server}/{found.model}"
         served = _served(name, use, self._models)
         call = ModelCall(
-            visit.send, server, asking, request.path, going, request.fields, served, patience
+            visit.send,
+            server,
+            asking,
+            request.path,
+            going,
+            request.fields,
+            served,
+            patience,
+            use if self._gate.counts_tokens(visit.caller) else None,
         )
         watch = request.watch
         watch.follow(call, self._limits.keep_alive_seconds, lambda: _lost(call, watch))

@@ -14,15 +14,18 @@ import re
 
 import msgspec
 
+from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.gateway.gate import GoneMidway, Tick
 from bailiwick.gateway.http.response import BodyStream, Response
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.failures import SERVER_ERROR, failure_in, failure_of
+from bailiwick.gateway.llm.meter import Meter
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Deadlines, Patience, is_error
 from bailiwick.gateway.llm.replies import streamed_reply, whole_reply
 from bailiwick.gateway.llm.servers import ModelServer
+from bailiwick.gateway.llm.used import overrun, settled
 from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS
 from bailiwick.gateway.mcp.wire import STREAM_HEADERS, ClientGone, Outcome, Send
 from bailiwick.ports import UpstreamReply
@@ -77,7 +80,14 @@ class ModelCall:
         fields: list[tuple[str, str]],
         served: Pairs,
         patience: Patience = NO_PATIENCE,
+        use: ModelUse | None = None,
     ) -> None:
+        """See the class.
+
+        Args:
+            use: what it was judged by, if some limit counts what it takes: a stream that makes
+                more than its bound is cut.
+        """
         self._send = send
         self._server = server
         self._asking = asking
@@ -86,6 +96,10 @@ class ModelCall:
         self._fields = fields
         self._served = served
         self._patience = patience
+        self._use = use
+        self._price, _ = server.spec.terms.of(str(body.get("model")))
+        bound = use.bounds.get("output_tokens") if use is not None else None
+        self._meter = Meter(bound) if bound else None
         self._answer: tuple[int, Pairs, bytes] | None = None
         self._held_back = b""
         self._late: tuple[int, Pairs] | None = None
@@ -113,8 +127,10 @@ class ModelCall:
             stream, self.status = answer.stream, answer.status
             self._check(answer)
             if stream is None:
-                return self._whole(answer)
-            return await self._pass_on(answer, stream, started)
+                reply = self._whole(answer)
+            else:
+                reply = await self._pass_on(answer, stream, started)
+            return settled(reply, self._use, self._price, self.status)
         except (UpstreamDown, UpstreamBroken) as error:
             self.failed = failure_of(error)
             raise
@@ -218,6 +234,8 @@ class ModelCall:
             async for chunk in stream:
                 going = capture.add(chunk)
                 deadlines.began()
+                if self._meter is not None and self._meter.is_over(capture.made()):
+                    return self._cut(capture, self._meter)
                 if not self.streaming:
                     if is_error(chunk):
                         return await self._begun_with_error(head, stream, capture)
@@ -246,6 +264,18 @@ class ModelCall:
             self._late = head
         self._held_back = capture.held_back()
         return streamed_reply(dialect, answer.status, capture)
+
+    def _cut(self, capture: StreamCapture, meter: Meter) -> UpstreamReply:
+        """It has made more than was reserved: no more of it is taken or passed on."""
+        assert self._use is not None
+        name = self._server.spec.name
+        self.broken = UpstreamBroken(
+            "output_above_bound",
+            f"cut: server `{name}` made more than the {meter.bound:,} tokens reserved for it",
+        )
+        reply = streamed_reply(self._asking.dialect, self.status, capture, self.broken.message)
+        used = overrun(self._use, self._price, meter.tokens(capture.made()))
+        return msgspec.structs.replace(reply, used=used)
 
     async def _begun_with_error(
         self, head: tuple[int, Pairs], stream: BodyStream, capture: StreamCapture

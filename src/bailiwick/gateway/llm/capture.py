@@ -19,6 +19,7 @@ from bailiwick.core.canonical import Json
 from bailiwick.core.errors import UpstreamBroken
 from bailiwick.protocols.llm.answers import reader
 from bailiwick.protocols.llm.dialect import Dialect, Said
+from bailiwick.protocols.llm.hearer import Made
 from bailiwick.protocols.strict_json import encode
 
 MAX_KEPT_BYTES = 4 * 1024 * 1024
@@ -120,6 +121,10 @@ class StreamCapture:
     def events(self) -> bytes:
         """What was kept."""
         return b"".join(self._kept)
+
+    def made(self) -> Made:
+        """How much of an answer has come."""
+        return self._reader.made()
 
     def said(self) -> Said:
         """What the model has said so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.facts import facts_of
+from bailiwick.gateway.llm.used import counts_of
 from bailiwick.ports import UpstreamReply
 from bailiwick.protocols.llm.answers import read_answer
 from bailiwick.protocols.llm.dialect import Dialect, Said
@@ -38,6 +39,7 @@ def _reply(
         result=result,
         error=error,
         facts=facts_of(dialect, said, status),
+        used=counts_of(said) if error is None else {},
         said=kept.said,
         reasoning=kept.reasoning,
     )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from bailiwick.core.errors import TheirError, UpstreamBroken
 from bailiwick.core.glob import Glob
+from bailiwick.core.pricing import NO_TERMS, Terms
 from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response
@@ -41,6 +42,7 @@ class ModelSpec:
         max_concurrent: requests at a time; others wait.
         max_waiting: requests that wait for their turn; more are refused.
         wait_seconds: longest wait for a turn.
+        terms: what its models cost, and how large they are.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ModelSpec:
     max_concurrent: int = 256
     max_waiting: int = 256
     wait_seconds: float = 30.0
+    terms: Terms = NO_TERMS
 
 
 class ModelServer:

@@ -131,6 +131,29 @@ def stands_for_more(body: JsonObject, names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
+_PLAIN = {
+    "service_tier": frozenset({"auto", "default", "flex", "standard", "standard_only"}),
+    "speed": frozenset({"standard"}),
+    "inference_geo": frozenset({"global"}),
+}
+"""Fields by which a request chooses a tariff → what of them costs no more than saying nothing."""
+
+_DEARER_PARTS = frozenset({"input_audio", "audio", "input_video", "video", "video_url"})
+"""Input whose tokens cost more than those of text."""
+
+
+def dearer(body: JsonObject, unsized: Iterable[str]) -> Iterator[str]:
+    """What of a request costs more than its tokens do by themselves."""
+    for name, plain in _PLAIN.items():
+        value = body.get(name)
+        if value is not None and not (isinstance(value, str) and value in plain):
+            yield f"{name}: {value if isinstance(value, str) else kind_of(value)}"[:MAX_MODEL_CHARS]
+    spoken = body.get("modalities")
+    if spoken is not None and spoken != ["text"]:
+        yield "modalities"
+    yield from (kind for kind in unsized if kind in _DEARER_PARTS)
+
+
 def unsized_parts(content: Json, sized: frozenset[str]) -> Iterator[str]:
     """Types of the parts that are not among `sized`, whose tokens their bytes bound."""
     for part in objects(content):

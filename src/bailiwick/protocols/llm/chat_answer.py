@@ -59,6 +59,16 @@ class ChatHearer:
 
     take_whole = take
 
+    @property
+    def room(self) -> Room:
+        """Where its texts are kept."""
+        return self._room
+
+    @property
+    def counted(self) -> int | None:
+        """Tokens of output so far, by the server's own count."""
+        return None if self._usage is None else self._usage.output
+
     def said(self) -> Said:
         """All choices, in the order of their numbers."""
         choices = [self._choices[index] for index in sorted(self._choices)]

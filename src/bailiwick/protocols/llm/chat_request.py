@@ -41,6 +41,7 @@ def read_request(body: JsonObject) -> Asking:
         *(asked.named(tool) for tool in asked.tool_objects(body, "functions")),
     )
     choices = _choices(body)
+    unsized = asked.once(_unsized(body, hosted))
     bound = asked.largest(asked.count(body, name) for name in _BOUNDS)
     return Asking(
         dialect=Dialect.CHAT,
@@ -51,7 +52,9 @@ def read_request(body: JsonObject) -> Asking:
         input_bytes=len(encode(body)),
         first_user_text=_first_user_text(body),
         hosted=hosted,
-        unsized=asked.once(_unsized(body, hosted)),
+        unsized=unsized,
+        choices=choices,
+        dearer=asked.once(asked.dearer(body, unsized)),
         reports_usage=not stream or _asks_usage(body),
     )
 

@@ -37,6 +37,9 @@ class Asking(msgspec.Struct, frozen=True):
         unsized: kinds of input whose tokens `input_bytes` does not bound, each once: `image_url`,
             `previous_response_id`. Not empty means that nothing bounds the input.
         reports_usage: False when the answer will not say what it used unless told to.
+        choices: how many answers are made, of which `max_output` bounds all together.
+        dearer: what is asked for that costs more than the same tokens without it, each once:
+            `service_tier: priority`.
     """
 
     dialect: Dialect
@@ -49,6 +52,8 @@ class Asking(msgspec.Struct, frozen=True):
     hosted: tuple[str, ...] = ()
     unsized: tuple[str, ...] = ()
     reports_usage: bool = True
+    choices: int = 1
+    dearer: tuple[str, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):

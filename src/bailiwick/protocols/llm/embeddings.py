@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import asked
 from bailiwick.protocols.llm.dialect import Asking, Dialect, Said, Usage
-from bailiwick.protocols.llm.gathering import error_text, mapping, tokens, word
+from bailiwick.protocols.llm.gathering import Room, error_text, mapping, tokens, word
 from bailiwick.protocols.strict_json import encode
 
 _JUDGED = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
@@ -45,13 +45,17 @@ def _unsized(body: JsonObject) -> Iterator[str]:
 class EmbeddingsHearer:
     """Reads what an embedding took."""
 
-    __slots__ = ("_said",)
+    __slots__ = ("_said", "room")
 
     asked = False
     """There is nothing to act on."""
 
+    counted = None
+    """There is no output."""
+
     def __init__(self) -> None:
         self._said = Said()
+        self.room = Room()
 
     def take(self, data: JsonObject) -> None:
         """As `take_whole`: this dialect does not stream."""

@@ -30,15 +30,17 @@ class Room:
         left: characters.
         cut: something did not fit.
         full: there was no room for a part: what it would have been is not known.
+        pieces: in which text has come.
     """
 
-    __slots__ = ("_parts", "cut", "full", "left")
+    __slots__ = ("_parts", "cut", "full", "left", "pieces")
 
     def __init__(self, left: int = MAX_KEPT_CHARS, parts: int = MAX_PARTS) -> None:
         self.left = left
         self._parts = parts
         self.cut = False
         self.full = False
+        self.pieces = 0
 
     def takes_part(self) -> bool:
         """Whether there is room for one more part, which is then taken."""
@@ -74,6 +76,7 @@ class Text:
             room.cut = True
             piece = piece[: room.left]
         room.left -= len(piece)
+        room.pieces += 1
         self._pieces.append(piece)
         # A list of single letters would take many times the room of the letters.
         if len(self._pieces) >= _PIECES:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.protocols.llm.dialect import ERROR, UNFINISHED, UNREADABLE, Said
+from bailiwick.protocols.llm.gathering import MAX_KEPT_CHARS, Room
 from bailiwick.protocols.sse import SseDecoder
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
@@ -31,6 +32,14 @@ _END = b"\n\n"
 
 class Hearer(Protocol):
     """One dialect's part: what its objects add up to."""
+
+    @property
+    def room(self) -> Room:
+        """Where the texts of the answer are kept."""
+
+    @property
+    def counted(self) -> int | None:
+        """Tokens of output by the server's own count so far; None if it has not said."""
 
     def take(self, data: JsonObject) -> None:
         """Take one event of a stream. Must not raise, whatever is in it."""
@@ -44,6 +53,20 @@ class Hearer(Protocol):
     @property
     def asked(self) -> bool:
         """Whether some tool call may be whole by now, so that an agent could act on it."""
+
+
+class Made(NamedTuple):
+    """How much of an answer has come.
+
+    Attributes:
+        characters: of text, reasoning and arguments, as far as they are kept.
+        pieces: in which they came.
+        tokens: by the server's own count; None if it has not said.
+    """
+
+    characters: int
+    pieces: int
+    tokens: int | None
 
 
 class Reader:
@@ -92,6 +115,12 @@ class Reader:
     def said(self) -> Said:
         """What was said up to here."""
         return _finished(self._hearer.said(), unreadable=self._unreadable, done=self._done)
+
+    def made(self) -> Made:
+        """How much has come."""
+        hearer = self._hearer
+        room = hearer.room
+        return Made(MAX_KEPT_CHARS - room.left, room.pieces, hearer.counted)
 
     @property
     def asked(self) -> bool:

@@ -72,6 +72,16 @@ class MessagesHearer:
         for number, block in enumerate(objects(body.get("content"))):
             self._begin(number, block)
 
+    @property
+    def room(self) -> Room:
+        """Where its texts are kept."""
+        return self._room
+
+    @property
+    def counted(self) -> int | None:
+        """Tokens of output so far, by the server's own count."""
+        return tokens(self._counts, "output_tokens")
+
     def said(self) -> Said:
         """The blocks in order. Texts are joined as they are: citations cut one into several."""
         blocks = [self._blocks[number] for number in sorted(self._blocks)]

@@ -42,6 +42,7 @@ def read_request(body: JsonObject) -> Asking:
     """
     asked.check_spelling(body, _JUDGED)
     own, hosted = _tools(body)
+    unsized = asked.once((*_unsized(body), *hosted))
     return Asking(
         dialect=Dialect.MESSAGES,
         model=asked.model_of(body),
@@ -51,7 +52,8 @@ def read_request(body: JsonObject) -> Asking:
         input_bytes=len(encode(body)),
         first_user_text=_first_user_text(body),
         hosted=asked.once(hosted),
-        unsized=asked.once((*_unsized(body), *hosted)),
+        unsized=unsized,
+        dearer=asked.once(asked.dearer(body, unsized)),
     )
 
 

@@ -112,6 +112,16 @@ class ResponsesHearer:
             if kept is not None and not kept.done:
                 kept.become(item, done=True)
 
+    @property
+    def room(self) -> Room:
+        """Where its texts are kept."""
+        return self._room
+
+    @property
+    def counted(self) -> int | None:
+        """Tokens of output so far, by the server's own count."""
+        return None if self._usage is None else self._usage.output
+
     def said(self) -> Said:
         """The items in order."""
         items = [self._items[number] for number in sorted(self._items)]

@@ -48,6 +48,7 @@ def read_request(body: JsonObject) -> Asking:
     if asked.flag(body, "background"):
         raise TheirError("background_not_supported", "`background` answers are not passed on")
     own, hosted = _tools(body)
+    unsized = asked.once((*_unsized(body), *hosted))
     return Asking(
         dialect=Dialect.RESPONSES,
         model=asked.model_of(body),
@@ -57,7 +58,8 @@ def read_request(body: JsonObject) -> Asking:
         input_bytes=len(encode(body)),
         first_user_text=_first_user_text(body.get("input")),
         hosted=asked.once(hosted),
-        unsized=asked.once((*_unsized(body), *hosted)),
+        unsized=unsized,
+        dearer=asked.once(asked.dearer(body, unsized)),
     )
 
 

@@ -1,0 +1,141 @@
+"""The most that a model call can take, worked out before it is sent. Pure.
+
+    input    the bytes of the request, for a token is at least a byte, and what the server's
+             template adds; or the model's whole `context`, whichever is less
+    output   what the request states, or the model's `max_output`, or its `context`, whichever is
+             least; for each of the answers that are asked for
+    tokens   both; no more than the `context` if one answer is asked for
+    cost     both at the dearest price of their sort, rounded up
+
+What nothing bounds is missing, and `unbounded` says why. Tools that the model's server runs by
+itself leave everything unbounded: it may go round with them any number of times within one call.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from bailiwick.core.call import ModelUse
+from bailiwick.core.limits import COST
+from bailiwick.core.pricing import Price, Size, most
+from bailiwick.core.values import show
+from bailiwick.gateway.llm.servers import ModelSpec
+from bailiwick.protocols.llm.dialect import Asking, Dialect
+
+_NOTHING = {"input_tokens": 0, "output_tokens": 0, "tokens": 0}
+_ANSWERS = (Dialect.CHAT, Dialect.RESPONSES, Dialect.MESSAGES)
+
+
+def bounded(
+    use: ModelUse, asking: Asking, server: ModelSpec, model: str, *, counting: bool = False
+) -> ModelUse:
+    """`use` with what the call may take of one model of one server at most.
+
+    Args:
+        asking: what the request asks.
+        server: as declared, with its prices and sizes.
+        model: the server's own name for it.
+        counting: it only counts tokens, which takes none.
+    """
+    if counting:
+        return replace(use, bounds=_NOTHING)
+    price, size = server.terms.of(model)
+    unbounded: dict[str, str] = {}
+    given = _input(asking, size, server.name, unbounded)
+    answered = _output(asking, size, server.name, unbounded)
+    bounds: dict[str, int] = {}
+    if given is not None:
+        bounds["input_tokens"] = given
+    if answered is not None:
+        bounds["output_tokens"] = answered
+    if given is not None and answered is not None:
+        both = given + answered
+        if size.context is not None and asking.choices == 1:
+            both = min(both, size.context)
+        bounds["tokens"] = both
+    costs = _cost(asking, price, given, answered, server.name, model, unbounded)
+    if costs is not None and price is not None:
+        bounds[COST + price.currency] = costs
+    return replace(use, bounds=bounds, unbounded=unbounded)
+
+
+def _input(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) -> int | None:
+    if asking.hosted:
+        unbounded["input_tokens"] = _hosted(asking)
+        return None
+    if asking.unsized:
+        if size.context is None:
+            unbounded["input_tokens"] = (
+                f"nothing bounds the tokens of {show(asking.unsized[0])}: leave it out, or have "
+                f"`sizes` with a `context` declared for model server {show(server)}"
+            )
+        return size.context
+    # A server that embeds adds marks to each input, which are fewer than its quotes and comma.
+    template = size.template_tokens if asking.dialect in _ANSWERS else 0
+    given = asking.input_bytes + template
+    return given if size.context is None else min(given, size.context)
+
+
+def _output(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) -> int | None:
+    if asking.dialect not in _ANSWERS:
+        return 0
+    if asking.hosted:
+        unbounded["output_tokens"] = _hosted(asking)
+        return None
+    # For some servers 0 means that there is no bound. `choices` are in what the request states.
+    stated = [asking.max_output] if asking.max_output else []
+    declared = [each for each in (size.max_output, size.context) if each is not None]
+    found = [*stated, *(each * asking.choices for each in declared)]
+    if not found:
+        unbounded["output_tokens"] = (
+            f"it states no {_BOUND[asking.dialect]}: state one, or have `sizes` with a "
+            f"`max_output` declared for model server {show(server)}"
+        )
+        return None
+    return min(found)
+
+
+def _cost(
+    asking: Asking,
+    price: Price | None,
+    given: int | None,
+    answered: int | None,
+    server: str,
+    model: str,
+    unbounded: dict[str, str],
+) -> int | None:
+    if price is None:
+        unbounded["price"] = (
+            f"no price is declared for {show(model)}: declare `prices` of model server "
+            f"{show(server)}"
+        )
+        return None
+    if asking.dearer:
+        unbounded["price"] = (
+            f"{show(asking.dearer[0])} changes the price, and `prices` know of none for it: leave "
+            "it out"
+        )
+        return None
+    if given is None or answered is None:
+        return None
+    costs = most(price, given, answered)
+    if costs is None:
+        unbounded["price"] = (
+            f"no price of `output` is declared for {show(model)}: declare it in `prices` of model "
+            f"server {show(server)}"
+        )
+    return costs
+
+
+_BOUND = {
+    Dialect.CHAT: "`max_completion_tokens` or `max_tokens`",
+    Dialect.RESPONSES: "`max_output_tokens`",
+    Dialect.MESSAGES: "`max_tokens`",
+}
+
+
+def _hosted(asking: Asking) -> str:
+    return (
+        f"it offers {show(asking.hosted[0])}, which the model's server runs by itself any number "
+        "of times: leave it out"
+    )

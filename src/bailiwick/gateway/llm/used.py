@@ -1,0 +1,108 @@
+"""What a model call really took, as its server reports it: tokens, and money by their price.
+
+counts   what the answer says, under the names of `ModelUse.bounds`; what it does not say, or
+         says in a way that cannot be, is missing, and is settled at its bound
+cost     of the counts, sort by sort; missing where a count is
+nothing  an answer by which the server says that it did not begin: refused as malformed,
+         unknown or too much, or not taken on for now
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from bailiwick.core.call import ModelUse
+from bailiwick.core.limits import COST
+from bailiwick.core.pricing import Price, cost, most
+from bailiwick.ports import UpstreamReply
+from bailiwick.protocols.llm.dialect import ERROR, UNFINISHED, UNREADABLE, Said, Visibility
+
+MAX_COUNT = 10**15
+"""Most tokens that one answer can report; more is taken for this."""
+
+MAX_TOKEN_CHARACTERS = 256
+"""More than the longest token of any vocabulary has: 128 blanks, in the largest ones known."""
+
+NOT_BEGUN = frozenset({400, 402, 404, 405, 413, 415, 422, 429, 503, 529})
+"""HTTP statuses that say that no model has begun. After any other error it may have."""
+
+
+_NOT_FINISHED = (UNFINISHED, UNREADABLE, ERROR)
+
+
+def counts_of(said: Said) -> dict[str, int]:
+    """What an answer reports, by name; nothing of one that did not end well.
+
+    Fewer tokens of output than what was said can be made of are not believed.
+    """
+    usage = said.usage
+    if usage is None or said.finish in _NOT_FINISHED:
+        return {}
+    into, out = usage.input, usage.output
+    if out is not None and out * MAX_TOKEN_CHARACTERS < _characters(said):
+        out = None
+    both = into + out if into is not None and out is not None else None
+    told = {
+        "input_tokens": into,
+        "output_tokens": out,
+        "tokens": both,
+        "cached_tokens": usage.cached,
+        "cache_written_tokens": usage.cache_written,
+        "reasoning_tokens": usage.reasoning,
+    }
+    return {name: min(count, MAX_COUNT) for name, count in told.items() if count is not None}
+
+
+def _characters(said: Said) -> int:
+    thoughts = sum(len(each.text) for each in said.reasoning if each.visibility is Visibility.FULL)
+    return len(said.text) + thoughts + sum(len(each.arguments) for each in said.tool_calls)
+
+
+def priced(counts: Mapping[str, int], price: Price | None) -> dict[str, int]:
+    """`counts` with what they cost, as far as both are known."""
+    used = dict(counts)
+    into, out = used.get("input_tokens"), used.get("output_tokens")
+    if price is None or into is None or out is None:
+        return used
+    steps = cost(
+        price,
+        into,
+        out,
+        used.get("cached_tokens", 0),
+        used.get("cache_written_tokens", 0),
+        used.get("reasoning_tokens", 0),
+    )
+    if steps is not None:
+        used[COST + price.currency] = steps
+    return used
+
+
+def settled(
+    reply: UpstreamReply, use: ModelUse | None, price: Price | None, status: int
+) -> UpstreamReply:
+    """A reply that also says what it took of what `use` bounds."""
+    if reply.error is None:
+        return replace(reply, used=priced(reply.used, price))
+    if status in NOT_BEGUN and use is not None:
+        return replace(reply, used=dict.fromkeys(use.bounds, 0))
+    return reply
+
+
+def overrun(use: ModelUse, price: Price | None, output_tokens: int) -> dict[str, int]:
+    """What a stream took that was cut because it had made more than its bound.
+
+    Of the input the bound, for nothing is known of it; all of it at the dearest price.
+    """
+    used = {"output_tokens": output_tokens}
+    into = use.bounds.get("input_tokens")
+    if into is None:
+        return used
+    used["input_tokens"] = into
+    used["tokens"] = into + output_tokens
+    steps = None if price is None else most(price, into, output_tokens)
+    if price is not None and steps is not None:
+        used[COST + price.currency] = steps
+    return used
