@@ -50,10 +50,12 @@ agents: setup ## real agents (goose, Codex, opencode) through the gateway
 bench: setup compiled ## throughput and latency beside direct, nginx and the gateways one could pick instead
 	@scripts/setup-bench
 	$(PY) -m bench --targets --peers
+	$(PY) -m bench.models
 
 bench-quick: setup compiled ## the same without those gateways
 	@scripts/setup-bench
 	$(PY) -m bench --targets
+	$(PY) -m bench.models --no-peers
 
 format: ## format the code
 	.venv/bin/ruff check --fix .

@@ -17,6 +17,7 @@ from bench.arithmetic import percentile
 from bench.wire import FIRST_NUMBER, MARKER, CallTemplate, read_chunked
 
 _HEADS_KEPT = 256
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 _PATIENCE_SECONDS = 20.0
 """How long the last outstanding replies are waited for after the time is up."""
 
@@ -28,6 +29,7 @@ class Load:
     Attributes:
         templates: used by the connections in turn.
         requests, seconds: whichever is reached first ends the measurement.
+        pieces: least pieces (`data:` lines) of a good reply, where replies are streamed; else 0.
     """
 
     port: int
@@ -36,14 +38,17 @@ class Load:
     requests: int
     seconds: float
     first_number: int = FIRST_NUMBER
+    pieces: int = 0
 
 
 @dataclass(slots=True)
 class Sample:
-    """What came back. `latencies` are seconds, in the order of the replies."""
+    """What came back. `latencies` are seconds, in the order of the replies; `firsts` are those to
+    the first piece of each streamed reply."""
 
     elapsed_seconds: float = 0.0
     latencies: array[float] = field(default_factory=lambda: array("d"))
+    firsts: array[float] = field(default_factory=lambda: array("d"))
     errors: int = 0
     first_error: str = ""
 
@@ -56,14 +61,22 @@ class Sample:
 
     def milliseconds(self, *percents: float) -> tuple[float, ...]:
         """Percentiles of the latency of good replies; NaN where there is none."""
-        if not self.latencies:
-            return tuple(float("nan") for _ in percents)
-        ordered = sorted(self.latencies)
-        return tuple(percentile(ordered, percent) * 1000 for percent in percents)
+        return _milliseconds(self.latencies, percents)
+
+    def first_milliseconds(self, *percents: float) -> tuple[float, ...]:
+        """The same to the first piece of a streamed reply."""
+        return _milliseconds(self.firsts, percents)
 
     def failed(self, why: str) -> None:
         self.errors += 1
         self.first_error = self.first_error or why
+
+
+def _milliseconds(seconds: Sequence[float], percents: Sequence[float]) -> tuple[float, ...]:
+    if not seconds:
+        return tuple(float("nan") for _ in percents)
+    ordered = sorted(seconds)
+    return tuple(percentile(ordered, percent) * 1000 for percent in percents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +137,13 @@ def _read_head(raw: bytes) -> Head:
 
 
 class _Connection:
-    __slots__ = ("buffer", "number", "sent_at", "socket", "template")
+    __slots__ = ("begun", "buffer", "number", "sent_at", "socket", "stream", "template")
 
     def __init__(self, port: int, template: CallTemplate) -> None:
         self.template = template
         self.buffer = b""
+        self.stream = bytearray()
+        self.begun = False
         self.number = 0
         self.sent_at = 0.0
         self.socket = connect(port)
@@ -152,6 +167,7 @@ class _Run:
 
     def __init__(self, load: Load) -> None:
         self._load = load
+        self._pieces = load.pieces
         self._sample = Sample()
         self._replies = Replies()
         self._poll = select.epoll()
@@ -195,15 +211,13 @@ class _Run:
         if not chunk:
             self._lost(connection, "the connection was closed without a reply", deadline)
             return
-        data = connection.buffer + chunk if connection.buffer else chunk
-        reply = self._replies.read(data)
+        reply = (self._streamed if self._pieces else self._whole)(connection, chunk)
         if reply is None:
-            connection.buffer = data
             return
         now = time.perf_counter()
-        connection.buffer = b""
         body = reply.body
-        if reply.head.status == 200 and MARKER in body and b"%d" % connection.number in body:
+        good = reply.head.status == 200 and MARKER in body and b"%d" % connection.number in body
+        if good and body.count(b"data:") >= self._pieces:
             self._sample.latencies.append(now - connection.sent_at)
         else:
             self._sample.failed(f"{reply.head.status}: {body[:300]!r}")
@@ -214,6 +228,27 @@ class _Run:
         else:
             connection.send(self._next)
             self._next += 1
+
+    def _whole(self, connection: _Connection, chunk: bytes) -> Reply | None:
+        data = connection.buffer + chunk if connection.buffer else chunk
+        reply = self._replies.read(data)
+        connection.buffer = data if reply is None else b""
+        return reply
+
+    def _streamed(self, connection: _Connection, chunk: bytes) -> Reply | None:
+        """As `_whole`, without reading what has come again at each piece."""
+        data = connection.stream
+        data += chunk
+        if not connection.begun and b"data:" in data:
+            connection.begun = True
+            self._sample.firsts.append(time.perf_counter() - connection.sent_at)
+        if not data.endswith(_LAST_CHUNK) and connection.begun:
+            return None
+        reply = self._replies.read(bytes(data))
+        if reply is not None:
+            data.clear()
+            connection.begun = False
+        return reply
 
     def _lost(self, connection: _Connection, why: str, deadline: float) -> None:
         self._sample.failed(why)

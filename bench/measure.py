@@ -52,6 +52,7 @@ class Point:
     errors: int
     first_error: str
     cpu_seconds: float
+    first_p50_ms: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Row:
         added_p50_ms: median over the rounds of (p50 of the target - p50 of direct just before).
         of_direct: the share of direct's throughput, likewise.
         cpu_seconds_per_1000: of the target's processes.
+        first_p50_ms, added_first_p50_ms: to the first piece of a streamed answer.
     """
 
     target: str
@@ -74,6 +76,8 @@ class Row:
     cpu_seconds_per_1000: float
     good: int
     errors: int
+    first_p50_ms: float = math.nan
+    added_first_p50_ms: float = math.nan
 
 
 @dataclass(slots=True)
@@ -118,7 +122,15 @@ def take(name: str, started: Started, connections: int, requests: int, seconds: 
     endpoint = started.endpoint
     templates = endpoint.templates(connections)
     first = next(itertools.islice(_numbers, requests - 1, None)) - requests + 1
-    load = Load(endpoint.port, templates, connections, requests, seconds, first_number=first)
+    load = Load(
+        endpoint.port,
+        templates,
+        connections,
+        requests,
+        seconds,
+        first_number=first,
+        pieces=endpoint.pieces,
+    )
     before = started.watched.cpu_seconds()
     sample = drive(load)
     spent = started.watched.cpu_seconds() - before
@@ -133,6 +145,7 @@ def take(name: str, started: Started, connections: int, requests: int, seconds: 
         errors=sample.errors,
         first_error=sample.first_error,
         cpu_seconds=spent,
+        first_p50_ms=sample.first_milliseconds(50)[0],
     )
 
 
@@ -151,6 +164,8 @@ def summarize(pairs: Sequence[tuple[Point, Point]]) -> Row:
         cpu_seconds_per_1000=sum(p.cpu_seconds for p in points) / good * 1000 if good else math.nan,
         good=good,
         errors=sum(point.errors for point in points),
+        first_p50_ms=median([point.first_p50_ms for point in points]),
+        added_first_p50_ms=median([b.first_p50_ms - a.first_p50_ms for a, b in pairs]),
     )
 
 
@@ -218,28 +233,30 @@ class Bench:
             reached = upstream_calls(self._upstream.endpoint.port)
             point = take(result.target, started, connections, requests, plan.seconds)
             reached = upstream_calls(self._upstream.endpoint.port) - reached
-            self._account(self.direct, before, before.good)
-            self._account(result, point, reached)
+            account(self.direct, before, before.good)
+            account(result, point, reached)
             pairs.setdefault(result.target, []).append((before, point))
             self._direct_pairs.setdefault(connections, []).append((before, before))
         for result, _ in running:
             result.rows.append(summarize(pairs[result.target]))
             self._say(one_line(result.rows[-1]))
 
-    def _account(self, result: Measured, point: Point, reached: int) -> None:
-        errors, first = point.errors, point.first_error
-        if reached < point.good:
-            errors += point.good - reached
-            first = first or f"{point.good} answers, but {reached} calls reached the upstream"
-        result.calls += point.good
-        result.errors += errors
-        result.first_error = result.first_error or first
-
     def finish(self) -> Measured:
         """Direct's own rows, from all its measurements."""
         self.direct.rows = [summarize(pairs) for _, pairs in sorted(self._direct_pairs.items())]
         self.direct.resident_mib_after = self._upstream.watched.resident_mib()
         return self.direct
+
+
+def account(result: Measured, point: Point, reached: int) -> None:
+    """Add a measurement to a target's totals. Answers that never reached anybody are errors."""
+    errors, first = point.errors, point.first_error
+    if reached < point.good:
+        errors += point.good - reached
+        first = first or f"{point.good} answers, but {reached} calls reached the upstream"
+    result.calls += point.good
+    result.errors += errors
+    result.first_error = result.first_error or first
 
 
 def one_line(row: Row) -> str:

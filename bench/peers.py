@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.locked import installed, version_of
 from bench.processes import free_port
 from bench.targets import Launch, Site, Started, Target, Unavailable, launch
 from bench.wire import LEGACY, SERVER, TOOL, Endpoint, Headers
@@ -24,7 +25,7 @@ from bench.wire import LEGACY, SERVER, TOOL, Endpoint, Headers
 _ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
 _INSTALL_SECONDS = 600
 _SLOW_START_SECONDS = 120.0
-_SECRET = "bench-secret-of-at-least-thirty-two-characters-A1!"
+SECRET = "bench-secret-of-at-least-thirty-two-characters-A1!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Peer:
 
     Attributes:
         package: whose version is reported.
-        steps: arguments of `pip install`, one list for each call.
+        steps: arguments of `pip install`, one list for each call; none where a lock pins it.
     """
 
     target: Target
@@ -48,6 +49,9 @@ def install(peer: Peer, say: Callable[[str], None]) -> str:
     Raises:
         Unavailable: the packages could not be installed; with the installer's last words.
     """
+    if not peer.steps:
+        installed(peer.environment, say, _ENVIRONMENTS)
+        return version_of(peer.environment, peer.package)
     folder = _ENVIRONMENTS / peer.environment
     wanted = json.dumps(peer.steps)
     stamp = folder / "installed.json"
@@ -90,7 +94,7 @@ def _program(environment: str, name: str) -> str:
     return str(program)
 
 
-def _clean_environment(**more: str) -> dict[str, str]:
+def clean_environment(**more: str) -> dict[str, str]:
     """Only what a process needs: no setting of this shell reaches a peer."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     return kept | {"HOME": more.pop("HOME", "/nonexistent")} | more
@@ -181,7 +185,7 @@ def _fastmcp(site: Site) -> Started:
     script = site.folder / "proxy.py"
     script.write_text(_FASTMCP.format(url=site.upstream_url, port=port))
     command = [_program("fastmcp", "python"), str(script)]
-    env = _clean_environment(HOME=str(site.folder))
+    env = clean_environment(HOME=str(site.folder))
     return launch(site, Launch(command, Endpoint(port), env, _SLOW_START_SECONDS))
 
 
@@ -204,17 +208,17 @@ mcp_servers:
 def _litellm(site: Site) -> Started:
     port = free_port()
     settings = site.folder / "config.yaml"
-    text = _LITELLM.format(secret=_SECRET, server=SERVER, url=site.upstream_url)
+    text = _LITELLM.format(secret=SECRET, server=SERVER, url=site.upstream_url)
     settings.write_text(text)
     command = [_program("litellm", "litellm"), "--config", str(settings)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"]
-    env = _clean_environment(
+    env = clean_environment(
         HOME=str(site.folder), LITELLM_LOG="ERROR", LITELLM_LOCAL_MODEL_COST_MAP="True"
     )
     endpoint = Endpoint(
         port,
         path=f"/mcp/{SERVER}",
-        headers=(("x-litellm-api-key", f"Bearer sk-{_SECRET}"),),
+        headers=(("x-litellm-api-key", f"Bearer sk-{SECRET}"),),
         era=LEGACY,
         tool=f"{SERVER}-{TOOL}",
     )
@@ -226,13 +230,13 @@ def _litellm(site: Site) -> Started:
 
 def _contextforge(site: Site) -> Started:
     port = free_port()
-    env = _clean_environment(
+    env = clean_environment(
         HOME=str(site.folder),
         DATABASE_URL=f"sqlite:///{site.folder}/mcp.db",
-        JWT_SECRET_KEY=_SECRET,
-        AUTH_ENCRYPTION_SECRET=_SECRET + "B2?",
+        JWT_SECRET_KEY=SECRET,
+        AUTH_ENCRYPTION_SECRET=SECRET + "B2?",
         PLATFORM_ADMIN_EMAIL="admin@example.com",
-        PLATFORM_ADMIN_PASSWORD=_SECRET,
+        PLATFORM_ADMIN_PASSWORD=SECRET,
         SSRF_ALLOW_LOCALHOST="true",
         SSRF_ALLOW_PRIVATE_NETWORKS="true",
         MCPGATEWAY_UI_ENABLED="false",
@@ -242,7 +246,7 @@ def _contextforge(site: Site) -> Started:
     )
     python = _program("contextforge", "python")
     maker = [python, "-m", "mcpgateway.utils.create_jwt_token", "--username", "admin@example.com"]
-    maker += ["--exp", "600", "--secret", _SECRET, "--admin"]
+    maker += ["--exp", "600", "--secret", SECRET, "--admin"]
     made = subprocess.run(maker, capture_output=True, text=True, env=env, cwd=site.folder)
     token = made.stdout.strip().splitlines()[-1] if made.stdout.strip() else ""
     if made.returncode or not token:
@@ -283,7 +287,7 @@ PEERS = (
         Target("litellm", "LiteLLM's MCP gateway, master key", _litellm, governs=True),
         "litellm",
         "litellm",
-        (("litellm[proxy]",),),
+        (),
     ),
     Peer(
         Target("contextforge", "ContextForge, SQLite, token", _contextforge, governs=True),

@@ -66,7 +66,17 @@ class Watched:
 
     def resident_mib(self) -> float:
         """Resident memory of the process and its descendants, shared pages counted each time."""
-        return sum(_resident_kib(pid) for pid in self._tree()) / 1024
+        return sum(_status_kib(pid, "VmRSS:") for pid in self._tree()) / 1024
+
+    def forget_peak(self) -> None:
+        """Let `peak_mib` begin anew, where the kernel allows it (proc(5), `clear_refs`)."""
+        for pid in self._tree():
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def peak_mib(self) -> float:
+        """The most resident memory each of them had, added up."""
+        return sum(_status_kib(pid, "VmHWM:") for pid in self._tree()) / 1024
 
     def stop(self) -> None:
         """End it and what it started: asked first, then forced."""
@@ -98,10 +108,10 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _resident_kib(pid: int) -> int:
+def _status_kib(pid: int, name: str) -> int:
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(name):
                 return int(line.split()[1])
     return 0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.load import first_call
 from bench.processes import NotRunning, Watched, free_port
-from bench.wire import FIRST_NUMBER, SERVER, TOOL, Endpoint
+from bench.wire import FIRST_NUMBER, SERVER, TOOL, Callee, Endpoint, Headers
 
 _UP_SECONDS = 60.0
 _HERE = Path(sys.executable).parent
@@ -34,7 +34,11 @@ class Site:
 
     @property
     def upstream_url(self) -> str:
-        return f"http://127.0.0.1:{self.upstream_port}/mcp"
+        return f"{self.upstream_origin}/mcp"
+
+    @property
+    def upstream_origin(self) -> str:
+        return f"http://127.0.0.1:{self.upstream_port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Started:
     """
 
     watched: Watched
-    endpoint: Endpoint
+    endpoint: Callee
     first_call_seconds: float
 
 
@@ -70,10 +74,10 @@ class Launch:
     """A command to start, and the endpoint that will answer."""
 
     command: Sequence[str]
-    endpoint: Endpoint
+    endpoint: Callee
     env: Mapping[str, str] | None = None
     seconds: float = _UP_SECONDS
-    prepare: Callable[[], Endpoint | None] = field(default=lambda: None)
+    prepare: Callable[[], Callee | None] = field(default=lambda: None)
     """Tried until it returns: what has to be registered over the target's own API once it is up.
     The endpoint that it returns, if any, takes the place of `endpoint`. Raises OSError while the
     target is not up yet."""
@@ -87,7 +91,7 @@ def launch(site: Site, wanted: Launch) -> Started:
     """
     begun = time.monotonic()
     watched = Watched(wanted.command, site.folder / "log", wanted.env)
-    endpoint: Endpoint | None = None
+    endpoint: Callee | None = None
     why = "never reached"
     while time.monotonic() < begun + wanted.seconds:
         try:
@@ -130,6 +134,7 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off;
   client_body_temp_path {folder}/body;
+  client_body_buffer_size 1m;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
@@ -145,6 +150,7 @@ http {{
     location / {{
       proxy_pass http://fast;
       proxy_http_version 1.1;
+      proxy_buffering {buffering};
       proxy_set_header Connection "";
     }}
   }}
@@ -152,7 +158,8 @@ http {{
 """
 
 
-def _nginx(site: Site) -> Started:
+def nginx(site: Site, callee: Callable[[int], Callee] = Endpoint, buffering: str = "on") -> Started:
+    """nginx as a plain proxy. `buffering` is for answers; "off" for streams, as its manual says."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
         raise Unavailable("nginx is not installed (scripts/setup-bench installs it)")
@@ -163,11 +170,12 @@ def _nginx(site: Site) -> Started:
             folder=site.folder,
             port=port,
             upstream=site.upstream_port,
+            buffering=buffering,
             user="user root;" if os.getuid() == 0 else "",
         )
     )
     command = [found, "-e", "stderr", "-p", str(site.folder), "-c", str(settings)]
-    return launch(site, Launch(command, Endpoint(port)))
+    return launch(site, Launch(command, callee(port)))
 
 
 def _protocols(site: Site) -> Started:
@@ -248,6 +256,10 @@ allow:
 """Passed on twice, it makes a line of three mandates that each call is held to."""
 
 
+def _mcp(port: int, headers: Headers) -> Callee:
+    return Endpoint(port, path=f"/mcp/{SERVER}", headers=headers)
+
+
 def gateway(
     *options: str,
     command: Sequence[str] = (),
@@ -255,11 +267,14 @@ def gateway(
     limits: str = "",
     deep: bool = False,
     installed: Path = _HERE,
+    declares: str = DECLARED,
+    callee: Callable[[int, Headers], Callee] = _mcp,
 ) -> Callable[[Site], Started]:
     """How to start Bailiwick with `options`, by `command` if not by its own, with `env` besides.
 
-    `limits` is added to its mandate; `deep` has it passed on twice, and calls the last child.
-    `installed` is the folder of the commands of the environment it runs in.
+    It is given what `declares` says, and called at what `callee` makes of its port and the headers
+    with the agent's token. `limits` is added to its mandate; `deep` has it passed on twice, and
+    calls the last child. `installed` is the folder of the commands of the environment it runs in.
 
     It is started twice: once so that its data folder exists and a token can be made, and again,
     timed, as somebody would start it whose agent has a token.
@@ -271,8 +286,8 @@ def gateway(
             raise Unavailable(f"there is no command `bailiwick` in {installed} (make compiled)")
         declared, data, port = site.folder / "bench.yaml", site.folder / "data", free_port()
         more = limits + (DELEGATION if deep else "")
-        text = (DECLARED.rstrip("\n") + more).format(
-            server=SERVER, tool=TOOL, url=site.upstream_url
+        text = (declares.rstrip("\n") + more).format(
+            server=SERVER, tool=TOOL, url=site.upstream_url, origin=site.upstream_origin
         )
         declared.write_text(text)
         up = [*(command or [str(own)]), "up", "-f", str(declared), "--data", str(data)]
@@ -286,8 +301,7 @@ def gateway(
         finally:
             first.stop()
         headers = (("Authorization", f"Bearer {token}"),)
-        endpoint = Endpoint(port, path=f"/mcp/{SERVER}", headers=headers)
-        return launch(site, Launch(up, endpoint, environment))
+        return launch(site, Launch(up, callee(port, headers), environment))
 
     return start
 
@@ -330,7 +344,7 @@ LIMITED = "four limits"
 LIMITED_NO_FSYNC = "four limits, fsync off"
 
 OURS = (
-    Target("nginx", "plain proxy, one worker, keep-alive to the upstream", _nginx),
+    Target("nginx", "plain proxy, one worker, keep-alive to the upstream", nginx),
     Target("protocols", "hand-written Python protocols on both sides, no checks", _protocols),
     Target("pass-through", "our edge and upstream client, nothing judged", _pass_through),
     Target(BAILIWICK, "judged, and durable before dispatch", gateway(), governs=True),

@@ -31,7 +31,7 @@ class _Request(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class RequestHead:
     """What matters of a request head. `length` is -1 for a chunked body."""
 
     verb: bytes
@@ -75,7 +75,7 @@ def _results() -> dict[tuple[str, bool], bytes]:
 
 
 _RESULTS = _results()
-_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 _UNKNOWN = b'"error":{"code":-32601,"message":"method not found"}}'
 
 
@@ -87,7 +87,7 @@ class FastServer(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(_Request).decode
-        self._heads: dict[bytes, _Head] = {}
+        self._heads: dict[bytes, RequestHead] = {}
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -107,12 +107,12 @@ class FastServer(asyncio.Protocol):
                 return
             self._buffer = rest
             assert self._transport is not None
-            self._transport.write(self._answer(head, body))
+            self._transport.write(self.answer(self._transport, head, body))
             if head.close:
                 self._transport.close()
                 return
 
-    def _read_head(self, raw: bytes) -> _Head:
+    def _read_head(self, raw: bytes) -> RequestHead:
         first, *lines = raw.split(b"\r\n")
         verb, path, _ = first.split(b" ", 2)
         fields = {}
@@ -120,7 +120,7 @@ class FastServer(asyncio.Protocol):
             name, _, value = line.partition(b":")
             fields[name.strip().lower()] = value.strip()
         chunked = fields.get(b"transfer-encoding", b"").lower() == b"chunked"
-        head = _Head(
+        head = RequestHead(
             verb=verb,
             path=path,
             length=-1 if chunked else int(fields.get(b"content-length", b"0")),
@@ -131,11 +131,12 @@ class FastServer(asyncio.Protocol):
             self._heads[raw] = head
         return head
 
-    def _answer(self, head: _Head, body: bytes) -> bytes:
+    def answer(self, transport: asyncio.Transport, head: RequestHead, body: bytes) -> bytes:
+        """What is written to the client now; more may follow on `transport`."""
         if head.verb == b"GET" and head.path == b"/count":
-            return _with_body(_OK, b'{"calls":%d}' % FastServer.calls)
+            return with_body(OK, b'{"calls":%d}' % FastServer.calls)
         if head.verb == b"DELETE":
-            return _with_body(_OK, b"{}")
+            return with_body(OK, b"{}")
         if head.verb != b"POST":
             return b"HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\nContent-Length: 0\r\n\r\n"
         request = self._decode(body)
@@ -143,16 +144,17 @@ class FastServer(asyncio.Protocol):
             return b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
         result = _RESULTS.get((request.method, head.legacy))
         if result is None:
-            return _with_body(_OK, b'{"jsonrpc":"2.0","id":%b,' % request.id + _UNKNOWN)
-        start = _OK
+            return with_body(OK, b'{"jsonrpc":"2.0","id":%b,' % request.id + _UNKNOWN)
+        start = OK
         if request.method == "tools/call":
             FastServer.calls += 1
         elif request.method == "initialize":
             start += b"Mcp-Session-Id: " + secrets.token_hex(16).encode() + b"\r\n"
-        return _with_body(start, b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request.id, result))
+        return with_body(start, b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request.id, result))
 
 
-def _with_body(start: bytes, body: bytes) -> bytes:
+def with_body(start: bytes, body: bytes) -> bytes:
+    """A response of a head without its end, and a body."""
     return b"%bContent-Length: %d\r\n\r\n%b" % (start, len(body), body)
 
 
@@ -165,10 +167,10 @@ def _cut_body(data: bytes, start: int, length: int) -> tuple[bytes | None, bytes
     return (None, data) if chunked is None else (chunked[0], data[chunked[1] :])
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, protocol: type[FastServer] = FastServer) -> None:
     """Serve on 127.0.0.1 until cancelled; prints `listening PORT` once it is ready."""
     server = await asyncio.get_running_loop().create_server(
-        FastServer, "127.0.0.1", port, backlog=1024
+        protocol, "127.0.0.1", port, backlog=1024
     )
     print(f"listening {server.sockets[0].getsockname()[1]}", flush=True)
     async with server:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -70,6 +72,24 @@ class CallTemplate:
         return len(self.request(FIRST_NUMBER).partition(b"\r\n\r\n")[2])
 
 
+class Callee(Protocol):
+    """Where and how a target wants to be called, whatever it speaks."""
+
+    @property
+    def port(self) -> int:
+        """Of 127.0.0.1."""
+        ...
+
+    @property
+    def pieces(self) -> int:
+        """Least pieces of a streamed answer; 0 for answers that are not streamed."""
+        ...
+
+    def templates(self, connections: int) -> Sequence[CallTemplate]:
+        """What the connections send, in turn."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where and how a target wants to be called.
@@ -87,6 +107,7 @@ class Endpoint:
     era: str = MODERN
     tool: str = TOOL
     sessions: bool = True
+    pieces: int = 0
 
     def template(self, session: str = "") -> CallTemplate:
         """The call for this endpoint."""

@@ -66,7 +66,7 @@ def test_a_peer_whose_program_is_missing_is_unavailable(peer: Peer) -> None:
 
 def test_no_setting_of_the_shell_reaches_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    assert "OPENAI_API_KEY" not in peers._clean_environment()
+    assert "OPENAI_API_KEY" not in peers.clean_environment()
 
 
 def test_every_peer_has_a_name_of_its_own() -> None:

@@ -1,0 +1,1 @@
+"""Model calls measured: direct, through nginx, through gateways one could pick, through ours."""
