@@ -15,6 +15,7 @@ from bailiwick.protocols.llm.dialect import AskedTool, Dialect, name_in
 from bailiwick.protocols.llm.gathering import as_text, mapping, word
 
 _TEXT = frozenset({"text", "input_text", "output_text"})
+_Result = tuple[str, Json, bool]
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -54,6 +55,12 @@ def read_history(dialect: Dialect, body: JsonObject) -> History:
     )
 
 
+def read_told(dialect: Dialect, body: JsonObject) -> list[Told]:
+    """The results alone, in order. Never raises. O(size of the request), and little of it."""
+    reader = _RESULTS.get(dialect)
+    return [] if reader is None else [_told(*each) for each in reader(body)]
+
+
 def _chat(body: JsonObject) -> Iterator[AskedTool | Told]:
     for message in objects(body.get("messages")):
         for call in objects(message.get("tool_calls")):
@@ -91,6 +98,33 @@ _READERS: dict[Dialect, Callable[[JsonObject], Iterator[AskedTool | Told]]] = {
     Dialect.CHAT: _chat,
     Dialect.RESPONSES: _responses,
     Dialect.MESSAGES: _messages,
+}
+
+
+def _of_chat(body: JsonObject) -> Iterator[_Result]:
+    for message in objects(body.get("messages")):
+        if message.get("role") in ("tool", "function"):
+            yield word(message.get("tool_call_id")), message.get("content"), False
+
+
+def _of_responses(body: JsonObject) -> Iterator[_Result]:
+    for item in objects(body.get("input")):
+        if word(item.get("type")).endswith("_call_output"):
+            yield word(item.get("call_id")), item.get("output"), False
+
+
+def _of_messages(body: JsonObject) -> Iterator[_Result]:
+    for message in objects(body.get("messages")):
+        for block in objects(message.get("content")):
+            if block.get("type") == "tool_result":
+                failed = block.get("is_error") is True
+                yield word(block.get("tool_use_id")), block.get("content"), failed
+
+
+_RESULTS: dict[Dialect, Callable[[JsonObject], Iterator[_Result]]] = {
+    Dialect.CHAT: _of_chat,
+    Dialect.RESPONSES: _of_responses,
+    Dialect.MESSAGES: _of_messages,
 }
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.dialect import AskedTool, Dialect
-from bailiwick.protocols.llm.told import History, Told, read_history
+from bailiwick.protocols.llm.told import History, Told, read_history, read_told
 from tests.unit.protocols.llm.test_requests import BODY
 
 CHAT, RESPONSES, MESSAGES, EMBEDDINGS = Dialect
@@ -119,3 +119,9 @@ def test_no_request_breaks_it(body: dict[str, Json]) -> None:
     for dialect in Dialect:
         history = read_history(dialect, body)
         assert all(isinstance(told.text, str) for told in history.told)
+
+
+@given(BODY)
+def test_the_results_alone_are_those_of_the_history(body: JsonObject) -> None:
+    for dialect in Dialect:
+        assert tuple(read_told(dialect, body)) == read_history(dialect, body).told
