@@ -18,12 +18,14 @@ demo: setup ## the main job, on embedded storage, in your browser
 	@.venv/bin/bailiwick demo
 
 check: setup ## lint, types and the quick tests
+	@scripts/setup-sdks
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(PY) -m pytest -q -m "not slow and not agents and not conformance and not browser" -n 2
 
 test: setup-test ## the whole suite
+	@scripts/setup-sdks
 	@scripts/setup-agents
 	@scripts/setup-evals
 	.venv/bin/ruff check .

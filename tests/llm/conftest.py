@@ -25,6 +25,10 @@ models:
     url: {url}
     dialects: [chat]
     models: [twin, local/odd]
+  gone:
+    url: http://127.0.0.1:9
+    dialects: [chat, responses, messages]
+    models: ["mod*"]
 mandates:
   think:
     from: ada
@@ -33,7 +37,7 @@ mandates:
       - model: local/tiny
         when: {{temperature: {{at_most: 1, optional: true}}}}
         other_arguments: allow
-      - {{models: [local/big/*, local/twin, hosted/twin], other_arguments: allow}}
+      - {{models: [local/big/*, local/twin, hosted/twin, gone/*], other_arguments: allow}}
     deny:
       - {{model: local/big/secret, because: not for this}}
       - {{model: local/*, when: {{previous_response_id: {{present: true}}}}}}

@@ -1,0 +1,1 @@
+"""The official SDKs in Python and in Node.js, called by tests in one way."""
