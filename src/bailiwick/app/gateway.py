@@ -22,6 +22,7 @@ from bailiwick.app.randomness import Randomness
 from bailiwick.app.recovery import settle_unknown
 from bailiwick.app.settings import Settings
 from bailiwick.app.system_clock import SystemClock
+from bailiwick.app.telemetry import start_export, telemetry_settings
 from bailiwick.console import Parts, console_app
 from bailiwick.core.errors import BailiwickError, VerificationError
 from bailiwick.core.network import Network
@@ -238,6 +239,9 @@ async def _build(
     await declarations.restore()
     holds = Holds(journal, records, recorder, authority, clock, events)
     runs = Runs(journal, records, recorder, new_id)
+    telemetry = telemetry_settings(settings.environ)
+    if telemetry is not None:
+        events.watcher = start_export(telemetry, stack, clock, vault.pseudonym, runs.session)
     pipeline = Pipeline(
         journal=journal,
         recorder=recorder,

@@ -76,7 +76,9 @@ def up(
 
     from bailiwick.app.serve import run
     from bailiwick.app.settings import Address, Settings
+    from bailiwick.app.telemetry import telemetry_settings
 
+    telemetry = telemetry_settings(os.environ)
     settings = Settings(
         files=tuple(files or ()),
         data=data or default_data(),
@@ -104,6 +106,8 @@ def up(
                 f"WARNING: {listen} can be reached over the network, and tokens are readable on the"
                 " way: put TLS before it and give its --public-url https://NAME"
             )
+        if telemetry is not None:
+            show.note(f"telemetry of every call goes to {telemetry.url}")
         if no_fsync:
             show.note("WARNING: without fsync, a power cut loses what was just recorded")
         if test_listener:

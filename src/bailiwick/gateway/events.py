@@ -7,12 +7,19 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from bailiwick.core.canonical import JsonObject
+from bailiwick.gateway.watching import Watcher
 
 _BACKLOG = 256
 
 
 class Events:
-    """Fan-out to any number of readers. A slow reader loses the oldest, and nobody waits."""
+    """Fan-out to any number of readers. A slow reader loses the oldest, and nobody waits.
+
+    Attributes:
+        watcher: hears of each call with all that is known of it; None for nobody, and no cost.
+    """
+
+    watcher: Watcher | None = None
 
     def __init__(self) -> None:
         self._readers: set[_Reader] = set()

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bailiwick.core.canonical import JsonObject, canonical
 from bailiwick.core.errors import Conflict, TheirError
@@ -133,6 +134,8 @@ class Holds:
         decided = await self._records.hold(hold_id)
         assert decided is not None
         self._events.publish({"event": "hold", "id": hold_id, "state": decided.state.value})
+        if decided.state is HoldState.REFUSED:
+            self._tell_end(decided, CallState.REFUSED, "stamp_refused", self._clock.wall_ms())
         return decided
 
     async def _commit_stamp(
@@ -217,6 +220,11 @@ class Holds:
             return  # somebody decided it in the meantime: their decision stands
         self.wake(hold.id)
         self._events.publish({"event": "hold", "id": hold.id, "state": state.value})
+        self._tell_end(replace(hold, state=state), call_state, code, now)
+
+    def _tell_end(self, hold: HoldRow, state: CallState, code: str, at_ms: int) -> None:
+        if self._events.watcher is not None:
+            self._events.watcher.lapsed(hold, state, code, at_ms)
 
     async def sweep(self) -> None:
         """Expire what is over, for as long as the gateway runs."""

@@ -65,6 +65,12 @@ class Register:
         else:
             await self._journal.commit((entry,), (opened,))
         self._tell(context, state)
+        watcher = self._events.watcher
+        if watcher is not None:
+            if isinstance(verdict, Deny):
+                watcher.denied(context, verdict, now)
+            else:
+                watcher.begun(context, verdict, code, now)
 
     async def hold(self, context: CallContext, verdict: Verdict, held: HoldOpened) -> None:
         """Write the intent of a call that waits, with its hold."""
@@ -73,6 +79,8 @@ class Register:
         opened = _opened(context, verdict, CallState.HELD, "held", held.at_ms, held.id)
         await self._journal.commit((entry,), (opened, held))
         self._tell(context, CallState.HELD)
+        if self._events.watcher is not None:
+            self._events.watcher.begun(context, verdict, "held", held.at_ms, held)
         self._events.publish({"event": "hold", "id": held.id, "state": HoldState.WAITING.value})
 
     async def use_stamp(self, context: CallContext, verdict: Verdict, hold: HoldRow) -> None:
@@ -101,6 +109,8 @@ class Register:
             changes.append(Reserved(hold.call, now, charges))
         await self._journal.commit((entry,), changes)
         self._tell(context, CallState.RUNNING)
+        if self._events.watcher is not None:
+            self._events.watcher.stamped(context, hold)
 
     def _seen(self, context: CallContext, verdict: Verdict, now: int) -> JsonObject:
         return see(
@@ -129,6 +139,8 @@ class Register:
         if ending is NOTHING:  # the path of every call without limits
             await self._journal.commit((entry,), (moved,))
             self._tell(context, state)
+            if self._events.watcher is not None:
+                self._events.watcher.ended(context, state, code, now, reply)
             return
         if frozen:
             await self._recorder.prepare([""], now)
@@ -139,6 +151,8 @@ class Register:
         )
         await self._journal.commit(entries, (moved, *ending.settled, *stopped))
         self._tell(context, state)
+        if self._events.watcher is not None:
+            self._events.watcher.ended(context, state, code, now, reply)
         for mandate in frozen:
             state_now = MandateState.SUSPENDED.value
             self._events.publish({"event": "mandate", "id": mandate.name, "state": state_now})

@@ -24,6 +24,8 @@ from bailiwick.ports import Caller, Change, Entry, Journal, Records, RunOpened, 
 
 _REMEMBERED = 10_000
 MAX_KEY_CHARS = 200
+SESSION_KEY = "agent-session-id:"
+"""How a run's key begins that a client without a session of MCP tells by its own."""
 
 _Name = tuple[str, str, str]
 
@@ -62,6 +64,11 @@ class Runs:
         """A run by its id, if this process has seen it."""
         found = self._known.get(run)
         return None if found is None else found[1]
+
+    def session(self, run: str) -> str:
+        """The agent's own name of the session that is this run; "" if it has named none."""
+        found = self._known.get(run)
+        return "" if found is None else session_of(found[0][2])
 
     def over(self, run: str) -> bool:
         """Whether a run was ended. Synchronous: what `end` has said stands at once."""
@@ -196,6 +203,11 @@ class Runs:
             _, (gone, _) = self._known.popitem(last=False)
             del self._keys[gone]
         return told
+
+
+def session_of(key: str) -> str:
+    """The session in a run's key (`agent-session-id:NAME@TOKEN`); "" if it is by none."""
+    return key.removeprefix(SESSION_KEY).rpartition("@")[0] if key.startswith(SESSION_KEY) else ""
 
 
 def _name(caller: Caller, key: str) -> _Name:

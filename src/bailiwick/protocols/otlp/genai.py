@@ -64,9 +64,10 @@ def run_span(run: RunStep) -> Span:
         "gen_ai.agent.name": run.agent,
         "gen_ai.conversation.id": run.conversation or run.id,
         "bailiwick.run.id": run.id,
-        "bailiwick.run.started_by": run.started_by,
         "bailiwick.mandate": run.mandate,
     }
+    if run.started_by:
+        attributes["bailiwick.run.started_by"] = run.started_by
     return Span(
         trace_id=trace_id_of(run.id),
         span_id=span_id_of("run", run.id),

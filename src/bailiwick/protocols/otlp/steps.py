@@ -105,12 +105,17 @@ class CallStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStep(msgspec.Struct, frozen=True):
-    """The run that calls belong to; `end_ms` is that of its last call, or when it was ended."""
+    """The run that calls belong to.
+
+    Attributes:
+        end_ms: when its last call ended, or when it was ended itself.
+        started_by: `person` or `agent`; "" where that is not known.
+    """
 
     id: str
     agent: str
     mandate: str
     begin_ms: int
     end_ms: int
-    started_by: str = "agent"
     conversation: str = ""
+    started_by: str = ""
