@@ -294,7 +294,10 @@ def compile_snapshot(rows: Iterable[ObjectRow]) -> Snapshot:
     return Snapshot(
         mandates,
         {a.name: AgentFacts(a.name, a.owner, a.description) for a in agents.values()},
-        {p.name: PersonFacts(p.name, p.roles, p.full_name, p.email) for p in people.values()},
+        {
+            p.name: PersonFacts(p.name, p.roles, p.full_name, p.email, p.limits)
+            for p in people.values()
+        },
         networks=compile_networks(d for _, d in found),
         results=tuple(
             each for _, d in found if d.kind == "server" for each in compile_server(d).results

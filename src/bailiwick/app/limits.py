@@ -11,8 +11,7 @@ from bailiwick.core.accounts import Place, Transfer
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import Conflict, TheirError
 from bailiwick.core.limit_wording import describe
-from bailiwick.core.limits import Limit, Measure
-from bailiwick.core.mandate import Mandate
+from bailiwick.core.limits import Limit, Measure, holder_of
 from bailiwick.core.windows import account_parts, ends_at, period
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
@@ -76,18 +75,22 @@ class Limits:
         rows: list[LimitRow] = []
         for each in chosen:
             for limit in each.limits:
-                rows += await self._rows(each, limit)
+                rows += await self._rows(limit, each.name)
+        for name in sorted({each.principal for each in chosen}):
+            person = self._authority.snapshot.people.get(name)
+            for limit in person.limits if person is not None else ():
+                rows += await self._rows(limit, "", name)
         unsettled = await self._records.unsettled(limit=MAX_UNSETTLED_SHOWN)
         return LimitsInForce(rows, unsettled)
 
     # --- looking ---------------------------------------------------------------------------------
 
-    async def _rows(self, mandate: Mandate, limit: Limit) -> list[LimitRow]:
+    async def _rows(self, limit: Limit, mandate: str, person: str = "") -> list[LimitRow]:
         """The accounts of one limit that a call would count in now; at least one row."""
         now = self._clock.wall_ms()
         rows: list[LimitRow] = []
         for unit, ceiling in limit.ceilings.items():
-            row = _empty(mandate, limit, unit, ceiling)
+            row = replace(_empty(limit, unit, ceiling), mandate=mandate, person=person)
             made = [
                 await self._row(row, limit, held, now)
                 for held in await self._held(limit, unit, now)
@@ -161,10 +164,12 @@ class Limits:
 
     async def settle_due(self) -> int:
         """Settle what is due now; how many calls that was."""
+        snapshot = self._authority.snapshot
+        limits = [limit for each in snapshot.mandates.values() for limit in each.limits]
+        limits += [limit for each in snapshot.people.values() for limit in each.limits]
         rules = {
-            (mandate.name, limit.name): limit
-            for mandate in self._authority.snapshot.mandates.values()
-            for limit in mandate.limits
+            (holder_of(limit.id), limit.name): limit
+            for limit in limits
             if limit.unknown_after_seconds is not None
         }
         settled, after = 0, ""
@@ -288,9 +293,9 @@ def _in_window(held: BalanceRow, lines: Sequence[_Line]) -> BalanceRow:
     return replace(held, pending=pending, posted=posted, unknown=unknown)
 
 
-def _empty(mandate: Mandate, limit: Limit, unit: str, ceiling: int) -> LimitRow:
+def _empty(limit: Limit, unit: str, ceiling: int) -> LimitRow:
     return LimitRow(
-        mandate=mandate.name,
+        mandate="",
         limit=limit.name,
         words=describe(limit),
         unit=unit,

@@ -40,7 +40,7 @@ def limits_list(
         ("mandate", "limit", "for", "used", "under way", "unknown", "left", "of", "frees"),
         [
             (
-                show.word(row, "mandate"),
+                show.word(row, "mandate") or f"all from {show.word(row, 'person')}",
                 show.word(row, "limit"),
                 show.word(row, "key"),
                 *(show.word(mapping(row, "in_words"), column) for column in _AMOUNTS),

@@ -53,9 +53,9 @@ class LimitView:
     unknown: str
 
 
-def view_limits(rows: Sequence[LimitRow]) -> dict[str, list[LimitView]]:
-    """Lines by mandate, in the order of `rows`."""
-    views: dict[str, list[LimitView]] = {}
+def view_limits(rows: Sequence[LimitRow]) -> dict[tuple[str, str], list[LimitView]]:
+    """Lines by mandate or person, one of which is "", in the order of `rows`."""
+    views: dict[tuple[str, str], list[LimitView]] = {}
     for row in rows:
         view = LimitView(
             row=row,
@@ -65,5 +65,5 @@ def view_limits(rows: Sequence[LimitRow]) -> dict[str, list[LimitView]]:
             pending=in_words(row, row.pending) if row.pending else "",
             unknown=in_words(row, row.unknown) if row.unknown else "",
         )
-        views.setdefault(row.mandate, []).append(view)
+        views.setdefault((row.mandate, row.person), []).append(view)
     return views

@@ -245,7 +245,7 @@ class Pages:
     async def limits(self, visit: Visit) -> Response:
         """What is used of the limits of every mandate."""
         found = await self._parts.control.limits()
-        context = {"mandates": view_limits(found.limits), "unsettled": found.unsettled}
+        context = {"holders": view_limits(found.limits), "unsettled": found.unsettled}
         return await self._web.render(visit, "limits.html", context)
 
     async def pins(self, visit: Visit) -> Response:

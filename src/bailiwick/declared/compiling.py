@@ -12,6 +12,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import Condition
 from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import ConfigError
+from bailiwick.core.limits import PERSON
 from bailiwick.core.mandate import (
     AllowRule,
     DenyRule,
@@ -92,7 +93,12 @@ def compile_person(declaration: Declaration) -> DeclaredPerson:
     """The person of a declaration of kind `person`."""
     spec = declaration.spec
     roles = frozenset(texts(spec, "roles"))
-    return DeclaredPerson(declaration.name, _text(spec, "name"), _text(spec, "email"), roles)
+    limits = tuple(
+        compile_limit(limit, f"{PERSON}{declaration.name}", _targets(limit), _conditions(limit))
+        for limit, _ in _rules(spec, "limits", "")
+    )
+    name, email = _text(spec, "name"), _text(spec, "email")
+    return DeclaredPerson(declaration.name, name, email, roles, limits)
 
 
 def compile_agent(declaration: Declaration) -> Agent:
@@ -111,8 +117,8 @@ def compile_mandate(
 ) -> Mandate:
     """The mandate of a declaration of kind `mandate`.
 
-    `requester` and `owner` in `not:` become names here, so compile again when the agent's owner
-    changes.
+    `requester` and `owner` in `not:` become names here, and the limits of its person become part of
+    it, so compile again when the agent's owner or the person changes.
 
     Args:
         declaration: checked; from a file or from a store.
@@ -159,6 +165,7 @@ def compile_mandate(
         parent=parent_name(declaration.name),
         delegation=compile_delegation(spec),
         flow=compile_flow(spec, ref, TARGET_KINDS),
+        principal_limits=people[principal].limits,
     )
 
 

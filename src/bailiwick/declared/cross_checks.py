@@ -49,6 +49,8 @@ def check_references(declarations: Iterable[Declaration], everything: Objects) -
         if each.kind == "person" and each.name in RESERVED_PEOPLE:
             problems.append(Problem(node.place, f"a person cannot be called `{each.name}`"))
         elif each.kind == "agent":
+        elif each.kind == "person":
+            problems += _check_person(node, everything)
             problems += _named(node.get("owner"), "person", everything)
         elif each.kind in ("server", "model"):
             problems += _literal_secrets(node)
@@ -107,12 +109,7 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
     yield from _check_validity(node.get("valid"))
     yield from check_only(node, everything)
     for _, rule in _rules(node):
-        for key, target in _targets(rule):
-            upstream = str(target.value).partition("/")[0]
-            servers, what = _upstreams(everything, TARGET_KINDS[key])
-            if "*" not in upstream and upstream not in servers:
-                message = f"there is no {what} {show(upstream)}{did_you_mean(upstream, servers)}"
-                yield Problem(target.place, message)
+        yield from _check_targets(rule, everything)
         yield from check_only(rule, everything)
         yield from _check_bounds(rule)
         for name in _scalars(rule.get("not")):
@@ -124,6 +121,23 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
 
 
 def _named(
+def _check_person(node: Table, everything: Objects) -> Iterator[Problem]:
+    for _, rule in _rules(node):
+        yield from _check_targets(rule, everything)
+        yield from _check_bounds(rule)
+    yield from _check_rule_names(node)
+    yield from check_limits(node)
+
+
+def _check_targets(rule: Table, everything: Objects) -> Iterator[Problem]:
+    for key, target in _targets(rule):
+        upstream = str(target.value).partition("/")[0]
+        servers, what = _upstreams(everything, TARGET_KINDS[key])
+        if "*" not in upstream and upstream not in servers:
+            message = f"there is no {what} {show(upstream)}{did_you_mean(upstream, servers)}"
+            yield Problem(target.place, message)
+
+
     node: Node | None, kind: str, everything: Objects, also: Collection[str] = ()
 ) -> Iterator[Problem]:
     if isinstance(node, Scalar) and (kind, str(node.value)) not in everything:

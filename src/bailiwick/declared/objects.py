@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bailiwick.core.canonical import Digest, Json, JsonObject, canonical, digest_of
 from bailiwick.core.errors import StoreError
 from bailiwick.core.flow import ResultLabels
+from bailiwick.core.limits import Limit
 from bailiwick.declared.problems import Place, Problem
 from bailiwick.declared.tree import Node
 
@@ -136,12 +137,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredPerson:
-    """A declared person: not yet authenticated (that is `ports.Person`)."""
+    """A declared person: not yet authenticated (that is `ports.Person`).
+
+    Attributes:
+        limits: over all mandates from this person.
+    """
 
     name: str
     full_name: str
     email: str = ""
     roles: frozenset[str] = frozenset()
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

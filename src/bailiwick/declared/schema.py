@@ -107,20 +107,6 @@ SERVER = Record(
 
 MODEL = model_shape(_HEADER_NAME, _HEADER_VALUE)
 
-PERSON = Record(
-    "a person",
-    {
-        "name": Field(_LINE, "The full name, for people.", required=True),
-        "email": Field(
-            Text(r"[^@\s]+@[^@\s]+", "is not an email address", max_length=254),
-            "Where the person is reached.",
-        ),
-        "roles": Field(
-            ListOf(NAME, least=0, most=64), "What the person may stamp, by the names rules use."
-        ),
-    },
-)
-
 AGENT = Record(
     "an agent",
     {
@@ -148,6 +134,24 @@ _TARGET_FIELDS = {
     "model": Field(_TARGETS, "Models, as `SERVER/MODEL`."),
     "models": Field(_TARGETS, "The same as `model`."),
 }
+PERSON = Record(
+    "a person",
+    {
+        "name": Field(_LINE, "The full name, for people.", required=True),
+        "email": Field(
+            Text(r"[^@\s]+@[^@\s]+", "is not an email address", max_length=254),
+            "Where the person is reached.",
+        ),
+        "roles": Field(
+            ListOf(NAME, least=0, most=64), "What the person may stamp, by the names rules use."
+        ),
+        "limits": Field(
+            ListOf(limit_shape(_TARGET_FIELDS), least=0, most=MAX_LIMITS),
+            "How much all mandates from this person allow together, over what time.",
+        ),
+    },
+)
+
 _RULE_NAME = Field(NAME, "A name for the rule, shown where it decided.")
 _BECAUSE = Field(_LINE, "Why, in one sentence for people. The agent sees it too.")
 

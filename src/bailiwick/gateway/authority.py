@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.context import NO_POLICIES, Policies
 from bailiwick.core.flow import ResultLabels
+from bailiwick.core.limits import Limit
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.network import NO_NETWORKS, Networks
 from bailiwick.gateway.chains import Chain, below, chain_of
@@ -29,12 +30,13 @@ class AgentFacts:
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """A declared person."""
+    """A declared person. `limits` are over all mandates from this person."""
 
     name: str
     roles: frozenset[str]
     full_name: str = ""
     email: str = ""
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from bailiwick.core.call import NOTHING, Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
 from bailiwick.core.flow import Labels
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits import PERSON, Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.said_and_did import Retold, Thought, retold_payload, thought_payload
 from bailiwick.core.verdict import Deny, Verdict
@@ -124,7 +124,7 @@ class Recorder:
             "mandate_digest": context.mandate.digest,
             "owner": self._vault.pseudonym(context.owner),
             "principal": self._vault.pseudonym(context.subject),
-            "rules": verdict.rules,
+            "rules": self._rules(verdict.rules),
             "run": context.run,
             "token": context.token,
             "upstream": call.target.upstream,
@@ -175,6 +175,18 @@ class Recorder:
         state: CallState,
         code: str,
         at_ms: int,
+    def _rules(self, rules: Sequence[str]) -> LeafValue:
+        """Ids of rules for a public leaf: a limit of a person's names her by pseudonym."""
+        if not any(rule.startswith(PERSON) for rule in rules):
+            return tuple(rules)
+        named: list[LeafValue] = []
+        for rule in rules:
+            if rule.startswith(PERSON):
+                person, _, rest = rule[len(PERSON) :].partition("/")
+                rule = f"{PERSON}{self._vault.pseudonym(person)}/{rest}"
+            named.append(rule)
+        return named
+
         reply: UpstreamReply | None = None,
         settled: Sequence[Settled] = (),
     ) -> Entry:

@@ -28,6 +28,7 @@ class CallPath:
             with `result` or `error` as the upstream gave it, or `head` (its beginning, text)
             and `bytes` when it was too large to keep.
         leaves: the call's ledger leaves, parsed, with their indexes.
+        sealed_bytes: how much was opened for it.
     """
 
     call: CallRow
@@ -35,6 +36,7 @@ class CallPath:
     intent: Json
     outcome: Json
     leaves: Sequence[tuple[int, JsonObject]]
+    sealed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +184,13 @@ class LimitRow:
     """One account of a limit as it stands. Amounts in steps; `scale` steps make one unit.
 
     Attributes:
+        mandate: whose it is; "" for a limit of a person's.
         words: the limit, for people.
         account: "" for a limit of which nothing is used, or that looks at single calls only.
         key: the values it counts apart, "" for none. Quotes calls.
         posted: what is spent; of calls under way at once, always 0.
         frees_ms: when something of it is free again by itself; None when at no certain time.
+        person: whose it is, over all mandates from that person; "" for a limit of a mandate's.
     """
 
     mandate: str
@@ -201,6 +205,7 @@ class LimitRow:
     posted: int
     unknown: int
     frees_ms: int | None
+    person: str = ""
 
     @property
     def used(self) -> int:

@@ -216,6 +216,10 @@ FULL: Spec = {
             "currency": "CHF",
             "each": "lifetime",
         },
+        {"model": "m/*", "id": "tokens", "tokens": 2000, "each": "run"},
+        {"model": "m/*", "id": "given", "input_tokens": 1, "within": "1h"},
+        {"model": "m/*", "id": "answered", "output_tokens": 30, "each": "call"},
+        {"model": "m/*", "id": "spent", "cost": {"EUR": "4.50", "USD": 5}, "each": "lifetime"},
     ],
     "flow": {
         "results": [

@@ -28,6 +28,7 @@ def read(mandate: Mandate) -> tuple[str, ...]:
         *(read_deny(rule) for rule in mandate.deny),
         *(read_stamp(rule) for rule in mandate.stamp),
         *(read_limit(limit) for limit in mandate.limits),
+        *_shared(mandate),
         *read_flow(mandate),
         *_passing_on(mandate),
         *_unsaid(mandate),
@@ -71,6 +72,14 @@ def _moment(at_ms: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment.second else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+def _shared(mandate: Mandate) -> Iterator[str]:
+    """The limits of its principal, which are no part of this version and may change without it."""
+    for limit in mandate.principal_limits:
+        text = read_limit(limit)
+        together = f"of all mandates from {quote(mandate.principal)} together"
+        yield f"As {quote(mandate.principal)} now has it, {together}: {text[0].lower()}{text[1:]}"
+
+
 def _passing_on(mandate: Mandate) -> Iterator[str]:
     leave = mandate.delegation
     if leave is None:
@@ -100,5 +109,6 @@ def _globbed(mandate: Mandate) -> Iterator[str]:
     yield from (read_deny(rule) for rule in mandate.deny)
     yield from (read_stamp(rule) for rule in mandate.stamp)
     yield from (read_limit(limit) for limit in mandate.limits)
+    yield from _shared(mandate)
     yield from read_flow(mandate)
     yield from _passing_on(mandate)

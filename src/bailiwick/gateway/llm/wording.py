@@ -15,6 +15,8 @@ STATUS = {
     "mandate_unknown": 403,
     "model_unknown": 404,
     "dialect_not_spoken": 400,
+    "tokens_unbounded": 400,
+    "cost_unbounded": 400,
     "outcome_not_recorded": 502,
     "outcome_unknown": 502,
     "upstream_busy": 503,
