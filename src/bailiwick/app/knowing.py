@@ -22,6 +22,7 @@ from bailiwick.core.explaining import Explanation, why
 from bailiwick.core.flow import Facts
 from bailiwick.core.judge import why_stopped
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.model_calls import read_use
 from bailiwick.core.reading import read
 from bailiwick.core.seen import counters_of, recorded
 from bailiwick.core.verdict import Deny
@@ -177,8 +178,9 @@ def _call(path: CallPath) -> Call:
         raise TheirError("call_erased", text)
     target = Target(CallKind(path.call.kind), str(asked["upstream"]), str(asked["name"]))
     beside = asked.get("beside")
+    use = read_use(path.intent.get("use")) if isinstance(path.intent, Mapping) else None
     return Call.of(
-        path.call.id, target, arguments, beside if isinstance(beside, Mapping) else NOTHING
+        path.call.id, target, arguments, beside if isinstance(beside, Mapping) else NOTHING, use
     )
 
 

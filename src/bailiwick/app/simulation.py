@@ -34,6 +34,7 @@ from bailiwick.core.flowing import stamped_values
 from bailiwick.core.judge import judge
 from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.model_calls import read_use
 from bailiwick.core.run_memory import RunLabels, RunMemory
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Snapshot
@@ -310,7 +311,7 @@ def asked_of(leaf: Mapping[str, Json], payload: Mapping[str, Json]) -> Asked:
     if not isinstance(at, int):
         raise TypeError("no time")
     return Asked(
-        call=Call.of(str(leaf["id"]), target, arguments, beside),
+        call=Call.of(str(leaf["id"]), target, arguments, beside, read_use(payload.get("use"))),
         at_ms=at,
         run=str(leaf["run"]),
         decision=str(leaf["decision"]),

@@ -57,6 +57,12 @@ class ModelUse(msgspec.Struct, frozen=True, omit_defaults=True):
         because: of a substitute, which model was to serve, and why it did not: a word of
             `gateway.llm.failures`.
         instead_of: id of the call of that model, if it was asked.
+        max_output: most tokens of its answer, over all its choices; None if nothing bounds it.
+        tools: names of the tools that it offers the model, each once; a tool that the model's
+            server brings along goes by its type.
+        hosted: those of `tools` that the model's server may run by itself.
+        removed: names of the tools that the agent offered, and that were taken out before it was
+            judged.
         unbounded: for what is missing in `bounds`, why, for people and agents: `input_tokens`,
             `output_tokens`, and `price` where no price is declared.
     """
@@ -67,6 +73,10 @@ class ModelUse(msgspec.Struct, frozen=True, omit_defaults=True):
     unbounded: Mapping[str, str] = msgspec.field(default_factory=dict)
     because: str = ""
     instead_of: str = ""
+    max_output: int | None = None
+    tools: tuple[str, ...] = ()
+    hosted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from bailiwick.core.limit_wording import amount_words
 from bailiwick.core.limit_wording import standing as limit_standing
 from bailiwick.core.limits import Charge, Counters, Limit
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, Plan, Rule
+from bailiwick.core.model_calls import facts_of
 from bailiwick.core.reading import read_allow, read_deny, read_limit, read_stamp
 from bailiwick.core.reading.flow import read_accepts
 from bailiwick.core.reading.whole import read_times
@@ -95,7 +96,7 @@ def why(
     mandates = tuple(
         MandateExplained(
             mandate.ref,
-            _stands(mandate, labels, now),
+            _stands(mandate, call, labels, now),
             (
                 *_rules(mandate, call, counters, labels, now, frozenset(verdict.rules)),
                 *(
@@ -121,14 +122,14 @@ class _Unused:
         return 0
 
 
-def _stands(mandate: Mandate, labels: Labels, now: int) -> tuple[Compared, ...]:
+def _stands(mandate: Mandate, call: Call, labels: Labels, now: int) -> tuple[Compared, ...]:
     active = mandate.state is MandateState.ACTIVE
     state = Compared("the mandate is active", active, f"it is {mandate.state.value}")
     started = mandate.not_before is None or now >= mandate.not_before
     ended = mandate.not_after is not None and now >= mandate.not_after
     found = "it had ended" if ended else "it was within that time" if started else "it was too soon"
     times = Compared(read_times(mandate), started and not ended, found)
-    return (state, times, *around(mandate, labels.facts, now))
+    return (state, times, *around(mandate, facts_of(call, labels.facts), now))
 
 
 def _policies(
@@ -153,7 +154,7 @@ def _rules(
     rules.update((rule.id, rule) for rule in plan.deny)
     rules.update((rule.id, rule) for rule in plan.allow)
     rules.update((rule.id, rule) for rule in plan.stamp)
-    for found in explain(call, (mandate,), labels.facts, now):
+    for found in explain(call, (mandate,), facts_of(call, labels.facts), now):
         rule = rules[found.rule]
         compared = [*found.compared, *found.circumstances]
         if isinstance(rule, AllowRule):

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import Json
 from bailiwick.core.target_pattern import TargetPattern
 
@@ -61,6 +62,8 @@ class Facts(msgspec.Struct, frozen=True):
             address is not known.
         started_by: `person` if a person started the run, else `agent`. `purpose` and
             `run_labels` are the starter's words.
+        of_model: it is asked of a model call (see `core.model_calls`), and `use` is what is known
+            of it, if anything.
     """
 
     run: str = ""
@@ -70,6 +73,8 @@ class Facts(msgspec.Struct, frozen=True):
     end_user_by: str = ""
     zones: frozenset[str] | None = None
     started_by: str = "agent"
+    of_model: bool = False
+    use: ModelUse | None = None
 
 
 NO_FACTS = Facts()

@@ -36,6 +36,7 @@ from bailiwick.core.flow import Facts, Labels
 from bailiwick.core.flowing import against_flow, unvouched
 from bailiwick.core.limits import Charge, Counters
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
+from bailiwick.core.model_calls import facts_of
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (
     named,
@@ -122,7 +123,7 @@ def _judge(
     twins = look_alikes(call.arguments)
     if twins is not None:
         return Deny("argument_ambiguous", (), why_ambiguous(call, twins))
-    facts = labels.facts
+    facts = facts_of(call, labels.facts)
     used: list[str] = []
     asking: list[StampRule] = []
     for mandate in chain:
@@ -135,7 +136,7 @@ def _judge(
         for deny in plan.deny:  # 2
             if _applies(deny, call, facts, now):
                 return _denied(mandate, deny, call)
-        allow = _way_through(plan.allow, call, labels, now)  # 3
+        allow = _way_through(plan.allow, call, labels, facts, now)  # 3
         if allow is None:
             return _not_permitted(mandate, plan.allow, call, facts, now)
         used.append(allow.id)
@@ -160,13 +161,13 @@ def _judge(
 
 
 def _way_through(
-    rules: Sequence[AllowRule], call: Call, labels: Labels, now: int
+    rules: Sequence[AllowRule], call: Call, labels: Labels, facts: Facts, now: int
 ) -> AllowRule | None:
     """The first rule that lets the call through with every value vouched for, else the first that
     does at all: each is a way by itself, and their order is not to cost a person's time."""
     ways: list[AllowRule] = []
     for rule in rules:
-        if _lets_through(rule, call, labels.facts, now):
+        if _lets_through(rule, call, facts, now):
             if not rule.vouched and not ways:
                 return rule
             ways.append(rule)

@@ -21,6 +21,7 @@ from bailiwick.core.hours import DAY_MINUTES, EVERY_DAY, Calendar, InHours, Span
 from bailiwick.core.network import Networks, read_network
 from bailiwick.core.time_zones import time_zone, zone_names
 from bailiwick.core.values import show
+from bailiwick.declared.model_calls import MODEL_CALL, of_model_calls
 from bailiwick.declared.names import LINE, NAME
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.problems import Problem, did_you_mean
@@ -128,6 +129,7 @@ ONLY = Field(
                 ListOf(NAME, or_one=True, most=50), "From one of these declared network zones."
             ),
             "started_by": Field(Choice(("person",)), "In a run that a person started."),
+            "model_call": MODEL_CALL,
             "agent_may_say": Field(
                 ListOf(Choice(_AGENT_MAY_SAY), or_one=True),
                 "Of which of these the agent's own word is taken. Without it, a person's only.",
@@ -135,7 +137,7 @@ ONLY = Field(
         },
         some_of=(
             *("hours", "outside_hours", "run_labels", "purpose", "end_users", "zones"),
-            "started_by",
+            *("started_by", "model_call"),
         ),
     ),
     "Circumstances that must all hold, beside what it says of arguments.",
@@ -245,6 +247,7 @@ def circumstances(spec: JsonObject, calendars: Calendars) -> tuple[Circumstance,
         found.append(RunPurpose(_globs(asked, "purpose"), "purpose" in trusted))
     if "end_users" in asked:
         found.append(ForEndUser(_globs(asked, "end_users"), "end_users" in trusted))
+    found += of_model_calls(asked.get("model_call"))
     for key in ("hours", "outside_hours"):
         if key in asked:
             spans = tuple(_span(each, calendars) for each in _objects(asked[key]))

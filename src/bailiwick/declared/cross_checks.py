@@ -18,6 +18,7 @@ from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.flow import compile_results
 from bailiwick.declared.flow_checks import check_flow, flow_rules, warn_flow
 from bailiwick.declared.limit_checks import check_limits, warn_limits
+from bailiwick.declared.model_calls import check_model_call
 from bailiwick.declared.models import check_names
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.prices import check_terms, warn_terms
@@ -111,6 +112,7 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
     for _, rule in _rules(node):
         yield from _check_targets(rule, everything)
         yield from check_only(rule, everything)
+        yield from check_model_call(rule)
         yield from _check_bounds(rule)
         for name in _scalars(rule.get("not")):
             if name.value not in RESERVED_PEOPLE:

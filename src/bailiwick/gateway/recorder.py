@@ -19,6 +19,7 @@ from bailiwick.core.errors import OurError
 from bailiwick.core.flow import Labels
 from bailiwick.core.limits import PERSON, Charge
 from bailiwick.core.mandate import Mandate, authority
+from bailiwick.core.model_calls import recorded_use
 from bailiwick.core.said_and_did import Retold, Thought, retold_payload, thought_payload
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.gateway.run_facts import RunFacts
@@ -140,6 +141,9 @@ class Recorder:
             fields["policies"] = context.policies
         if hold:
             fields["hold"] = hold
+        use = call.use
+        if use is not None and use.substitute:
+            fields["asked_as"], fields["instead_of"] = use.asked_as, use.instead_of
         if len(context.chain) > 1:
             fields["chain"] = [
                 {"mandate": mandate.ref, "digest": mandate.digest} for mandate in context.chain
@@ -158,6 +162,8 @@ class Recorder:
             payload["use"] = call.use
         if seen:
             payload["seen"] = seen
+        if use is not None:
+            payload["use"] = recorded_use(use)
         if context.thought is not None:
             payload["thought"] = thought_payload(context.thought)
         if context.retold:

@@ -14,8 +14,12 @@ class Serving:
     def __init__(self, *models: str) -> None:
         self._models = models
 
+    @property
+    def serves_all(self) -> bool:
+        return "*" in self._models
+
     def serves(self, model: str) -> bool:
-        return model in self._models
+        return self.serves_all or model in self._models
 
 
 SERVERS = {
@@ -69,3 +73,10 @@ def test_what_is_found_spells_out_as_it_was_asked(asked: str) -> None:
     except TheirError:
         return
     assert asked in (found.model, f"{found.server}/{found.model}")
+
+
+def test_a_server_that_takes_any_name_makes_no_other_server_s_name_ambiguous() -> None:
+    servers = {"one": Serving("*"), "two": Serving("*")}
+    assert meant("one/tiny", servers) == Meant("one", "tiny", served=True)
+    with pytest.raises(TheirError, match="more than one server"):
+        meant("tiny", servers)

@@ -12,6 +12,7 @@ from bailiwick.core.circumstances import (
     RunPurpose,
 )
 from bailiwick.core.hours import InHours, Span
+from bailiwick.core.model_calls import AskedAs, OffersAny, OffersOnly, OutputAtMost, OutputOver
 from bailiwick.core.narrowing.identical import identical
 from bailiwick.core.narrowing.kinds import all_within
 
@@ -33,6 +34,18 @@ def _follows(own: Circumstance, asked: Circumstance) -> bool:
             return own.zones <= asked.zones
         case InHours(outside=False), InHours(outside=False):
             return all(any(_span_within(span, wide) for wide in asked.spans) for span in own.spans)
+        case OutputAtMost(), OutputAtMost():
+            return own.tokens <= asked.tokens
+        case OutputOver(), OutputOver():
+            return own.tokens >= asked.tokens
+        case AskedAs(), AskedAs():
+            return all_within(own.globs, asked.globs)
+        case OffersAny(), OffersAny():
+            return all_within(own.globs, asked.globs)
+        case OffersOnly(), OffersOnly():
+            return all_within(own.hosted, asked.hosted) and (
+                asked.own is None or (own.own is not None and all_within(own.own, asked.own))
+            )
     return False
 
 

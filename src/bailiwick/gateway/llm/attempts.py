@@ -137,7 +137,7 @@ class Attempts:
         alias = self._models.aliases.get(asking.model)
         if alias is None:
             found = meant(asking.model, self._models.current)
-            tried = await self._ask(request, found, ModelUse({}, asking.model))
+            tried = await self._ask(request, found, _use(request))
         else:
             tried = await self._by_alias(request, alias)
         await _answer(request, tried)
@@ -230,13 +230,7 @@ class Attempts:
         because: str,
         before: _Tried | None,
     ) -> _Tried:
-        use = ModelUse(
-            {},
-            alias.name,
-            substitute=bool(because),
-            because=because,
-            instead_of=before.answer.call if before is not None else "",
-        )
+        use = _use(request, because, before.answer.call if before is not None else "")
         patience = Patience(alias.first_byte_seconds, alias.whole_seconds, defers=True)
         found = Meant(chosen.server, chosen.model, served=True)
         return await self._ask(request, found, use, patience)
@@ -246,7 +240,7 @@ class Attempts:
     ) -> _Tried:
         """Nothing is sent, and that is on record: as a call of a model it would have gone to."""
         found = Meant(candidate.server, candidate.model, served=True)
-        return await self._ask(request, found, ModelUse({}, alias.name), blocked=why)
+        return await self._ask(request, found, _use(request), blocked=why)
 
     # --- one call --------------------------------------------------------------------------------
 
@@ -336,6 +330,21 @@ async def _answer(request: _Request, tried: _Tried) -> None:
     retry = (_RETRIED, (b"retry-after", b"1")) if again else (_NOT_RETRIED,)
     named = (b"bailiwick-call", answer.call.encode())
     await refuse(visit.send, visit.dialect, status, code, answer.text, named, *retry)
+
+
+def _use(request: _Request, because: str = "", instead_of: str = "") -> ModelUse:
+    """How a call came about and what it asks for; what it may take depends on the model."""
+    asking = request.asking
+    return ModelUse(
+        {},
+        asking.model,
+        substitute=bool(because),
+        because=because,
+        instead_of=instead_of,
+        max_output=asking.max_output,
+        tools=asking.tools,
+        hosted=asking.hosted,
+    )
 
 
 def _target(candidate: Candidate) -> Target:

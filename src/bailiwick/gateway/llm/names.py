@@ -22,6 +22,11 @@ _NAME = re.compile(r"[!-~]{1,256}")
 class Serves(Protocol):
     """What is asked of a model server here."""
 
+    @property
+    def serves_all(self) -> bool:
+        """Whether it is declared to serve whatever it is asked for."""
+        ...
+
     def serves(self, model: str) -> bool:
         """Whether this is one of its models."""
         ...
@@ -49,7 +54,8 @@ def meant(asked: str, servers: Mapping[str, Serves]) -> Meant:
     prefix, slash, rest = asked.partition("/")
     bare = [name for name, server in servers.items() if server.serves(asked)]
     if slash and rest and prefix in servers:
-        if [name for name in bare if name != prefix]:
+        # That a server takes any name does not mean that it has a model of this one.
+        if [name for name in bare if name != prefix and not servers[name].serves_all]:
             raise _ambiguous(asked)
         return Meant(prefix, rest, servers[prefix].serves(rest))
     if len(bare) > 1:

@@ -78,6 +78,11 @@ class ModelServer:
         self._templates: dict[str, Template] = {}
         self._globs = tuple(Glob(text) for text in spec.models)
 
+    @property
+    def serves_all(self) -> bool:
+        """Whether it is declared to serve whatever it is asked for."""
+        return "*" in self.spec.models
+
     def serves(self, model: str) -> bool:
         """Whether this is one of its models, as declared."""
         return any(glob.matches(model) for glob in self._globs)
