@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import rfc8785
 from hypothesis import given
@@ -31,6 +33,22 @@ def test_every_character_is_written_as_the_reference_does() -> None:
         char = chr(point)
         assert canonical(char) == rfc8785.dumps(char), hex(point)
         assert canonical({char: 1, "a": 2, "z": 3}) == rfc8785.dumps({char: 1, "a": 2, "z": 3})
+
+
+@given(json_values)
+def test_what_was_parsed_stays_as_it_is(value: Json) -> None:
+    before = copy.deepcopy(value)
+    canonical(value)
+    assert repr(value) == repr(before)
+
+
+@pytest.mark.parametrize("number", [-0.0, 1.0, 1e21, 1e-7, 1.5e300, 0.1, 123456789012345680.0])
+def test_numbers_are_spelt_as_the_reference_does_wherever_they_stand(number: float) -> None:
+    value = {"b": [1, "x", number, {"é": number}], "a": number}
+    assert canonical(value) == rfc8785.dumps(value)
+    assert canonical({"b": [number, [number]], "a": 2}) == rfc8785.dumps(
+        {"b": [number, [number]], "a": 2}
+    )
 
 
 def test_key_order_does_not_matter_and_number_kind_does_not_either() -> None:
