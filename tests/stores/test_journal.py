@@ -200,7 +200,7 @@ async def test_a_used_or_withdrawn_hold_is_never_found_again(store: Store) -> No
     assert await store.records.hold_for(*key) is None
 
 
-async def test_calls_are_listed_newest_first_and_filtered(store: Store) -> None:
+async def test_calls_are_listed_in_either_order_and_filtered(store: Store) -> None:
     for number in range(5):
         run = f"r{number % 2}"
         await store.journal.commit([entry(number)], [opened(f"c{number}", run=run)])
@@ -211,6 +211,9 @@ async def test_calls_are_listed_newest_first_and_filtered(store: Store) -> None:
 
     assert await ids(CallQuery(limit=2)) == ["c4", "c3"]
     assert await ids(CallQuery(before="c3")) == ["c2", "c1", "c0"]
+    assert await ids(CallQuery(after="c2")) == ["c4", "c3"]
+    assert await ids(CallQuery(after="c0", first="oldest", limit=2)) == ["c1", "c2"]
+    assert await ids(CallQuery(run="r1", first="oldest")) == ["c1", "c3"]
     assert await ids(CallQuery(run="r1")) == ["c3", "c1"]
     assert await ids(CallQuery(run="r1", state="failed")) == ["c3"]
     assert await ids(CallQuery(mandate="m")) == ["c4", "c3", "c2", "c1", "c0"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bailiwick.app import simulating
@@ -17,6 +17,7 @@ from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
 from bailiwick.app.knowing import Knowing
 from bailiwick.app.limits import Limits
+from bailiwick.app.paths import Paths, indexes
 from bailiwick.app.runs import RunActs
 from bailiwick.app.standing import (
     OPERATOR,
@@ -24,8 +25,8 @@ from bailiwick.app.standing import (
     need_standing_chain,
 )
 from bailiwick.app.stopping import Stopping
-from bailiwick.core.canonical import Json, JsonObject, digest_of
-from bailiwick.core.errors import TheirError, VerificationError
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.errors import TheirError
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
@@ -36,7 +37,7 @@ from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.identity.tokens import TokenKey
-from bailiwick.ledger.leaf import LeafType, parse_leaf
+from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import (
     ApplyReport,
     Caller,
@@ -117,6 +118,7 @@ class GatewayControl:
             pipeline=rooms.pipeline,
             clock=rooms.clock,
         )
+        self._paths = Paths(rooms.records, rooms.recorder)
         self._knowing = Knowing(rooms.records, rooms.authority, rooms.clock)
         self._runs = RunActs(
             journal=rooms.journal,
@@ -166,23 +168,7 @@ class GatewayControl:
 
     async def path(self, call_id: str) -> CallPath | None:
         """See `ports.Control.path`."""
-        call = await self._r.records.call(call_id)
-        if call is None:
-            return None
-        hold = await self._r.records.hold(call.hold) if call.hold else None
-        leaves: list[tuple[int, JsonObject]] = []
-        opened: dict[int, Json] = {}
-        for index in _indexes(call, hold):
-            (stored,) = await self._r.records.entries(index, index + 1)
-            leaf = parse_leaf(stored.leaf)
-            head: dict[str, Json] = {"type": leaf.type, "id": leaf.id, "at": leaf.at_ms}
-            leaves.append((index, {**head, **leaf.fields}))
-            if stored.sealed:
-                opened[index] = self._open(stored.leaf, stored.sealed)
-        intent = opened.get(call.intent_index)
-        outcome = None if call.outcome_index is None else opened.get(call.outcome_index)
-        call = call if call.digest else replace(call, digest=_digest(intent))
-        return CallPath(call, hold, intent, outcome, leaves)
+        return await self._paths.one(call_id)
 
     async def explain(self, call_id: str) -> CallExplained | None:
         """See `ports.Control.explain`."""
@@ -209,7 +195,7 @@ class GatewayControl:
         if call is None:
             raise TheirError("call_unknown", f"there is no call `{call_id}`")
         hold = await self._r.records.hold(call.hold) if call.hold else None
-        return [await self._r.publisher.proof(index) for index in _indexes(call, hold)]
+        return [await self._r.publisher.proof(index) for index in indexes(call, hold)]
 
     def events(self) -> AsyncIterator[JsonObject]:
         """See `ports.Control.events`."""
@@ -334,12 +320,6 @@ class GatewayControl:
         entry: Entry = self._r.recorder.act(kind, ident, now, person.name, fields, payload)
         await self._r.journal.commit([entry], changes)
 
-    def _open(self, leaf: bytes, sealed: bytes) -> Json:
-        try:
-            return self._r.recorder.open(leaf, sealed)
-        except VerificationError as error:
-            return None if error.code == "payload_erased" else {"unreadable": error.message}
-
 
 def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
     """The mandate a token for `agent` is to be for; "" picks the only one that is declared.
@@ -367,17 +347,3 @@ def pick_mandate(authority: Authority, agent: str, mandate: str) -> Mandate:
     raise TheirError(
         "mandate_ambiguous", f"agent `{agent}` has several mandates, name one: {names}"
     )
-
-
-def _digest(intent: Json) -> str:
-    """The digest of the call in an opened intent; "" when it was erased or is damaged."""
-    asked = intent.get("call") if isinstance(intent, Mapping) else None
-    return digest_of(asked) if isinstance(asked, Mapping) else ""
-
-
-def _indexes(call: CallRow, hold: HoldRow | None) -> list[int]:
-    found = [call.intent_index]
-    if hold is not None:
-        found += [stamp.entry_index for stamp in hold.stamps]
-    found += [i for i in (call.approved_index, call.outcome_index) if i is not None]
-    return sorted(set(found))

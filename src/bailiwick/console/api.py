@@ -18,6 +18,8 @@ from bailiwick.console.bodies import read_json
 from bailiwick.console.limits import audit_json, limits_json
 from bailiwick.console.parts import Parts
 from bailiwick.console.shown import check_shown
+from bailiwick.console.story import Stories
+from bailiwick.console.story_json import story_json
 from bailiwick.console.streams import event_stream
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import BailiwickError, TheirError
@@ -32,6 +34,7 @@ from bailiwick.ports import (
     Person,
     RunAsked,
 )
+from bailiwick.ports.story import MAX_STEPS
 
 MAX_AGENT_JSON_BYTES = 256 * 1024
 """Largest body that an agent can send here: a child mandate, or the words of a run."""
@@ -118,6 +121,7 @@ class Api:
         self._parts = parts
         self._records = parts.records
         self._control = parts.control
+        self._stories = Stories(parts.records, parts.control)
 
     def routes(self) -> list[Route]:
         """The routes, relative to `/api/v1`."""
@@ -129,6 +133,7 @@ class Api:
             "/calls/{id}/explain": self.explain,
             "/runs": self.runs,
             "/runs/{id}": self.run,
+            "/runs/{id}/story": self.story,
             "/holds": self.holds,
             "/holds/{id}": self.hold,
             "/objects": self.objects,
@@ -238,6 +243,13 @@ class Api:
         if shown is None:
             raise TheirError("run_unknown", f"no run `{run_id}`")
         return _answer("run", shapes.run_json(shown))
+
+    async def story(self, request: Request, _person: Person) -> Response:
+        """A page of a run's story."""
+        limit = _limit(request, 100, MAX_STEPS)
+        after = request.query_params.get("after", "")
+        page = await self._stories.page(request.path_params["id"], after, limit)
+        return JSONResponse(story_json(page))
 
     async def holds(self, request: Request, person: Person) -> Response:
         """Holds: those waiting, or in another state, or all."""

@@ -122,10 +122,17 @@ class StoredEntry:
 
 @dataclass(frozen=True, slots=True)
 class CallQuery:
-    """Which calls to list, newest first. Empty strings do not restrict."""
+    """Which calls to list, newest first. Empty strings do not restrict.
+
+    Attributes:
+        before, after: ids; calls that came before and after these.
+        first: `newest`, or `oldest` for the other way round.
+    """
 
     limit: int = 50
     before: str = ""
+    after: str = ""
+    first: str = "newest"
     run: str = ""
     agent: str = ""
     mandate: str = ""
@@ -193,7 +200,7 @@ class Records(Protocol):
     """
 
     async def calls(self, query: CallQuery) -> Sequence[CallRow]:
-        """Calls, newest first."""
+        """Calls that match, in the order asked for."""
         ...
 
     async def call(self, call_id: str) -> CallRow | None:

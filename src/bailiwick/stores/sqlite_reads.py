@@ -98,13 +98,15 @@ class SqliteRecords:
         where, values = _where(
             [
                 ("id < ?", query.before),
+                ("id > ?", query.after),
                 ("run = ?", query.run),
                 ("agent = ?", query.agent),
                 ("(mandate = ?1 OR mandate LIKE ?1 || '@%')", query.mandate),
                 ("state = ?", query.state),
             ]
         )
-        sql = f"SELECT * FROM calls {where} ORDER BY id DESC LIMIT {_limit(query.limit)}"  # noqa: S608  # only our own text
+        order = "ASC" if query.first == "oldest" else "DESC"
+        sql = f"SELECT * FROM calls {where} ORDER BY id {order} LIMIT {_limit(query.limit)}"  # noqa: S608  # only our own text
         return await self._read(lambda db: [self._call(row) for row in db.execute(sql, values)])
 
     async def call(self, call_id: str) -> CallRow | None:

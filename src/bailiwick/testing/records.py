@@ -85,7 +85,7 @@ class MemoryRecords:
     audit: LimitAudit = field(default_factory=lambda: LimitAudit(0, 0, 0, 0, ()))
 
     async def calls(self, query: CallQuery) -> Sequence[CallRow]:
-        """Calls that match, newest first."""
+        """Calls that match, in the order asked for."""
         wanted = {
             name: value
             for name in ("run", "agent", "mandate", "state")
@@ -96,7 +96,9 @@ class MemoryRecords:
             for row in sorted(self.call_rows.values(), key=lambda row: row.id, reverse=True)
             if all(getattr(row, name) == value for name, value in wanted.items())
             and (not query.before or row.id < query.before)
+            and (not query.after or row.id > query.after)
         ]
+        rows = rows[::-1] if query.first == "oldest" else rows
         return rows[: query.limit]
 
     async def call(self, call_id: str) -> CallRow | None:

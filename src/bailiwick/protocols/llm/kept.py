@@ -18,6 +18,9 @@ from bailiwick.protocols.llm.dialect import Said
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
+# INVARIANT: what msgspec knows of a class is made here, by one thread (see stores/sqlite_reads).
+_decode = msgspec.json.Decoder(Said).decode
+
 
 class Kept(msgspec.Struct, frozen=True):
     """One answer as it is sealed.
@@ -57,7 +60,7 @@ def keep(said: Said) -> Kept:
 def read_kept(said: bytes) -> Said | None:
     """What `keep` kept; None when it is nothing of that."""
     try:
-        return msgspec.json.decode(said, type=Said)
+        return _decode(said)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
