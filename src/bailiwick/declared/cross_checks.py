@@ -49,9 +49,9 @@ def check_references(declarations: Iterable[Declaration], everything: Objects) -
             continue
         if each.kind == "person" and each.name in RESERVED_PEOPLE:
             problems.append(Problem(node.place, f"a person cannot be called `{each.name}`"))
-        elif each.kind == "agent":
         elif each.kind == "person":
             problems += _check_person(node, everything)
+        elif each.kind == "agent":
             problems += _named(node.get("owner"), "person", everything)
         elif each.kind in ("server", "model"):
             problems += _literal_secrets(node)
@@ -122,7 +122,6 @@ def _check_mandate(node: Table, everything: Objects) -> Iterator[Problem]:
     yield from check_flow(node)
 
 
-def _named(
 def _check_person(node: Table, everything: Objects) -> Iterator[Problem]:
     for _, rule in _rules(node):
         yield from _check_targets(rule, everything)
@@ -140,6 +139,7 @@ def _check_targets(rule: Table, everything: Objects) -> Iterator[Problem]:
             yield Problem(target.place, message)
 
 
+def _named(
     node: Node | None, kind: str, everything: Objects, also: Collection[str] = ()
 ) -> Iterator[Problem]:
     if isinstance(node, Scalar) and (kind, str(node.value)) not in everything:
