@@ -175,12 +175,6 @@ class Recorder:
             payload["zones"] = sorted(facts.zones)
         return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
 
-    def outcome(
-        self,
-        context: CallContext,
-        state: CallState,
-        code: str,
-        at_ms: int,
     def _rules(self, rules: Sequence[str]) -> LeafValue:
         """Ids of rules for a public leaf: a limit of a person's names her by pseudonym."""
         if not any(rule.startswith(PERSON) for rule in rules):
@@ -193,6 +187,12 @@ class Recorder:
             named.append(rule)
         return named
 
+    def outcome(
+        self,
+        context: CallContext,
+        state: CallState,
+        code: str,
+        at_ms: int,
         reply: UpstreamReply | None = None,
         settled: Sequence[Settled] = (),
     ) -> Entry:
