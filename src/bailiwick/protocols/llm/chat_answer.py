@@ -150,10 +150,13 @@ class _Choice:
         self._text.add(delta.get("refusal"))
         self._text.add(mapping(delta.get("audio")).get("transcript"))
         self._take_reasoning(delta)
-        for call in objects(delta.get("tool_calls")):
+        calls = list(objects(delta.get("tool_calls")))
+        for call in calls:
             self._take_call(call)
         legacy = delta.get("function_call")
-        if isinstance(legacy, dict):
+        # llama-cpp-python says its one call under both names. Of two that differ, both count.
+        again = len(calls) == len(self.calls) == 1 and calls[0].get("function") == legacy
+        if isinstance(legacy, dict) and not again:
             self._take_call({"index": -1, "function": legacy})
 
     def said(self) -> tuple[str, list[Reasoning]]:

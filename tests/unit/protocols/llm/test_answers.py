@@ -285,6 +285,25 @@ def test_the_old_function_call_is_a_tool_call() -> None:
     assert said(CHAT, stream).tool_calls == (AskedTool("", "pay", "{}"),)
 
 
+def both_names(old: dict[str, str], new: dict[str, str]) -> dict[str, Any]:
+    return {"function_call": old, "tool_calls": [{"index": 0, "id": "a", "function": new}]}
+
+
+def test_one_call_under_the_old_name_and_the_new_is_one_call() -> None:
+    # llama-cpp-python 0.3.36
+    first, last = {"name": "pay", "arguments": "{"}, {"name": "pay", "arguments": "}"}
+    pieces = chat(both_names(first, first), both_names(last, last))
+    assert said(CHAT, pieces).tool_calls == (AskedTool("a", "pay", "{}"),)
+
+
+def test_different_calls_under_the_old_name_and_the_new_are_two() -> None:
+    old, new = {"name": "pay", "arguments": '{"a":9}'}, {"name": "pay", "arguments": "{}"}
+    assert said(CHAT, chat(both_names(old, new))).tool_calls == (
+        AskedTool("a", "pay", "{}"),
+        AskedTool("", "pay", '{"a":9}'),
+    )
+
+
 def test_parts_of_thinking_and_text_are_told_apart() -> None:
     parts = [
         {"type": "thinking", "thinking": [{"type": "text", "text": "Rent is due."}]},
