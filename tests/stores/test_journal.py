@@ -25,6 +25,7 @@ from bailiwick.ports import (
     PinState,
     RunEnded,
     RunOpened,
+    SpansKept,
     Stamped,
     SubjectKey,
     TokenRevoked,
@@ -342,3 +343,27 @@ async def test_a_newer_schema_refuses_to_open(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         SqliteJournal(store.path, seal=SEAL)
     assert caught.value.code == "database_newer"
+
+
+async def test_spans_of_a_run_are_read_in_order_and_added_up(store: Store) -> None:
+    entry = Entry(b'{"v":1}', b"sealed")
+    for ident, run, count in (("01B", "r1", 3), ("01A", "r1", 2), ("01C", "r2", 5)):
+        kept = SpansKept(ident, run, 7, "t1", count, 10 * count)
+        await store.journal.commit([entry], [kept])
+    rows = await store.records.spans("r1")
+    assert [(row.id, row.spans, row.size_bytes, row.entry_index) for row in rows] == [
+        ("01A", 2, 20, 1),
+        ("01B", 3, 30, 0),
+    ]
+    assert [row.id for row in await store.records.spans("r1", after="01A")] == ["01B"]
+    assert await store.records.spans_kept("r1") == (5, 50)
+    assert await store.records.spans_kept("none") == (0, 0)
+
+
+async def test_a_batch_of_spans_is_kept_once(store: Store) -> None:
+    kept = SpansKept("01A", "r1", 7, "t1", 1, 10)
+    entry = Entry(b'{"v":1}', b"sealed")
+    await store.journal.commit([entry], [kept])
+    with pytest.raises(Conflict):
+        await store.journal.commit([entry], [kept])
+    assert await store.records.entry_count() == 1

@@ -50,6 +50,7 @@ class LeafType(StrEnum):
     REVOKE = "revoke"
     PIN = "pin"
     RUN = "run"
+    AGENT_SPANS = "agent.spans"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     SUSPEND = "suspend"
     RESUME = "resume"

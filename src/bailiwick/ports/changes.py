@@ -148,6 +148,25 @@ class RunEnded:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class SpansKept:
+    """Spans that an agent sent are attached to its run: its own claim, sealed in their entry.
+
+    Attributes:
+        spans, size_bytes: how many, and how long their text is.
+        token: id of the token they came with.
+        entry: position of their entry within the same commit.
+    """
+
+    id: str
+    run: str
+    at_ms: int
+    token: str
+    spans: int
+    size_bytes: int
+    entry: int = 0
+
+
 class HoldState(StrEnum):
     """WAITING → APPROVED → USED, or WAITING → REFUSED, EXPIRED or WITHDRAWN. Nothing goes back."""
 
@@ -291,6 +310,7 @@ Change = (
     | CallMoved
     | RunOpened
     | RunEnded
+    | SpansKept
     | HoldOpened
     | Stamped
     | HoldMoved

@@ -98,6 +98,19 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SpansRow:
+    """Spans that an agent sent at once, attached to its run; they lie in their entry."""
+
+    id: str
+    run: str
+    at_ms: int
+    token: str
+    spans: int
+    size_bytes: int
+    entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectRow:
     """One version of a declared object."""
 
@@ -217,6 +230,14 @@ class Records(Protocol):
 
     async def run_by_key(self, agent: str, mandate: str, key: str) -> RunRow | None:
         """The run an edge tells apart by this key, or None."""
+        ...
+
+    async def spans(self, run: str, after: str = "", limit: int = 50) -> Sequence[SpansRow]:
+        """What spans were attached to a run, oldest first, those after the id `after`."""
+        ...
+
+    async def spans_kept(self, run: str) -> tuple[int, int]:
+        """How many spans are attached to a run, and how many bytes they have."""
         ...
 
     async def holds(self, state: HoldState | None = None, limit: int = 200) -> Sequence[HoldRow]:

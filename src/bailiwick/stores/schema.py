@@ -138,6 +138,14 @@ MIGRATIONS: tuple[str, ...] = (
         l.value ->> 7 AS pending_only
         FROM postings p, json_each(p.legs) l;
     """,
+    # Which entries hold the spans that an agent sent of a run.
+    """
+    CREATE TABLE agent_spans (
+        id TEXT PRIMARY KEY, run TEXT NOT NULL, at_ms INTEGER NOT NULL, token TEXT NOT NULL,
+        spans INTEGER NOT NULL, size_bytes INTEGER NOT NULL, entry_index INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX agent_spans_by_run ON agent_spans (run, id);
+    """,
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

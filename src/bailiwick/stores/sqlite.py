@@ -36,6 +36,7 @@ from bailiwick.ports import (
     RunEnded,
     RunOpened,
     Settled,
+    SpansKept,
     Stamped,
     SubjectKey,
     TokenRevoked,
@@ -374,6 +375,14 @@ def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: 
             )
             if cursor.rowcount != 1:
                 raise Conflict("run_ended", f"run `{run}` has ended, or is not there")
+        case SpansKept():
+            db.execute(
+                "INSERT INTO agent_spans VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(change.id, change.run, change.at_ms, change.token, change.spans),
+                    *(change.size_bytes, start + change.entry),
+                ),
+            )
         case HoldOpened():
             cells = hold_cells(seal, change)
             db.execute(

@@ -25,6 +25,7 @@ from bailiwick.ports import (
     ObjectRow,
     Pinned,
     RunRow,
+    SpansRow,
     StampRow,
     StoredEntry,
     SubjectKey,
@@ -53,7 +54,10 @@ _MAX_LIMIT = 1000
 # second one follows a field that the first has not filled in yet).
 _ROWS: Mapping[type, msgspec.json.Decoder[object]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (CallRow, HoldRow, ObjectRow, Pinned, RunRow, StampRow, StoredEntry, SubjectKey)
+    for kind in (
+        *(CallRow, HoldRow, ObjectRow, Pinned, RunRow, SpansRow, StampRow, StoredEntry),
+        SubjectKey,
+    )
 }
 
 
@@ -151,6 +155,22 @@ class SqliteRecords:
             sql = "SELECT * FROM runs WHERE agent = ? AND mandate = ? AND key = ?"
             row = db.execute(sql, (agent, mandate, key)).fetchone()
             return None if row is None else _run(db, row)
+
+        return await self._read(query)
+
+    async def spans(self, run: str, after: str = "", limit: int = 50) -> Sequence[SpansRow]:
+        """See `ports.Records.spans`."""
+        sql = "SELECT * FROM agent_spans WHERE run = ? AND id > ? ORDER BY id LIMIT ?"
+        values = (run, after, _limit(limit))
+        return await self._read(lambda db: [_as(SpansRow, row) for row in db.execute(sql, values)])
+
+    async def spans_kept(self, run: str) -> tuple[int, int]:
+        """See `ports.Records.spans_kept`."""
+        sql = "SELECT total(spans), total(size_bytes) FROM agent_spans WHERE run = ?"
+
+        def query(db: sqlite3.Connection) -> tuple[int, int]:
+            spans, size = db.execute(sql, (run,)).fetchone()
+            return int(spans), int(size)
 
         return await self._read(query)
 

@@ -42,6 +42,7 @@ from bailiwick.ports import (
     RunAsked,
     RunRow,
     RunShown,
+    SpansRow,
     StampRow,
     StartedRun,
     StoredEntry,
@@ -81,6 +82,7 @@ class MemoryRecords:
     run_rows: dict[str, RunRow] = field(default_factory=dict)
     object_rows: list[ObjectRow] = field(default_factory=list)
     pin_rows: list[Pinned] = field(default_factory=list)
+    spans_rows: list[SpansRow] = field(default_factory=list)
     entry_rows: list[StoredEntry] = field(default_factory=list)
     audit: LimitAudit = field(default_factory=lambda: LimitAudit(0, 0, 0, 0, ()))
 
@@ -119,6 +121,16 @@ class MemoryRecords:
             if (row.agent, row.mandate, row.key) == (agent, mandate, key):
                 return row
         return None
+
+    async def spans(self, run: str, after: str = "", limit: int = 50) -> Sequence[SpansRow]:
+        """See `ports.Records.spans`."""
+        rows = [row for row in self.spans_rows if row.run == run and row.id > after]
+        return sorted(rows, key=lambda row: row.id)[:limit]
+
+    async def spans_kept(self, run: str) -> tuple[int, int]:
+        """See `ports.Records.spans_kept`."""
+        rows = [row for row in self.spans_rows if row.run == run]
+        return sum(row.spans for row in rows), sum(row.size_bytes for row in rows)
 
     async def holds(self, state: HoldState | None = None, limit: int = 200) -> Sequence[HoldRow]:
         """Holds in a state, or all; newest first."""
