@@ -30,6 +30,7 @@ RUN = {
     "end_user": "eve",
     "erased": False,
 }
+STORY = "GET /api/v1/runs/01JRUN/story?limit=100"
 TOKEN = {
     "token": "secret.run.token",
     "id": "5f1c",
@@ -76,7 +77,7 @@ def test_run_start_reads_long_instructions_from_stdin(
 def test_run_show_says_who_gave_the_instruction_and_hides_nothing(
     asking: Command, gateway: FakeGateway
 ) -> None:
-    gateway.says("GET /api/v1/runs/01JRUN", {"run": RUN})
+    gateway.says(STORY, {"run": RUN, "steps": [], "next": None})
     ended = asking("run", "show", "01JRUN")
     assert ended.code == Exit.OK
     for words in ("Pay 4711.\n", "<U+202E>stop.", "(given by ada)", "month-end", "eve", "2 done"):
@@ -95,7 +96,7 @@ def test_run_show_says_who_gave_the_instruction_and_hides_nothing(
 def test_run_show_tells_what_is_not_there_and_what_is_the_agents(
     asking: Command, gateway: FakeGateway, changed: dict[str, object], words: str
 ) -> None:
-    gateway.says("GET /api/v1/runs/01JRUN", {"run": {**RUN, **changed}})
+    gateway.says(STORY, {"run": {**RUN, **changed}, "steps": [], "next": None})
     assert words in asking("run", "show", "01JRUN").out
 
 
@@ -108,7 +109,7 @@ def test_no_instruction_of_an_agent_passes_for_a_persons(
         "person": "",
         "instruction": "x\n(given by ada)",
     }
-    gateway.says("GET /api/v1/runs/01JRUN", {"run": {**RUN, **forged}})
+    gateway.says(STORY, {"run": {**RUN, **forged}, "steps": [], "next": None})
     told = asking("run", "show", "01JRUN").out.partition("The instruction\n")[2]
     assert told.split("\n")[:2] == ["  (given by the agent's side)", "  x"]
 

@@ -9,15 +9,17 @@ import typer
 
 from bailiwick.cli import show
 from bailiwick.cli.api import segment
-from bailiwick.cli.calls import mapping
+from bailiwick.cli.calls import listed, mapping
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.people import TtlOption, seconds
 from bailiwick.cli.reach import Reach, reaching
+from bailiwick.cli.story import Teller
 from bailiwick.core.canonical import JsonObject
 
 RunArgument = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
 
 MAX_READ_CHARS = 100_000
+DEFAULT_STEPS = 100
 
 
 @reaching
@@ -72,13 +74,52 @@ def start(
 
 
 @reaching
-def show_run(reach: Reach, run_id: RunArgument) -> int:
-    """Show a run: what it was told, by whom, and how its calls ended."""
-    answer = reach.api().get(f"runs/{segment(run_id)}")
+def show_run(
+    reach: Reach,
+    run_id: RunArgument,
+    reasoning: Annotated[
+        bool,
+        typer.Option("--reasoning", help="Reasoning and texts in full, not only how they begin."),
+    ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=500, help="How many steps at most.")
+    ] = DEFAULT_STEPS,
+    after: Annotated[str, typer.Option("--after", help="Steps behind this call's id.")] = "",
+) -> int:
+    """Show a run as a story: what it was told, and step by step what came of it.
+
+    Each step is a call: what the model was told, reasoned, said and asked for; what the gateway
+    decided; who stamped; what came back. What agents, models and servers wrote stands behind a bar.
+    """
+    answer = reach.api().get(f"runs/{segment(run_id)}/story", limit=limit, after=after)
     if reach.json:
         show.out_json(answer)
         return Exit.OK
-    run = mapping(answer, "run")
+    if not after:
+        _print_run(mapping(answer, "run"))
+    _print_steps(answer, whole=reasoning)
+    following = show.word(answer, "next")
+    if following:
+        show.note(
+            "there is more: "
+            + show.visible(f"bailiwick run show {run_id} --after {following}")
+            + (f" --limit {limit}" if limit != DEFAULT_STEPS else "")
+        )
+    return Exit.OK
+
+
+def _print_steps(page: JsonObject, *, whole: bool) -> None:
+    steps = listed(page, "steps")
+    show.heading("What came of it")
+    if not steps:
+        show.out("  nothing yet")
+    teller = Teller(show.width(), whole=whole)
+    for step in steps:
+        for line in teller.step(step):
+            show.out(line)
+
+
+def _print_run(run: JsonObject) -> None:
     states = ", ".join(f"{count} {state}" for state, count in mapping(run, "states").items())
     labels = run.get("labels")
     facts = [
@@ -96,7 +137,6 @@ def show_run(reach: Reach, run_id: RunArgument) -> int:
     show.facts([(name, value) for name, value in facts if value])
     show.heading("The instruction")
     show.out("  " + told(run).replace("\n", "\n  "))
-    return Exit.OK
 
 
 @reaching

@@ -159,5 +159,10 @@ def _colours() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
+def width() -> int:
+    """Columns of the terminal; 0 where stdout is none, and nothing needs to be broken."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
 def _terminal_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 1 << 20
