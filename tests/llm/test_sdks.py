@@ -145,9 +145,9 @@ def test_a_refusal_is_the_sdk_s_own_error_and_is_not_tried_again(
     assert upstream.sent == []
 
 
-def test_an_exhausted_limit_is_a_rate_limit_error(client: Any) -> None:
+def test_an_exhausted_limit_is_a_refusal_like_any_other(client: Any) -> None:
     client.chat.completions.create(model="local/big/counted", messages=HELLO)
-    with pytest.raises(openai.RateLimitError) as refused:
+    with pytest.raises(openai.PermissionDeniedError) as refused:
         client.chat.completions.create(model="local/big/counted", messages=HELLO)
     assert refused.value.code == "limit_exceeded"
 

@@ -10,7 +10,6 @@ STATUS = {
     "headers_too_large": 431,
     "host_not_served": 403,
     "length_malformed": 400,
-    "limit_exceeded": 429,
     "ledger_unavailable": 503,
     "mandate_unknown": 403,
     "model_unknown": 404,
@@ -25,6 +24,8 @@ STATUS = {
 }
 
 DENIED_STATUS = 403
+"""Also of a limit without room. Agents take 429 for a pause: opencode 1.18 tries again for ever, and
+Codex 0.169 shows nothing of the reason (docs/agents.md)."""
 
 HELD_STATUS = 409
 """Both SDKs try again by themselves after it, and the same call picks its hold up again."""
