@@ -15,6 +15,7 @@ from pathlib import Path
 from bailiwick.app import simulating
 from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
+from bailiwick.app.guarded import DECLARED
 from bailiwick.app.knowing import Knowing
 from bailiwick.app.limits import Limits
 from bailiwick.app.paths import Paths, indexes
@@ -261,6 +262,8 @@ class GatewayControl:
         self, person: Person, upstream: str, kind: str, name: str, digest: str
     ) -> Pinned:
         """See `ports.Control.accept_pin`."""
+        if upstream == DECLARED:
+            return await self._r.declarations.accept(person, kind, name, digest)
         if OPERATOR not in person.roles:
             raise TheirError(
                 "accept_not_allowed", f"accepting a changed definition needs the role `{OPERATOR}`"

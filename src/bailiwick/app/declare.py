@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from pathlib import Path
 
+from bailiwick.app import guarded
 from bailiwick.app.aliases import alias_specs
 from bailiwick.app.policies import PolicyBook, after
-from bailiwick.core.errors import ConfigError
+from bailiwick.core.errors import ConfigError, TheirError
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.reading import read
 from bailiwick.declared import (
@@ -54,6 +55,7 @@ from bailiwick.ports import (
     ObjectChange,
     ObjectPut,
     ObjectRow,
+    Person,
     Pinned,
     PinState,
     PolicyReport,
@@ -141,16 +143,49 @@ class Declarations:
                 problems = [problem("error", found) for found in sorted(checked.errors)]
                 return ApplyReport(False, (), problems)
             doubtful = [*checked.refusing, *checked.doubts]
-            changed = [put for put in puts if _is_change(put, rows)]
-            changes = await self._readings(declared, rows, _changes(stored, declared, puts), now)
+            what = guarded.sort(puts, rows, await self._records.pins(), by, now)
+            told = _changes(stored, declared, puts, {(put.kind, put.name) for put in what.waiting})
+            changes = await self._readings(declared, rows, told, now)
             doubts = [*declared.warnings, *held.warnings, *_revoked(declared, rows)]
+            doubts += guarded.warnings(what, rows, declared.objects.values())
             doubts += sorted(doubtful)
             problems = [problem("warning", found) for found in doubts]
             if dry_run:
                 return ApplyReport(False, changes, problems)
-            if changed:
-                await self._put(changed, by, now, rows)
+            if what.now or what.pins:
+                await self._put(what.now, by, now, rows, what.pins)
             return ApplyReport(True, changes, problems)
+
+    async def accept(self, person: Person, kind: str, name: str, digest: str) -> Pinned:
+        """Accept a change that waits for people; in force when they are enough (`guarded`).
+
+        Returns:
+            The change: ACCEPTED when it came into force, HELD while it waits for others.
+
+        Raises:
+            TheirError: `pin_unknown`, `accept_not_allowed`, `change_unsound`.
+        """
+        async with self._one_at_a_time:
+            rows = {(row.kind, row.name): row for row in await self._records.objects()}
+            known, now = await self._records.pins(), self._clock.wall_ms()
+            people = self._authority.snapshot.people
+            found = guarded.accept(person, (kind, name, digest), rows, known, people, now)
+            puts: list[ObjectPut] = []
+            if found.complete:
+                stored = [from_document(row.document) for row in rows.values()]
+                text = guarded.as_file(found.held)
+                try:
+                    declared = await asyncio.to_thread(
+                        load_texts, {"change": text}, stored=stored, environment=self._environ
+                    )
+                except DeclarationError as error:
+                    raise TheirError(
+                        "change_unsound", f"it does not fit any more: {error.problems[0].message}"
+                    ) from error
+                each = declared.objects[kind, name]
+                puts = [_put(each, rows.get((kind, name)), found.held.by, now)]
+            await self._put(puts, person.name, now, rows, found.pins)
+            return found.pins[-1] if found.complete else found.held
 
     async def _put(
         self,
@@ -158,6 +193,7 @@ class Declarations:
         by: str,
         now: int,
         rows: Mapping[tuple[str, str], ObjectRow],
+        pins: Sequence[Pinned] = (),
     ) -> None:
         after = dict(rows)
         for put in changed:
@@ -165,9 +201,10 @@ class Declarations:
         specs = await asyncio.to_thread(server_specs, after.values(), self._environ)
         models = await asyncio.to_thread(model_specs, after.values(), self._environ)
         compile_snapshot(after.values())  # whatever cannot be compiled is not recorded either
-        await self._recorder.prepare([by], now)
+        await self._recorder.prepare([by, *(put.by for put in changed)], now)
         entries = [self._entry(put, now) for put in changed]
-        await self._journal.commit(entries, changed)
+        entries += [guarded.entry(self._recorder, pin) for pin in pins]
+        await self._journal.commit(entries, [*changed, *pins])
         await self._upstreams.apply(specs)
         self._models.apply(models, alias_specs(after.values()))
         self._install(after.values())
@@ -402,11 +439,6 @@ def _versioned(
     return {key: (versions[key], each) for key, each in declared.objects.items()}
 
 
-def _is_change(put: ObjectPut, rows: Mapping[tuple[str, str], ObjectRow]) -> bool:
-    row = rows.get((put.kind, put.name))
-    return row is None or row.version != put.version
-
-
 def _row(put: ObjectPut) -> ObjectRow:
     return ObjectRow(
         put.kind, put.name, put.version, put.digest, put.document, put.state, put.at_ms, put.by
@@ -417,14 +449,17 @@ _ACTIONS = {How.ADDED: "create", How.CHANGED: "change", How.UNCHANGED: "same"}
 
 
 def _changes(
-    stored: Sequence[Declaration], declared: Declared, puts: Sequence[ObjectPut]
+    stored: Sequence[Declaration],
+    declared: Declared,
+    puts: Sequence[ObjectPut],
+    waiting: Collection[tuple[str, str]],
 ) -> list[ObjectChange]:
     versions = {(put.kind, put.name): put.version for put in puts}
     return [
         ObjectChange(
             each.kind,
             each.name,
-            _ACTIONS[each.how],
+            "hold" if (each.kind, each.name) in waiting else _ACTIONS[each.how],
             versions[each.kind, each.name],
             "".join(f"{field}\n" for field in each.fields),
         )

@@ -109,9 +109,17 @@ def pins_accept(
     )
     if reach.json:
         show.out_json(answer)
+    elif _still_held(answer):
+        show.out(f"accepted {show.visible(pin)}; it waits for others to accept it too")
     else:
         show.out(f"accepted {show.visible(pin)}")
     return Exit.OK
+
+
+def _still_held(answer: JsonObject) -> bool:
+    """Whether a change that was accepted waits for others to accept it too."""
+    pin = answer.get("pin")
+    return isinstance(pin, dict) and show.word(pin, "state") == "held"
 
 
 def schema() -> int:

@@ -13,7 +13,7 @@ from bailiwick.console.shown import check_shown
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import TheirError
 from bailiwick.core.run_words import run_words
-from bailiwick.ports import HoldState, RunAsked
+from bailiwick.ports import HoldState, PinState, RunAsked
 
 MAX_REASON_CHARACTERS = 1_000
 
@@ -74,8 +74,9 @@ class Acts:
             named = [form[name] for name in ("upstream", "kind", "name", "digest")]
         except KeyError as error:
             raise TheirError("bad_request", f"the form lacks `{error.args[0]}`") from error
-        await self._control.accept_pin(visit.person, *named)
-        return RedirectResponse("/pins?did=accepted", 303)
+        pin = await self._control.accept_pin(visit.person, *named)
+        did = "counted" if pin.state is PinState.HELD else "accepted"
+        return RedirectResponse(f"/pins?did={did}", 303)
 
     async def suspend(self, visit: Visit) -> Response:
         """Stop a mandate until it is resumed."""

@@ -37,6 +37,7 @@ NOTICES = {
     "approved": "Your approval is recorded.",
     "refused": "Your refusal is recorded. The call will not run.",
     "accepted": "The new definition is accepted.",
+    "counted": "Your acceptance is recorded. It waits for others to accept it too.",
     "revoked": "The mandate is revoked. Nothing new is dispatched under it.",
     "suspended": "The mandate is suspended. Nothing new is dispatched under it for now.",
     "resumed": "The mandate goes on.",

@@ -264,10 +264,12 @@ class ObjectState:
 
 
 class PinState(StrEnum):
-    """A definition seen first is ACCEPTED; one that changed is HELD until a person accepts it."""
+    """A definition seen first is ACCEPTED; one that changed is HELD until a person accepts it. One
+    that people declared may be taken back: then it is WITHDRAWN."""
 
     ACCEPTED = "accepted"
     HELD = "held"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)

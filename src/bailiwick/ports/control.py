@@ -44,7 +44,8 @@ class ObjectChange:
     """What `apply` did, or would do, to one declared object.
 
     Attributes:
-        action: `create`, `change` or `same`.
+        action: `create`, `change` or `same`; `hold` for a change that waits until people have
+            accepted it.
         version: the version it has afterwards.
         difference: unified diff of the canonical YAML, "" for `same`; secrets as references.
         sentences: of a mandate that is new or changes, all it then says; else ().
@@ -418,9 +419,12 @@ class Control(Protocol):
     ) -> Pinned:
         """Accept the held definition with exactly this digest; returns it, ACCEPTED.
 
+        A change of a declared object (`upstream` is `@declared`) may take several people: it is
+        returned HELD until they are enough.
+
         Raises:
             TheirError: `pin_unknown` (also when it has changed again meanwhile),
-                `accept_not_allowed`.
+                `accept_not_allowed`, `change_unsound`.
         """
         ...
 
