@@ -77,6 +77,11 @@ class BodyStream:
             self._connection.resume()
         return chunk
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the next chunk is here already: nobody would wait for it."""
+        return bool(self._chunks)
+
     def set_idle_seconds(self, seconds: float) -> None:
         """Allow silence of `seconds` from now on; `inf` while the server waits for us."""
         if self._connection is not None:

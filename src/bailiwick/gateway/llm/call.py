@@ -34,6 +34,9 @@ from bailiwick.protocols.llm.refusals import stream_refusal
 from bailiwick.protocols.sse import encode_comment
 from bailiwick.protocols.strict_json import encode
 
+_MOST_AT_ONCE = 256
+"""Most pieces that are joined to one write. A server sends them of a few hundred bytes each."""
+
 _LINGER_SECONDS = 1.0
 """How long a server may take to end a stream after its last event."""
 
@@ -230,18 +233,26 @@ class ModelCall:
         if not self._patience.defers:
             await self._begin(*head)
         deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
+        ready: list[bytes] = []
         try:
             async for chunk in stream:
                 going = capture.add(chunk)
                 deadlines.began()
                 if self._meter is not None and self._meter.is_over(capture.made()):
+                    if ready:
+                        await self._write(b"".join(ready))
                     return self._cut(capture, self._meter)
                 if not self.streaming:
                     if is_error(chunk):
                         return await self._begun_with_error(head, stream, capture)
                     await self._begin(*head)
                 if going:
-                    await self._write(going)
+                    ready.append(going)
+                if stream.has_more and len(ready) < _MOST_AT_ONCE:
+                    continue  # what came together goes on together: one write, not fifty
+                if ready:
+                    await self._write(b"".join(ready))
+                    ready.clear()
                 if capture.is_complete:
                     await _linger(stream, capture)
                     break
