@@ -23,8 +23,10 @@ from bailiwick.gateway.ids import Ulids
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recalled import Recalled
+from bailiwick.gateway.recalled_thoughts import RecalledThoughts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.thoughts import Thoughts
 from bailiwick.ports import Caller, Change, Entry, Person, UpstreamReply
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
@@ -158,12 +160,16 @@ class House:
         )
         self.runs = Runs(self.journal, self.records, self.recorder, new_id)
         nonces = itertools.count()
+        self.thoughts = Thoughts(
+            RecalledThoughts(self.records, self.recorder), self.clock.wall_ms
+        )
         self.gate = Pipeline(
             journal=self.journal,
             recorder=self.recorder,
             authority=self.authority,
             holds=self.holds,
             memories=Memories(Recalled(self.records, self.recorder), self.authority),
+            thoughts=self.thoughts,
             runs=self.runs,
             clock=self.clock,
             events=self.events,

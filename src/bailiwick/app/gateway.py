@@ -40,8 +40,10 @@ from bailiwick.gateway.mcp.pins import PinBook, Record
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recalled import Recalled
+from bailiwick.gateway.recalled_thoughts import RecalledThoughts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.thoughts import Thoughts
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.identity.sessions import Sessions
 from bailiwick.identity.tokens import Standing, TokenAuthenticator
@@ -239,6 +241,7 @@ async def _build(
     await declarations.restore()
     holds = Holds(journal, records, recorder, authority, clock, events)
     runs = Runs(journal, records, recorder, new_id)
+    thoughts = Thoughts(RecalledThoughts(records, recorder), clock.wall_ms)
     telemetry = telemetry_settings(settings.environ)
     if telemetry is not None:
         events.watcher = start_export(telemetry, stack, clock, vault.pseudonym, runs.session)
@@ -248,6 +251,7 @@ async def _build(
         authority=authority,
         holds=holds,
         memories=Memories(Recalled(records, recorder), authority),
+        thoughts=thoughts,
         runs=runs,
         clock=clock,
         events=events,
@@ -259,6 +263,10 @@ async def _build(
             expires_seconds=settings.hold_expires_seconds,
         ),
     )
+    pins = PinBook(
+        _record_pins(journal, recorder, new_id, declarations.learn), await records.pins(), clock
+    )
+    thoughts.tools = pins.tools
     signer = Signer(folder.origin, folder.ledger_key())
     recent = RecentLeaves(records)
     directory = TileDirectory(folder.ledger, fsync=settings.fsync)
@@ -284,9 +292,7 @@ async def _build(
         tokens=tokens,
         declarations=declarations,
         upstreams=upstreams,
-        pins=PinBook(
-            _record_pins(journal, recorder, new_id, declarations.learn), await records.pins(), clock
-        ),
+        pins=pins,
         limits=Limits(
             journal=journal,
             records=records,

@@ -84,7 +84,7 @@ class AskedCalls:
     Attributes:
         listening: a model call of the run was seen, so there is something to compare with.
         complete: nothing was forgotten and nothing missed: what is not here was not asked for.
-        thinking: model calls that are under way: what they ask for is not known yet.
+        thinking: ids of model calls under way: what they ask for is not known yet.
     """
 
     __slots__ = ("_by_digest", "_open", "complete", "listening", "size", "thinking")
@@ -94,7 +94,7 @@ class AskedCalls:
         self._by_digest: dict[bytes, list[OpenCall]] = {}
         self.listening = False
         self.complete = True
-        self.thinking = 0
+        self.thinking: set[str] = set()
         self.size = 0
 
     # --- learning --------------------------------------------------------------------------------
@@ -150,9 +150,8 @@ class AskedCalls:
 
     def told(self, tool_call: str) -> None:
         """The agent has told the model how this call came out: whatever it was, it is over."""
-        if tool_call:
-            for entry in [each for each in self._open.values() if each.tool_call == tool_call]:
-                self._drop(entry)
+        for entry in self.by_id(tool_call):
+            self._drop(entry)
 
     def _drop(self, entry: OpenCall) -> None:
         if self._open.pop(id(entry), None) is None:
@@ -164,6 +163,10 @@ class AskedCalls:
             del self._by_digest[entry.digest]
 
     # --- asking ----------------------------------------------------------------------------------
+
+    def by_id(self, tool_call: str) -> list[OpenCall]:
+        """The open calls to which a model gave this id; none without one."""
+        return [each for each in self._open.values() if tool_call and each.tool_call == tool_call]
 
     def exact(self, digest: bytes, tool_call: str, means: Means) -> tuple[OpenCall | None, bool]:
         """The open call with exactly these arguments that means this tool, the one of this id

@@ -62,6 +62,9 @@ class Facts(msgspec.Struct, frozen=True):
             address is not known.
         started_by: `person` if a person started the run, else `agent`. `purpose` and
             `run_labels` are the starter's words.
+        asked_by_model: how a tool call stands to what the models of its run asked for
+            (`said_and_did.SaidAndDid`); `unknown` where that cannot be told.
+        differences: where it differs from that, as argument paths.
         of_model: it is asked of a model call (see `core.model_calls`), and `use` is what is known
             of it, if anything.
     """
@@ -73,6 +76,8 @@ class Facts(msgspec.Struct, frozen=True):
     end_user_by: str = ""
     zones: frozenset[str] | None = None
     started_by: str = "agent"
+    asked_by_model: str = "unknown"
+    differences: tuple[str, ...] = ()
     of_model: bool = False
     use: ModelUse | None = None
 

@@ -41,6 +41,24 @@ class Said(msgspec.Struct, frozen=True):
 NOTHING_SAID = Said()
 
 
+class Hints(msgspec.Struct, frozen=True):
+    """What tells which model thought of a call. An agent's word: it opens and excuses nothing.
+
+    Attributes:
+        session: the agent's own name of its session, of an agent that says it with its model
+            calls only.
+        tool_call: of a tool call, the model's id of it.
+        offered: of a model call, the names of the tools that are offered to the model.
+    """
+
+    session: str = ""
+    tool_call: str = ""
+    offered: tuple[str, ...] = ()
+
+
+NO_HINTS = Hints()
+
+
 class Asked(msgspec.Struct, frozen=True):
     """One thing an agent asks for, as an edge hands it in.
 
@@ -57,6 +75,7 @@ class Asked(msgspec.Struct, frozen=True):
         said: what the agent's side says of its run.
         address: the caller's network address in its one spelling, "" if it is not known.
         use: of a model call what it may take (see `Call.use`).
+        hints: what tells which model thought of it.
     """
 
     caller: Caller
@@ -70,6 +89,7 @@ class Asked(msgspec.Struct, frozen=True):
     said: Said = NOTHING_SAID
     address: str = ""
     use: ModelUse | None = None
+    hints: Hints = NO_HINTS
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -103,6 +103,14 @@ class Running(Protocol):
         """Why an authority that was good when the call was judged is not any more."""
         ...
 
+    def think_again(self, context: CallContext, labels: Labels) -> tuple[CallContext, Labels]:
+        """How a call stands to what models asked for, as it is now."""
+        ...
+
+    def use_up(self, context: CallContext, *, used: bool) -> None:
+        """What a model asked for is being done; or not, after all."""
+        ...
+
 
 class HeldCalls:
     """Holds calls for a gate."""
@@ -148,6 +156,7 @@ class HeldCalls:
             (*key, self._told_apart(context.chain, context.run)), self._clock.monotonic()
         )
         if kept is not None:  # it ran while its client was away: this is its answer
+            self._gate.use_up(context, used=True)
             return kept
         try:
             # One at a time for each agent: two identical calls at once are one hold, and no
@@ -319,6 +328,7 @@ class HeldCalls:
         """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
         chain = self._authority.chain(context.mandate.name)
         labels = await self._memories.again(context.labels, chain)
+        context, labels = self._gate.think_again(context, labels)
         verdict: Verdict = (
             self._gate.judge(context.call, chain, labels)
             if chain
@@ -348,17 +358,22 @@ class HeldCalls:
                     "ask again"
                 )
                 return Refused(hold.call, "stamp_no_longer_enough", text)
+            self._gate.use_up(resumed, used=True)
             await self._register.use_stamp(resumed, verdict, hold)
             self._memories.stamped(hold.run, resumed.call, hold)
         except asyncio.CancelledError:
             # The last client went away while the stamp was being used up: nothing was sent.
+            self._gate.use_up(resumed, used=False)
             await asyncio.shield(self._gate.end_cancelled(resumed, Settlement.VOIDED))
             raise
         except LimitReached as reached:
+            self._gate.use_up(resumed, used=False)
             return _no_room(hold, reached.message)
         except Conflict:
+            self._gate.use_up(resumed, used=False)
             return Refused(hold.call, "stamp_used", "this approval has already been used")
         except BailiwickError:
+            self._gate.use_up(resumed, used=False)
             return Refused(hold.call, "ledger_unavailable", NOT_RECORDED)
         answer = await self._gate.dispatch(resumed, dispatch)
         if isinstance(answer, Answered):
@@ -394,6 +409,8 @@ def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -
         charges=charges,
         policies=hold.policies,
         asked_in=context.run,
+        thought=context.thought,
+        asked_for=context.asked_for,
     )
 
 

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bailiwick.core.call import Call
+from bailiwick.core.call import Call, CallKind
 from bailiwick.core.errors import StoreError
 from bailiwick.core.flow import NO_FLOW, Facts, FreshRun, Labels, ResultLabels
 from bailiwick.core.mandate import Mandate
@@ -47,12 +47,14 @@ class Plan:
         key: a memory made for another one is made anew.
         matters: whether anything will be asked of it.
         worths: what results are worth.
+        thinks: whether there are models among what may be called.
     """
 
     chain: Chain
     key: _Key
     matters: bool
     worths: Worths
+    thinks: bool
 
     def memory(self, told: RunFacts) -> RunMemory:
         """The memory of a run that has done nothing yet."""
@@ -90,6 +92,10 @@ class _Remembered(RunLabels):
         super().__init__(facts, memory)
         self.told = told
 
+    def with_facts(self, facts: Facts) -> _Remembered:
+        """The same memory, with other facts."""
+        return _Remembered(facts, self._memory, self.told)
+
 
 class Memories:
     """The memories of runs."""
@@ -105,6 +111,10 @@ class Memories:
     def matter(self, chain: Chain) -> bool:
         """Whether what a run under `chain` has read makes a difference to any call of it."""
         return self._plan(chain).matters
+
+    def thinks(self, chain: Chain) -> bool:
+        """Whether `chain` lets an agent call models."""
+        return self._plan(chain).thinks
 
     def known(self, told: RunFacts, chain: Chain, facts: Facts) -> Labels | None:
         """What the run has read and was told, or None if it has to be looked up (`open`).
@@ -144,6 +154,12 @@ class Memories:
         if not isinstance(labels, _Remembered):
             return labels
         return await self.open(labels.told, chain, labels.facts)
+
+    def with_facts(self, labels: Labels, facts: Facts) -> Labels:
+        """The labels of the same call, of which something else is known."""
+        if isinstance(labels, _Remembered):
+            return labels.with_facts(facts)
+        return FreshRun(facts)
 
     # --- what happens ------------------------------------------------------------------------
 
@@ -217,4 +233,10 @@ def plan_for(chain: Chain, snapshot: Snapshot) -> Plan:
         or any(flow != NO_FLOW for flow in flows)
         or snapshot.policies.about_reading,
         worths=Worths(snapshot.results, flows),
+        thinks=all(
+            any(
+                pattern.kind is CallKind.MODEL for rule in mandate.allow for pattern in rule.targets
+            )
+            for mandate in chain
+        ),
     )

@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from bailiwick.core.call import Call, Target
 from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import (
@@ -43,10 +45,11 @@ from bailiwick.gateway.gate import (
 )
 from bailiwick.gateway.held import HeldCalls, Waiting
 from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.joining import Joining
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
-from bailiwick.gateway.run_facts import facts_of, objection
+from bailiwick.gateway.run_facts import facts_of, objection, thinking
 from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.settlement import (
     NOTHING,
@@ -56,6 +59,7 @@ from bailiwick.gateway.settlement import (
     failed_by,
     key_refused,
 )
+from bailiwick.gateway.thoughts import Thoughts
 from bailiwick.ports import Caller, CallState, Clock, Journal, Settlement, UpstreamReply
 
 
@@ -71,6 +75,7 @@ class Pipeline:
         holds: Holds,
         runs: Runs,
         memories: Memories,
+        thoughts: Thoughts,
         clock: Clock,
         events: Events,
         new_id: Callable[[], str],
@@ -81,6 +86,9 @@ class Pipeline:
         self._authority = authority
         self._runs = runs
         self._memories = memories
+        self._thoughts = thoughts
+        self._joining = Joining(runs, memories, thoughts)
+        runs.on_begun = thoughts.begin
         self._counters = journal.counters
         self._clock = clock
         self._new_id = new_id
@@ -129,6 +137,7 @@ class Pipeline:
     def keep_answer(self, asked: Asked, answer: Answer) -> None:
         """See `gate.Gate.keep_answer`."""
         told = self._runs.known(asked)
+        self._thoughts.unuse(answer.call)
         self._held.keep_answer(asked, answer, "" if told is None else told.run)
 
     async def govern(self, asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
@@ -142,12 +151,13 @@ class Pipeline:
             call = Call.of(call_id, asked.target, asked.arguments, asked.beside, asked.use)  # 1
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
+        asked = self._joining.keyed(asked, chain)
         mandate = chain[-1]
         owner = self._authority.owner(caller.agent)
         try:
             if not self._recorder.ready(mandate.principal):
                 await self._recorder.prepare([mandate.principal], self._clock.wall_ms())
-            told = self._runs.known(asked)
+            told = self._joining.run(call, asked, chain) or self._runs.known(asked)
             if told is None:
                 told = await self._runs.open(asked, mandate.principal, self._clock.wall_ms())
         except StoreError:
@@ -157,6 +167,13 @@ class Pipeline:
         labels = self._memories.known(told, chain, facts)
         if labels is None:
             labels = await self._memories.open(told, chain, facts)
+        if not self._thoughts.knows(told.run):
+            await self._thoughts.open(told.run)
+        # INVARIANT: no await from here to the verdict, and to `use` if it lets the call run: what a
+        # model asked for once serves once.
+        found = self._thoughts.find(told.run, call, asked.hints.tool_call)
+        if found is not None:
+            labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
         verdict: Verdict | None = objection(told, asked)
         if verdict is None:
             verdict = self.judge(call, chain, labels)  # 2
@@ -176,7 +193,20 @@ class Pipeline:
             labels=labels,
             charges=() if isinstance(verdict, Deny) else verdict.charges,
             policies=self._authority.snapshot.policies.version,
+            thought=None if found is None else found.thought,
+            retold=self._thoughts.retold(told.run, asked),
+            asked_for=None if found is None else found.open,
+            offered=asked.hints.offered,
         )
+        answer = await self._decided(context, verdict, dispatch, on_tick)
+        if found is not None:
+            tool_call = found.thought.tool_call or asked.hints.tool_call
+            self._thoughts.came(told.run, tool_call, answer)
+        return answer
+
+    async def _decided(
+        self, context: CallContext, verdict: Verdict, dispatch: Dispatch, on_tick: OnTick
+    ) -> Answer:
         match verdict:
             case Allow():
                 return await self._allow(context, verdict, dispatch)
@@ -184,6 +214,29 @@ class Pipeline:
                 return await self.deny(context, verdict)
             case Hold():
                 return await self._held.pursue(context, verdict, dispatch, on_tick)
+
+    def think_again(self, context: CallContext, labels: Labels) -> tuple[CallContext, Labels]:
+        """See `held.Running.think_again`."""
+        if context.thought is None:
+            return context, labels
+        found = self._thoughts.find(context.run, context.call, context.thought.tool_call)
+        if found is None:
+            return context, labels
+        labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
+        changed = msgspec.structs.replace(
+            context, thought=found.thought, asked_for=found.open, labels=labels
+        )
+        return changed, labels
+
+    def use_up(self, context: CallContext, *, used: bool) -> None:
+        """See `held.Running.use_up`."""
+        if context.asked_for is None:
+            return
+        run = context.asked_in or context.run
+        if used:
+            self._thoughts.use(run, context.asked_for, context.call.id)
+        else:
+            self._thoughts.unuse(context.call.id)
 
     def judge(self, call: Call, chain: tuple[Mandate, ...], labels: Labels) -> Verdict:
         """Judge a call now."""
@@ -194,14 +247,18 @@ class Pipeline:
     # --- allowed and denied ----------------------------------------------------------------------
 
     async def _allow(self, context: CallContext, verdict: Allow, dispatch: Dispatch) -> Answer:
+        self.use_up(context, used=True)
         try:
             await self._register.open(context, verdict, CallState.RUNNING, "allowed")  # 3
         except LimitReached as reached:
+            self.use_up(context, used=False)
             return await self.deny(context, self._over(context, reached))
         except BailiwickError:
+            self.use_up(context, used=False)
             return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
         except asyncio.CancelledError:
             # The client went away while the intent was being written: nothing was sent.
+            self.use_up(context, used=False)
             await asyncio.shield(self.end_cancelled(context, Settlement.VOIDED))
             raise
         return await self.dispatch(context, dispatch)
@@ -230,13 +287,16 @@ class Pipeline:
         # 5. INVARIANT: no await between this look and handing the call to the upstream.
         gone = self.no_longer(context)
         if gone is not None:
+            self.use_up(context, used=False)
             ending = self._unanswered(context, Settlement.VOIDED)
             return await self._end(context, CallState.DENIED, gone.code, gone, ending)
         self._in_flight[call_id] = context
         self._memories.sending(context.run, context.call)
+        self._thoughts.sending(context)
         try:
             reply = await dispatch()
         except UpstreamDown as error:
+            self.use_up(context, used=False)
             code = "upstream_down"
             refused = Refused(call_id, code, f"nothing was done: {error.message}")
             ending = self._unanswered(context, Settlement.VOIDED)
@@ -327,6 +387,7 @@ class Pipeline:
             frozen = self._freeze(context, ending.over) if ending.over else ()
             await self._register.end(context, state, code, ending, frozen, reply)
         except BailiwickError:
+            self._thoughts.ended(context, None)
             text = (
                 "it was sent, but what came back could not be recorded, so it is withheld. Do "
                 "not repeat it before a person has looked"
@@ -334,4 +395,6 @@ class Pipeline:
             return Refused(context.call.id, "outcome_not_recorded", text)
         if reply is not None:
             self._memories.learned(context.run, context.call, reply)
+        unsent = state in (CallState.DENIED, CallState.FAILED) and reply is None
+        self._thoughts.ended(context, reply, nothing=unsent)
         return answer

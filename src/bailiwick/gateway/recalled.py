@@ -79,7 +79,7 @@ class Recalled:
             if len(rows) > MAX_CALLS:
                 return None
             if len(page) < _PAGE:
-                return [row for row in rows if _was_sent(row)]
+                return [row for row in rows if was_sent(row)]
             before = page[-1].id
 
     async def _events(self, row: CallRow, *, texts: bool) -> Sequence[_Event]:
@@ -118,7 +118,8 @@ def endorse(memory: RunMemory, call: Call, hold: HoldRow) -> None:
         memory.endorsed(value, people)
 
 
-def _was_sent(row: CallRow) -> bool:
+def was_sent(row: CallRow) -> bool:
+    """Whether a call went to its server, whatever came of it."""
     return row.state in _SENT and (not row.hold or row.approved_index is not None)
 
 

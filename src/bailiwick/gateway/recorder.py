@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from bailiwick.core.asked_calls import OpenCall
 from bailiwick.core.call import NOTHING, Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
@@ -54,6 +56,8 @@ class CallContext(msgspec.Struct, frozen=True):
         asked_in: the run that asks, where the call was held for `run`, maybe another; else "".
         thought: of a tool call, how it stands to what the model asked for.
         retold: of a model call, how the results it repeats to the model stand to what came back.
+        asked_for: what a tool call uses up of what its run's models asked for.
+        offered: of a model call, the names of the tools that are offered to the model.
     """
 
     call: Call
@@ -70,6 +74,8 @@ class CallContext(msgspec.Struct, frozen=True):
     asked_in: str = ""
     thought: Thought | None = None
     retold: tuple[Retold, ...] = ()
+    asked_for: OpenCall | None = None
+    offered: tuple[str, ...] = ()
 
     @property
     def mandate(self) -> Mandate:
@@ -139,6 +145,10 @@ class Recorder:
             fields["traceparent"] = context.traceparent
         if context.policies:
             fields["policies"] = context.policies
+        if context.thought is not None:
+            fields["thought"] = context.thought.match.value
+        if context.retold:
+            fields["retold"] = _counted(context.retold)
         if hold:
             fields["hold"] = hold
         use = call.use
@@ -361,6 +371,11 @@ def _charge(charge: Charge) -> dict[str, object]:
     if charge.since_ms:
         whole["since"] = charge.since_ms
     return whole
+
+
+def _counted(retold: Sequence[Retold]) -> dict[str, LeafValue]:
+    """How many results were told in which way."""
+    return {match.value: count for match, count in Counter(each.match for each in retold).items()}
 
 
 def _settled(settled: Settled) -> dict[str, object]:

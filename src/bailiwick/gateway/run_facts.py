@@ -9,6 +9,7 @@ import msgspec
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.flow import Facts
 from bailiwick.core.run_words import RunWords
+from bailiwick.core.said_and_did import Thought
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Asked
@@ -106,6 +107,13 @@ def facts_of(told: RunFacts, asked: Asked, zones: frozenset[str] | None) -> Fact
         end_user_by=told.started_by if fixed else AGENT if said else "",
         zones=zones,
         started_by=told.started_by,
+    )
+
+
+def thinking(facts: Facts, thought: Thought) -> Facts:
+    """The same facts, with how the call stands to what its run's models asked for."""
+    return msgspec.structs.replace(
+        facts, asked_by_model=thought.match.value, differences=thought.differences
     )
 
 

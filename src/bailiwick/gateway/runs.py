@@ -47,6 +47,9 @@ class Runs:
         self._keys: dict[_Name, str] = {}
         self._known: OrderedDict[str, tuple[_Name, RunFacts]] = OrderedDict()
         self._ended: set[str] = set()
+        self.on_begun: Callable[[str], None] = lambda run: None
+        """Told of each run that begins in this process: nothing is on record of it yet."""
+
         self._opening = asyncio.Lock()
 
     def known(self, asked: Asked) -> RunFacts | None:
@@ -104,6 +107,7 @@ class Runs:
             words = RunWords() if wanted else _words(asked)
             told = begun(self._new_id(), agent, mandate, words)
             await self._record(told, key, principal, now_ms)
+            self.on_begun(told.run)
             return self._keep(told, key)
 
     async def start(
@@ -127,6 +131,7 @@ class Runs:
         """
         key = f"run:{told.run}"
         await self._record(told, key, principal, now_ms, token, entries)
+        self.on_begun(told.run)
         self._keep(told, key)
 
     def new_id(self) -> str:

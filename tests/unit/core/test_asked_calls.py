@@ -191,7 +191,7 @@ def test_a_name_in_doubt_is_not_known_and_never_matched() -> None:
 def test_while_a_model_is_still_talking_nothing_is_said_not_to_be_asked_for() -> None:
     memory = AskedCalls()
     heard(memory, PAY, name="read")
-    memory.thinking = 1
+    memory.thinking.add("model-2")
     assert find(memory, PAY).thought.match is SaidAndDid.UNKNOWN
 
 

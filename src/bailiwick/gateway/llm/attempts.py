@@ -13,7 +13,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
-from bailiwick.gateway.gate import Answer, Answered, Asked, Gate, Refused, StillWaiting
+from bailiwick.gateway.gate import Answer, Answered, Asked, Gate, Hints, Refused, StillWaiting
 from bailiwick.gateway.llm.aliases import Alias, Candidate, draw
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.call import ModelCall
@@ -23,9 +23,9 @@ from bailiwick.gateway.llm.names import Meant, meant
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Patience
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.llm.visit import Visit, refuse
+from bailiwick.gateway.llm.whose import whose
 from bailiwick.gateway.llm.wording import HELD_STATUS, status_of
 from bailiwick.gateway.mcp.core import Limits
-from bailiwick.gateway.mcp.modern_door import run_key
 from bailiwick.gateway.mcp.said import read_said
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import ClientGone
@@ -86,6 +86,7 @@ class _Request:
     fields: list[tuple[str, str]]
     beside: Mapping[str, str]
     key: str
+    hints: Hints
     watch: Watch
 
 
@@ -132,8 +133,8 @@ class Attempts:
             beside["path"] = path
         if visit.scope.get("query_string", b""):
             path = f"{path}?{BETA.decode()}"
-        key = run_key(visit.caller, visit.headers, NOTHING)
-        request = _Request(visit, path, body, asking, fields, beside, key, watch)
+        key, hints = whose(visit, body, asking.tools)
+        request = _Request(visit, path, body, asking, fields, beside, key, hints, watch)
         alias = self._models.aliases.get(asking.model)
         if alias is None:
             found = meant(asking.model, self._models.current)
@@ -272,6 +273,7 @@ class Attempts:
             read_said(visit.headers, NOTHING),
             visit.address,
             use,
+            request.hints,
         )
         # What runs is what was judged: the judged parse, with the server's own name for the model.
         going = request.body

@@ -20,11 +20,13 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import UpstreamDown
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
+    NO_HINTS,
     NOTHING_SAID,
     Answer,
     Answered,
     Asked,
     Dispatch,
+    Hints,
     OnTick,
     Refused,
     StillWaiting,
@@ -42,6 +44,7 @@ from bailiwick.ports import (
     UpstreamReply,
     UpstreamRequest,
 )
+from bailiwick.protocols.llm.agent_ids import tool_call_in_meta
 from bailiwick.protocols.mcp.headers import Headers, trace_parent
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
@@ -187,8 +190,18 @@ class Exchange(ABC):
             self._beside(),
             self.said,
             self.address,
+            None,
+            self._hints(target),
         )
         return await self.core.gate.govern(self.asked, self._dispatch_checked, self.on_tick)
+
+    def _hints(self, target: Target) -> Hints:
+        """Which of a model's calls this is, as the agent says."""
+        meta = self.request.params.get("_meta")
+        if target.kind is not CallKind.TOOL or meta is None:
+            return NO_HINTS
+        tool_call = tool_call_in_meta(meta)
+        return Hints(tool_call=tool_call) if tool_call else NO_HINTS
 
     async def _dispatch_checked(self) -> UpstreamReply:
         """Dispatch; after a wait, only if the definition is still the one that was accepted."""

@@ -24,6 +24,7 @@ from bailiwick.gateway.mcp.greetings import greeting
 from bailiwick.gateway.mcp.hearing import Hearing
 from bailiwick.gateway.mcp.legacy import LegacyExchange, SessionSink
 from bailiwick.gateway.mcp.lists import answer_list
+from bailiwick.gateway.mcp.run_keys import session_key
 from bailiwick.gateway.mcp.said import read_said, since_initialize, without_ours
 from bailiwick.gateway.mcp.sessions import MAX_IN_FLIGHT, MAX_URIS, Session, Sessions
 from bailiwick.gateway.mcp.streams import Attachment, Replay, parse_event_id
@@ -147,6 +148,8 @@ class LegacyDoor:
         exchange = LegacyExchange(self._core, visit.caller, visit.where, session, sink)
         exchange.said, exchange.objection = since_initialize(session.said, now)
         exchange.address = visit.address
+        named = session_key(visit.caller, visit.headers, request.params)
+        exchange.run_key = named or exchange.run_key
         exchange.progress_token = progress_token(request.params)
         name = session.facts.info.get("name")
         exchange.names_of_model = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.calls import call_tool, get_prompt, read_resource
 from bailiwick.gateway.mcp.core import Core
@@ -14,13 +13,12 @@ from bailiwick.gateway.mcp.follow_ups import complete, use_task
 from bailiwick.gateway.mcp.greetings import discover
 from bailiwick.gateway.mcp.lists import answer_list
 from bailiwick.gateway.mcp.modern import ModernExchange
+from bailiwick.gateway.mcp.run_keys import run_key
 from bailiwick.gateway.mcp.said import read_said, without_ours
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
 from bailiwick.gateway.mcp.visit import Visit
 from bailiwick.gateway.mcp.wire import Outcome, reply
-from bailiwick.ports import Caller
-from bailiwick.protocols.mcp.headers import Headers
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
     Message,
@@ -32,8 +30,6 @@ from bailiwick.protocols.mcp.jsonrpc import (
 from bailiwick.protocols.mcp.modern import STATUS, Rejection, climb, unsupported
 from bailiwick.protocols.mcp.names import needs_model_names
 from bailiwick.protocols.mcp.revisions import MODERN
-
-MAX_SESSION_NAME_CHARS = 128
 
 Handler = Callable[[ModernExchange], Awaitable[Outcome]]
 
@@ -137,22 +133,3 @@ class ModernDoor:
 async def _reject(visit: Visit, id_json: bytes, rejection: Rejection) -> None:
     error = error_body(rejection.code, rejection.message, rejection.data)
     await reply(visit.send, STATUS.get(rejection.code, 400), error_message(id_json, error))
-
-
-def run_key(caller: Caller, headers: Headers, params: JsonObject) -> str:
-    """What tells runs of a stateless client apart: the session it names, else its token.
-
-    A session is named in the header `agent-session-id` or, as goose does, in `_meta`. Such a name
-    is unique to one person's agent at best (goose's is the date and a count), so the token stands
-    beside it.
-    """
-    named = (headers.agent_session or b"").decode("latin-1") or _named_in_meta(params)
-    if named and len(named) <= MAX_SESSION_NAME_CHARS and all("!" <= char <= "~" for char in named):
-        return f"agent-session-id:{named}@{caller.token}"
-    return f"token:{caller.token}"
-
-
-def _named_in_meta(params: JsonObject) -> str:
-    meta = params.get("_meta")
-    named = meta.get("agent-session-id") if isinstance(meta, dict) else None
-    return named if isinstance(named, str) else ""

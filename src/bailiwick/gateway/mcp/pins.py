@@ -68,6 +68,8 @@ class PinBook:
         self._record = record
         self._clock = clock
         self._standings: dict[Key, _Standing] = {}
+        self._counted = 0
+        self._tools: tuple[tuple[str, str], ...] = ()
         self._known: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         for pin in known:
@@ -104,6 +106,16 @@ class PinBook:
         await self._record(list(pins.values()))
         for pin in pins.values():
             self._apply(pin)
+
+    def tools(self) -> Sequence[tuple[str, str]]:
+        """Servers and names of all tools that were ever shown; the same object until there are
+        more."""
+        if len(self._standings) != self._counted:
+            self._counted = len(self._standings)
+            self._tools = tuple(
+                (upstream, name) for upstream, kind, name in self._standings if kind == "tool"
+            )
+        return self._tools
 
     def held(self) -> Sequence[Pinned]:
         """Changed definitions that wait for a person, in order of name."""

@@ -35,23 +35,25 @@ def session_of_both(raw: Iterable[tuple[bytes, bytes]]) -> str:
     if not found:
         return ""
     named = found.get(_BOTH[0], b"").decode("latin-1").strip(" \t")
-    return _id(named) or _id(_json(found.get(_BOTH[1], b"")).get("session_id"))
+    return agent_id(named) or agent_id(_json(found.get(_BOTH[1], b"")).get("session_id"))
 
 
 def session_of_model_call(raw: Iterable[tuple[bytes, bytes]], body: JsonObject) -> str:
     """The session that a model call names, though the agent's tool calls do not; "" for none."""
     found = {name: value for name, value in raw if name in _ALONE}
     for name in _ALONE:
-        named = _id(found.get(name, b"").decode("latin-1").strip(" \t"))
+        named = agent_id(found.get(name, b"").decode("latin-1").strip(" \t"))
         if named:
             return named
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
         user = metadata.get("user_id")
-        named = _id(metadata.get("session_id")) or (_of_user(user) if isinstance(user, str) else "")
+        named = agent_id(metadata.get("session_id")) or (
+            _of_user(user) if isinstance(user, str) else ""
+        )
         if named:
             return named
-    return _id(body.get("prompt_cache_key"))
+    return agent_id(body.get("prompt_cache_key"))
 
 
 def session_in_meta(meta: Json) -> str:
@@ -60,7 +62,7 @@ def session_in_meta(meta: Json) -> str:
         return ""
     codex = meta.get(_CODEX)
     named = codex.get("session_id") if isinstance(codex, Mapping) else None
-    return _id(meta.get("agent-session-id")) or _id(named)
+    return agent_id(meta.get("agent-session-id")) or agent_id(named)
 
 
 def tool_call_in_meta(meta: Json) -> str:
@@ -68,7 +70,7 @@ def tool_call_in_meta(meta: Json) -> str:
     if not isinstance(meta, Mapping):
         return ""
     for name in _TOOL_CALLS:
-        named = _id(meta.get(name))
+        named = agent_id(meta.get(name))
         if named:
             return named
     return ""
@@ -77,9 +79,9 @@ def tool_call_in_meta(meta: Json) -> str:
 def _of_user(user: str) -> str:
     """Claude Code's `user_id`: JSON with a `session_id`, or of old `user_…_session_ID`."""
     if user.startswith("{"):
-        return _id(_json(user.encode(errors="replace")).get("session_id"))
+        return agent_id(_json(user.encode(errors="replace")).get("session_id"))
     _, sign, named = user.rpartition(_OLD_CLAUDE)
-    return _id(named) if sign else ""
+    return agent_id(named) if sign else ""
 
 
 def _json(text: bytes) -> Mapping[str, Json]:
@@ -90,7 +92,7 @@ def _json(text: bytes) -> Mapping[str, Json]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _id(value: Json) -> str:
+def agent_id(value: Json) -> str:
     """Plain text of a bounded length, or ""."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
         return ""

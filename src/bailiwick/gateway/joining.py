@@ -1,0 +1,77 @@
+"""Which run a call belongs to, where an agent thinks and acts through the gateway.
+
+A session that an agent names with its model calls and its tool calls alike is one run, and so are a
+run's token and `Bailiwick-Run`; that is decided before this. What is left:
+
+1. Where it matters what a run has read, nothing else may decide. A call that lands in another run
+   than the one that read a page would come as if nothing had been read: so whoever names no
+   session on both sides has one run for each token.
+2. Elsewhere a run is for people to look at, and its tool calls are put where they were asked for:
+   by the model's id of the call, by what exactly is asked, or by the trace (`Thoughts.run_of`). A
+   session that has been joined to a run once stays there with all that cannot be told.
+
+INVARIANT: a call only ever joins a run of the same agent under the same mandate, and one whose
+words it does not contradict.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from bailiwick.core.call import Call, CallKind
+from bailiwick.gateway.gate import Asked
+from bailiwick.gateway.memories import Chain, Memories
+from bailiwick.gateway.run_facts import RunFacts, objection
+from bailiwick.gateway.runs import SESSION_KEY, Runs
+from bailiwick.gateway.thoughts import Thoughts
+
+MAX_JOINED = 10_000
+
+_MCP_SESSION = "session:"
+
+
+class Joining:
+    """Finds the run of a call by what is thought and done."""
+
+    def __init__(self, runs: Runs, memories: Memories, thoughts: Thoughts) -> None:
+        self._runs = runs
+        self._memories = memories
+        self._thoughts = thoughts
+        self._joined: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+
+    def keyed(self, asked: Asked, chain: Chain) -> Asked:
+        """The same, with the key of the run that it is in by its session."""
+        if self._memories.matter(chain):  # 1
+            if asked.run_key.startswith(_MCP_SESSION) and self._memories.thinks(chain):
+                return msgspec.structs.replace(asked, run_key=f"token:{asked.caller.token}")
+            return asked
+        session = asked.hints.session
+        if session and not asked.run_key.startswith(SESSION_KEY):
+            key = f"{SESSION_KEY}{session}@{asked.caller.token}"
+            return msgspec.structs.replace(asked, run_key=key)
+        return asked
+
+    def run(self, call: Call, asked: Asked, chain: Chain) -> RunFacts | None:
+        """The run that a call joins; None when it is in that of its session."""
+        caller = asked.caller
+        if not self._thoughts.think(caller) or call.target.kind is CallKind.MODEL:
+            return None
+        if caller.run or asked.said.joins or asked.run_key.startswith(SESSION_KEY):
+            return None
+        if self._memories.matter(chain):
+            return None
+        session = caller.agent, caller.mandate, asked.run_key
+        own = self._runs.known(asked)
+        run = self._thoughts.run_of(call, asked, "" if own is None else own.run)
+        told = self._runs.facts(run or self._joined.get(session, ""))
+        if told is None or (told.agent, told.mandate) != (caller.agent, caller.mandate):
+            return None
+        if not told.ended and objection(told, asked) is not None:
+            return None
+        self._joined[session] = told.run
+        self._joined.move_to_end(session)
+        while len(self._joined) > MAX_JOINED:
+            self._joined.popitem(last=False)
+        return told
