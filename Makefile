@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help setup setup-test demo test check conformance agents bench bench-peers eval-agentdojo format
+.PHONY: help setup setup-test demo test check conformance agents engines engines-vllm bench bench-peers eval-agentdojo format
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,16 @@ conformance: setup-test ## the official MCP conformance suites, direct and throu
 agents: setup ## real agents (goose, Codex, opencode) through the gateway
 	@scripts/setup-agents
 	$(PY) -m pytest -m agents tests/agents
+
+engines: setup ## llama.cpp behind the gateway, in front of it the official SDKs
+	@scripts/setup-sdks
+	@scripts/setup-engine llama
+	REAL_ENGINES=llama $(PY) -m pytest tests/engines
+
+engines-vllm: setup ## the same with vLLM (3 GB; Linux on x86-64)
+	@scripts/setup-sdks
+	@scripts/setup-engine vllm
+	REAL_ENGINES=vllm $(PY) -m pytest tests/engines
 
 bench: setup compiled ## throughput and latency beside direct, nginx and the gateways one could pick instead
 	@scripts/setup-bench

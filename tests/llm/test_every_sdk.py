@@ -24,8 +24,7 @@ from tests.llm.model_server import (
     ModelServer,
 )
 from tests.llm.sdks.calls import Going, SdkError, Sdks
-from tests.llm.sdks.node import node
-from tests.llm.sdks.python import Sync, with_asyncio
+from tests.llm.sdks.every import LANGUAGES, sdks_of
 
 HELLO = [{"role": "user", "content": "hello"}]
 SCHEMA = {
@@ -51,12 +50,9 @@ CALLS = pytest.mark.parametrize(
 Made = tuple[str, str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=["python", "asyncio", "node"])
+@pytest.fixture(scope="module", params=LANGUAGES)
 def every(request: pytest.FixtureRequest) -> Iterator[Sdks]:
-    if request.param == "python":
-        yield Sync()
-        return
-    with node() if request.param == "node" else with_asyncio() as found:
+    with sdks_of(request.param) as found:
         yield found
 
 
@@ -349,14 +345,14 @@ def test_a_bad_token_is_an_authentication_error(
 
 
 @CALLS
-def test_an_exhausted_limit_is_a_rate_limit_error_and_is_not_tried_again(
+def test_an_exhausted_limit_is_a_refusal_and_is_not_tried_again(
     sdks: Sdks, upstream: ModelServer, made: Made
 ) -> None:
     with contextlib.suppress(SdkError):  # whichever test comes first has the one call
         begin(sdks, made, model="local/big/counted", retries=0).result()
     upstream.reset()
     error = raised(begin(sdks, made, model="local/big/counted"))
-    assert (error.family[0], error.status, error.attempts) == ("RateLimitError", 429, 1)
+    assert (error.family[0], error.status, error.attempts) == ("PermissionDeniedError", 403, 1)
     assert upstream.sent == []
 
 
