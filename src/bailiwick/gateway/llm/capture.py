@@ -38,7 +38,15 @@ _LAST = {
     Dialect.RESPONSES: re.compile(rb"(?<=[\r\n])event: ?response\.(?:completed|failed|incomplete)"),
     Dialect.MESSAGES: re.compile(rb"(?<=[\r\n])event: ?message_stop"),
 }
+_WORDS = {
+    Dialect.CHAT: (b"[DONE]",),
+    Dialect.RESPONSES: (b"response.completed", b"response.failed", b"response.incomplete"),
+    Dialect.MESSAGES: (b"message_stop",),
+}
+"""One of them stands in every match: looking for a word is fast, for a line of a form is not."""
+
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LINE_END = b"\n"
 _LONGEST_MARK = 32
 
 
@@ -52,11 +60,11 @@ class StreamCapture:
     def __init__(self, dialect: Dialect, status: int) -> None:
         self._status = status
         self._mark = _LAST.get(dialect)
+        self._words = _WORDS.get(dialect, ())
         self._reader = reader(dialect)
         self._kept: list[bytes] = []
-        self._kept_bytes = 0
         self._digest = hashlib.sha256()
-        self._tail = b"\n"
+        self._tail = _LINE_END
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._unfinished = b""
@@ -70,15 +78,10 @@ class StreamCapture:
             UpstreamBroken: `upstream_too_large`: there is no end to it.
         """
         self.size += len(chunk)
-        if self.size > MAX_STREAM_BYTES:
-            raise UpstreamBroken(
-                "upstream_too_large", f"the stream is longer than {MAX_STREAM_BYTES} bytes"
-            )
-        self._digest.update(chunk)
-        room = MAX_KEPT_BYTES - self._kept_bytes
-        if room > 0:
-            self._kept.append(chunk[:room])
-            self._kept_bytes += min(room, len(chunk))
+        if self.size <= MAX_KEPT_BYTES:
+            self._kept.append(chunk)
+        else:
+            self._beyond(chunk)
         self._reader.feed(chunk)
         if self._unfinished:
             chunk, self._unfinished = self._unfinished + chunk, b""
@@ -96,12 +99,33 @@ class StreamCapture:
             raise UpstreamBroken("upstream_too_large", text)
         return chunk[:at]
 
+    def _beyond(self, chunk: bytes) -> None:
+        """Keep no more than there is room for; of the whole, length and digest are told."""
+        if self.size > MAX_STREAM_BYTES:
+            raise UpstreamBroken(
+                "upstream_too_large", f"the stream is longer than {MAX_STREAM_BYTES} bytes"
+            )
+        before = self.size - len(chunk)
+        if before <= MAX_KEPT_BYTES:
+            # All of it was kept so far. Most streams end before they need a digest.
+            self._digest.update(b"".join(self._kept))
+            self._kept.append(chunk[: MAX_KEPT_BYTES - before])
+        self._digest.update(chunk)
+
     def _end_in(self, chunk: bytes) -> int:
         """Where in `chunk` the last event begins; -1 when it does not."""
-        if self._mark is None or self._ended:
+        if self._mark is None or self._ended or not chunk:
             return -1
-        seen = self._tail + chunk
-        self._tail = seen[-_LONGEST_MARK:]
+        # After a line's end no mark can have begun in an earlier piece.
+        seen = chunk if self._tail is _LINE_END else self._tail + chunk
+        self._tail = _LINE_END if chunk.endswith(_LINE_END) else seen[-_LONGEST_MARK:]
+        for word in self._words:
+            if word in seen:
+                break
+        else:
+            return -1
+        if seen is chunk:
+            seen = _LINE_END + chunk
         found = self._mark.search(seen)
         if found is None:
             return -1
@@ -140,7 +164,7 @@ class StreamCapture:
             whole["events_base64"] = base64.b64encode(kept).decode()
         if broke_off:
             whole["broke_off"] = broke_off
-        if self.size > self._kept_bytes:
+        if self.size > MAX_KEPT_BYTES:
             whole["bytes"], whole["sha256"] = self.size, self._digest.hexdigest()
         return encode(whole)
 

@@ -78,9 +78,9 @@ def largest(bounds: Iterable[int | None]) -> int | None:
 
 def objects(value: Json) -> Iterator[Mapping[str, Json]]:
     """The objects in a list; nothing when it is none."""
-    if isinstance(value, list | tuple):
+    if type(value) is list or isinstance(value, tuple):
         for item in value:
-            if isinstance(item, Mapping):
+            if type(item) is dict or isinstance(item, Mapping):  # asking for the class is slow
                 yield item
 
 

@@ -98,7 +98,12 @@ class Reader:
         if self._broken:
             return
         if self._between and chunk.endswith(_END) and len(chunk) <= self._max:
-            self._take_blocks(chunk)
+            # Nearly every piece is one event of one line.
+            at = chunk.find(b"\n") if chunk.startswith(_DATA) else 0
+            if len(_DATA) < at == len(chunk) - len(_END) and b"\r" not in chunk:
+                self._take(chunk[len(_DATA) : at])
+            else:
+                self._take_blocks(chunk)
             return
         if self._since + len(chunk) <= self._max:
             self._feed(chunk)
