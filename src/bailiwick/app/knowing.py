@@ -24,6 +24,7 @@ from bailiwick.core.judge import why_stopped
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.model_calls import read_use
 from bailiwick.core.reading import read
+from bailiwick.core.said_and_did import read_thought
 from bailiwick.core.seen import counters_of, recorded
 from bailiwick.core.verdict import Deny
 from bailiwick.declared import (
@@ -204,6 +205,7 @@ def _state_of(ref: str, because: str) -> MandateState:
 
 def _facts(run_id: str, run: RunShown | None, intent: Mapping[str, Json]) -> Facts:
     zones = intent.get("zones")
+    thought = read_thought(intent.get("thought"))
     words = None if run is None else run.words
     return Facts(
         run=run_id,
@@ -213,6 +215,8 @@ def _facts(run_id: str, run: RunShown | None, intent: Mapping[str, Json]) -> Fac
         end_user_by=str(intent.get("end_user_by", "")),
         zones=frozenset(map(str, zones)) if isinstance(zones, list) else None,
         started_by="agent" if run is None else run.row.started_by,
+        asked_by_model="unknown" if thought is None else thought.match.value,
+        differences=() if thought is None else thought.differences,
     )
 
 

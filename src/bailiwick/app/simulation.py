@@ -36,6 +36,7 @@ from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.model_calls import read_use
 from bailiwick.core.run_memory import RunLabels, RunMemory
+from bailiwick.core.said_and_did import read_thought
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Snapshot
 from bailiwick.gateway.chains import Chain
@@ -81,6 +82,7 @@ class Asked(msgspec.Struct, frozen=True):
     end_user: str = ""
     end_user_by: str = ""
     zones: frozenset[str] | None = None
+    asked_by_model: str = "unknown"
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -240,6 +242,7 @@ class Simulation:
             end_user_by=event.end_user_by or (told.started_by if told.end_user else ""),
             zones=event.zones,
             started_by=told.started_by,
+            asked_by_model=event.asked_by_model,
         )
         if not self._plan.matters:
             return FreshRun(facts), None
@@ -306,7 +309,7 @@ def asked_of(leaf: Mapping[str, Json], payload: Mapping[str, Json]) -> Asked:
     if not isinstance(arguments, Mapping) or not isinstance(beside, Mapping):
         raise TypeError("no arguments")
     target = Target(CallKind(str(call["kind"])), str(call["upstream"]), str(call["name"]))
-    zones = payload.get("zones")
+    zones, thought = payload.get("zones"), read_thought(payload.get("thought"))
     at = leaf["at"]
     if not isinstance(at, int):
         raise TypeError("no time")
@@ -320,6 +323,7 @@ def asked_of(leaf: Mapping[str, Json], payload: Mapping[str, Json]) -> Asked:
         end_user=str(payload.get("end_user", "")),
         end_user_by=str(payload.get("end_user_by", "")),
         zones=frozenset(map(str, zones)) if isinstance(zones, list) else None,
+        asked_by_model="unknown" if thought is None else thought.match.value,
     )
 
 

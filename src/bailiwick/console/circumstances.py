@@ -7,6 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from bailiwick.core.canonical import Json
 
+_ASKED = {
+    "matched": "as a model asked for it",
+    "altered": "otherwise than a model asked for it",
+    "unasked": "without a model asking for it",
+}
+
 
 def said_only(only: Json) -> list[str]:
     """Each circumstance as one phrase, to follow "only"; [] when none is asked for."""
@@ -34,6 +40,8 @@ def _phrase(key: str, value: Json) -> str:
             return f"for the end user {_or(value)}"
         case "zones":
             return f"from the network zone {_or(value)}"
+        case "asked_by_model":
+            return " or ".join(_ASKED.get(word, word) for word in _words(value))
         case "started_by":
             return f"in a run that a {_plain(value)} started"
         case _:

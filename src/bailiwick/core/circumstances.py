@@ -18,6 +18,11 @@ from bailiwick.core.glob import Glob
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show
 
 PERSON = "person"
+_ASKED = {
+    "matched": "as a model asked for it",
+    "altered": "otherwise than a model asked for it",
+    "unasked": "without a model asking for it",
+}
 MAX_LISTED = 5
 
 
@@ -162,6 +167,43 @@ class StartedByPerson:
             "ask whoever gave the mandate to start one (`bailiwick run start`) and use the token "
             "it prints"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AskedByModel:
+    """A tool call stands so to what the models of its run asked for (`said_and_did`).
+
+    Of a call that is not known to be one or the other it cannot be told. Model calls themselves are
+    asked for by nobody: they meet it, so that a whole mandate may ask for it.
+
+    Attributes:
+        matches: of `matched`, `altered` and `unasked`.
+    """
+
+    matches: frozenset[str]
+
+    def of(self, facts: Facts, now: int) -> Truth:
+        """Whether it holds."""
+        if facts.of_model:
+            return HOLDS
+        if facts.asked_by_model not in _ASKED:
+            return CANNOT_TELL
+        return HOLDS if facts.asked_by_model in self.matches else FAILS
+
+    @property
+    def phrase(self) -> str:
+        """What must be so."""
+        return " or ".join(words for match, words in _ASKED.items() if match in self.matches)
+
+    def missing(self, facts: Facts, now: int) -> str:
+        """How the call stands to what was asked for."""
+        if facts.asked_by_model == "altered" and facts.differences:
+            return f"the model asked for it with other {_or(list(facts.differences))}"
+        return {
+            "matched": "the model asked for exactly this",
+            "altered": "the model asked for something else here",
+            "unasked": "no model of this run asked for it, or it was done already",
+        }.get(facts.asked_by_model, "what the models of this run asked for is not known")
 
 
 def all_hold(circumstances: tuple[Circumstance, ...], facts: Facts, now: int) -> bool:

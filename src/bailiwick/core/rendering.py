@@ -38,6 +38,7 @@ class Asking:
     mandate: str
     purpose: str
     run: str
+    thought: str = ""
 
 
 def show_text(text: str) -> str:
@@ -71,6 +72,7 @@ def render(
         + (f" ({show_text(asking.purpose)})" if asking.purpose else ""),
         f"Agent: {asking.agent}, answered for by {asking.owner}",
         f"Run: {asking.run}",
+        *([f"Asked for by its model: {show_text(asking.thought)}"] if asking.thought else []),
         f"Held because: {show_text(because)}",
         f"Needs: {describe(requirement)}",
         f"Ends: {until}",

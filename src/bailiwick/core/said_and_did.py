@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.values import show
 
 MAX_RETOLD = 256
 """Most results of one model call that are recorded as retold."""
@@ -79,6 +80,19 @@ def thought_payload(thought: Thought) -> JsonObject:
     if thought.differences:
         told["differences"] = list(thought.differences[:MAX_DIFFERENCES])
     return told
+
+
+def thought_in_words(thought: Thought) -> str:
+    """For a person who is to stamp the call; shortened, and what an agent made up in backticks."""
+    where = ", ".join(show(path) for path in thought.differences)
+    match thought.match:
+        case SaidAndDid.MATCHED:
+            return f"yes, exactly this (call {thought.model_call})"
+        case SaidAndDid.ALTERED:
+            return f"no, with other arguments: {where}" if where else "no, with other arguments"
+        case SaidAndDid.UNASKED:
+            return "no"
+    return "not known"
 
 
 def retold_payload(results: Sequence[Retold]) -> Sequence[JsonObject]:

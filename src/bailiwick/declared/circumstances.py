@@ -8,6 +8,7 @@ from datetime import date
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.circumstances import (
+    AskedByModel,
     Circumstance,
     ForEndUser,
     FromZone,
@@ -105,6 +106,7 @@ HOURS = Record(
 )
 
 _AGENT_MAY_SAY = ("run_labels", "purpose", "end_users")
+_ASKED_BY_MODEL = ("matched", "altered", "unasked")
 
 ONLY = Field(
     Record(
@@ -129,6 +131,11 @@ ONLY = Field(
                 ListOf(NAME, or_one=True, most=50), "From one of these declared network zones."
             ),
             "started_by": Field(Choice(("person",)), "In a run that a person started."),
+            "asked_by_model": Field(
+                ListOf(Choice(_ASKED_BY_MODEL), or_one=True),
+                "Of tool calls: how they stand to what the models of the run asked for through the "
+                "gateway. `altered` is the same tool with other arguments.",
+            ),
             "model_call": MODEL_CALL,
             "agent_may_say": Field(
                 ListOf(Choice(_AGENT_MAY_SAY), or_one=True),
@@ -137,7 +144,7 @@ ONLY = Field(
         },
         some_of=(
             *("hours", "outside_hours", "run_labels", "purpose", "end_users", "zones"),
-            *("started_by", "model_call"),
+            *("started_by", "model_call", "asked_by_model"),
         ),
     ),
     "Circumstances that must all hold, beside what it says of arguments.",
@@ -196,6 +203,10 @@ def check_only(node: Table, everything: Objects) -> Iterator[Problem]:
             if isinstance(start, Scalar) and isinstance(end, Scalar) and _same(start, end):
                 message = "ends when it begins: for whole days leave `from` and `to` out"
                 yield Problem(end.place, message)
+    asked = only.get("asked_by_model")
+    if asked is not None and node.get("model") is not None:
+        message = "`asked_by_model` is about what a model asks for; this rule is about models"
+        yield Problem(asked.place, message)
     for word in _scalars(only.get("agent_may_say")):
         if only.get(str(word.value)) is None:
             yield Problem(word.place, f"{show(word.value)} is not asked for here")
@@ -238,6 +249,8 @@ def circumstances(spec: JsonObject, calendars: Calendars) -> tuple[Circumstance,
     found: list[Circumstance] = []
     if "started_by" in asked:
         found.append(StartedByPerson())
+    if "asked_by_model" in asked:
+        found.append(AskedByModel(frozenset(texts(asked, "asked_by_model"))))
     if "zones" in asked:
         found.append(FromZone(frozenset(texts(asked, "zones"))))
     if "run_labels" in asked:

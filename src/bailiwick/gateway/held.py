@@ -20,6 +20,7 @@ from bailiwick.core.flowing import origins
 from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.rendering import Asking, render
+from bailiwick.core.said_and_did import thought_in_words
 from bailiwick.core.verdict import Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.gate import (
@@ -201,6 +202,7 @@ class HeldCalls:
             mandate=context.authority,
             purpose=context.chain[0].purpose,  # a person's words; a child's are an agent's
             run=context.run,
+            thought="" if context.thought is None else thought_in_words(context.thought),
         )
         sources = origins(verdict.rules, call, context.labels)
         shown = render(call, asking, need, verdict.because, expires, sources)

@@ -14,6 +14,7 @@ from bailiwick.core.said_and_did import (
     read_retold,
     read_thought,
     retold_payload,
+    thought_in_words,
     thought_payload,
 )
 
@@ -51,3 +52,12 @@ def test_the_newest_retold_results_are_kept_and_the_unreadable_left_out() -> Non
     assert kept[0] == {"match": "matched", "tool_call": "call_3", "call": "01J"}
     assert read_retold([*kept, "x", {"match": "?"}]) == tuple(results[3:])
     assert read_retold({"match": "matched"}) == ()
+
+
+def test_a_person_who_is_to_stamp_reads_how_it_stands_to_what_was_asked_for() -> None:
+    altered = Thought(SaidAndDid.ALTERED, "01M", "t1", ("iban", "a\u202eb"))
+    assert thought_in_words(altered) == "no, with other arguments: `iban`, `a\\u202eb`"
+    assert thought_in_words(Thought(SaidAndDid.ALTERED)) == "no, with other arguments"
+    assert thought_in_words(Thought(SaidAndDid.MATCHED, "01M")) == "yes, exactly this (call 01M)"
+    assert thought_in_words(Thought(SaidAndDid.UNASKED)) == "no"
+    assert thought_in_words(Thought(SaidAndDid.UNKNOWN)) == "not known"

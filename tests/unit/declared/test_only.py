@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from bailiwick.core.circumstances import (
+    AskedByModel,
     Circumstance,
     ForEndUser,
     FromZone,
@@ -119,6 +120,11 @@ ZURICH = Calendar("zurich", frozenset({date(2026, 12, 25), date(2026, 12, 26)}))
         ),
         ("{zones: [office]}", FromZone(frozenset({"office"}))),
         ("{started_by: person}", StartedByPerson()),
+        ("{asked_by_model: matched}", AskedByModel(frozenset({"matched"}))),
+        (
+            "{asked_by_model: [altered, unasked]}",
+            AskedByModel(frozenset({"altered", "unasked"})),
+        ),
     ],
 )
 def test_only_is_compiled_to_what_it_says(only: str, meant: Circumstance) -> None:
@@ -141,8 +147,9 @@ def test_several_circumstances_must_all_hold_on_mandates_and_on_each_rule() -> N
 
 
 WRONG = [
-    ("{}", "needs `hours` or `outside_hours`"),
-    ("{agent_may_say: purpose}", "needs `hours` or"),
+    ("{asked_by_model: unknown}", "known are `altered`, `matched`, `unasked`"),
+    ("{}", "needs `hours`, `outside_hours`"),
+    ("{agent_may_say: purpose}", "needs `hours`, "),
     ("{hour: {zone: UTC}, zones: office}", "unknown key `hour`, did you mean `hours`?"),
     ("{hours: {days: mon-fri}}", "hours of the week needs `zone`"),
     ("{hours: mon-fri}", "expected hours of the week (a table), found text"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bailiwick.core.circumstances import (
+    AskedByModel,
     Circumstance,
     ForEndUser,
     FromZone,
@@ -32,6 +33,8 @@ def _follows(own: Circumstance, asked: Circumstance) -> bool:
             return all_within(own.globs, asked.globs) and own.agent_may_say <= asked.agent_may_say
         case FromZone(), FromZone():
             return own.zones <= asked.zones
+        case AskedByModel(), AskedByModel():
+            return own.matches <= asked.matches
         case InHours(outside=False), InHours(outside=False):
             return all(any(_span_within(span, wide) for wide in asked.spans) for span in own.spans)
         case OutputAtMost(), OutputAtMost():
