@@ -20,6 +20,7 @@ from bailiwick.app.knowing import Knowing
 from bailiwick.app.limits import Limits
 from bailiwick.app.paths import Paths, indexes
 from bailiwick.app.runs import RunActs
+from bailiwick.app.spans import Spans
 from bailiwick.app.standing import (
     OPERATOR,
     need_standing,
@@ -64,6 +65,7 @@ from bailiwick.ports import (
     Records,
     RunAsked,
     RunShown,
+    RunSpans,
     StartedRun,
     TokenRevoked,
     UpstreamStatus,
@@ -121,6 +123,7 @@ class GatewayControl:
         )
         self._paths = Paths(rooms.records, rooms.recorder)
         self._knowing = Knowing(rooms.records, rooms.authority, rooms.clock)
+        self._spans = Spans(rooms.records, rooms.recorder)
         self._runs = RunActs(
             journal=rooms.journal,
             records=rooms.records,
@@ -162,6 +165,10 @@ class GatewayControl:
     async def run(self, run_id: str) -> RunShown | None:
         """See `ports.Control.run`."""
         return await self._runs.one(run_id)
+
+    async def spans(self, run_id: str, after: str = "") -> RunSpans | None:
+        """See `ports.Control.spans`."""
+        return await self._spans.of_run(run_id, after)
 
     async def runs(self, limit: int) -> Sequence[RunShown]:
         """See `ports.Control.runs`."""

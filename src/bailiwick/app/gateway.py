@@ -43,6 +43,10 @@ from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.recalled_thoughts import RecalledThoughts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.telemetry.attaching import Attaching, Traces
+from bailiwick.gateway.telemetry.door import PATH as TRACES_PATH
+from bailiwick.gateway.telemetry.door import TracesDoor
+from bailiwick.gateway.telemetry.keeping import Keeping
 from bailiwick.gateway.thoughts import Thoughts
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.identity.sessions import Sessions
@@ -93,6 +97,8 @@ class Gateway:
     settings: Settings
     folder: DataFolder
     models: ModelServers
+    attaching: Attaching
+    keeping: Keeping
 
     def asgi(self, doors: Doors) -> Switchboard:
         """The one ASGI callable behind every listener."""
@@ -113,11 +119,19 @@ class Gateway:
         )
         edge = self._edge(self.authenticator, doors.url, doors.hosts)
         models = self._model_edge(doors.hosts)
+        traces = TracesDoor(
+            authenticator=self.authenticator,
+            attaching=self.attaching,
+            keeping=self.keeping,
+            hosts=sorted(doors.hosts),
+            clock=rooms.clock,
+            limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),
+        )
         if not doors.test_port:
-            return Switchboard(edge, models, console)
+            return Switchboard(edge, models, traces, console)
         fixed = FixedIdentity(self.settings.test_agent, rooms.authority)
         test_edge = self._edge(fixed, doors.test_url, doors.test_hosts)
-        return Switchboard(edge, models, console, test_edge, doors.test_port)
+        return Switchboard(edge, models, traces, console, test_edge, doors.test_port)
 
     def start_closing(self) -> None:
         """Let held calls and watching pages go; their holds and records stay."""
@@ -161,12 +175,14 @@ class Switchboard:
         self,
         edge: McpEdge,
         models: LlmEdge,
+        traces: TracesDoor,
         console: ASGIApp,
         test_edge: McpEdge | None = None,
         test_port: int = 0,
     ) -> None:
         self._edge = edge
         self._models = models
+        self._traces = traces
         self._console = console
         self._test_edge = test_edge
         self._test_port = test_port
@@ -179,6 +195,8 @@ class Switchboard:
             return self._test_edge(scope, receive, send)
         if path.startswith(("/mcp", "/.well-known/oauth-protected-resource")):
             return self._edge(scope, receive, send)
+        if path == TRACES_PATH:
+            return self._traces(scope, receive, send)
         if path.startswith(MODELS_ROOT):
             return self._models(scope, receive, send)
         return self._console(scope, receive, send)
@@ -245,6 +263,8 @@ async def _build(
     telemetry = telemetry_settings(settings.environ)
     if telemetry is not None:
         events.watcher = start_export(telemetry, stack, clock, vault.pseudonym, runs.session)
+    traces = Traces(records)
+    events.traced = traces.saw
     pipeline = Pipeline(
         journal=journal,
         recorder=recorder,
@@ -313,6 +333,15 @@ async def _build(
         settings=settings,
         folder=folder,
         models=models,
+        attaching=Attaching(records, traces),
+        keeping=Keeping(
+            journal=journal,
+            records=records,
+            recorder=recorder,
+            vault=vault,
+            clock=clock,
+            new_id=new_id,
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from bailiwick.console.bodies import read_json
 from bailiwick.console.limits import audit_json, limits_json
 from bailiwick.console.parts import Parts
 from bailiwick.console.shown import check_shown
+from bailiwick.console.spans import spans_json
 from bailiwick.console.story import Stories
 from bailiwick.console.story_json import story_json
 from bailiwick.console.streams import event_stream
@@ -133,6 +134,7 @@ class Api:
             "/calls/{id}/explain": self.explain,
             "/runs": self.runs,
             "/runs/{id}": self.run,
+            "/runs/{id}/spans": self.spans,
             "/runs/{id}/story": self.story,
             "/holds": self.holds,
             "/holds/{id}": self.hold,
@@ -250,6 +252,14 @@ class Api:
         after = request.query_params.get("after", "")
         page = await self._stories.page(request.path_params["id"], after, limit)
         return JSONResponse(story_json(page))
+
+    async def spans(self, request: Request, _person: Person) -> Response:
+        """What the agent itself told of a run, in spans."""
+        run_id = request.path_params["id"]
+        told = await self._control.spans(run_id, request.query_params.get("after", ""))
+        if told is None:
+            raise TheirError("run_unknown", f"no run `{run_id}`")
+        return JSONResponse(spans_json(told))
 
     async def holds(self, request: Request, person: Person) -> Response:
         """Holds: those waiting, or in another state, or all."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from bailiwick.core.canonical import JsonObject
+from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.watching import Watcher
 
 _BACKLOG = 256
@@ -17,9 +18,11 @@ class Events:
 
     Attributes:
         watcher: hears of each call with all that is known of it; None for nobody, and no cost.
+        traced: hears of each call that came with a trace context.
     """
 
     watcher: Watcher | None = None
+    traced: Callable[[CallContext], None] | None = None
 
     def __init__(self) -> None:
         self._readers: set[_Reader] = set()

@@ -170,6 +170,8 @@ class Register:
         )
 
     def _tell(self, context: CallContext, state: CallState) -> None:
+        if context.traceparent and self._events.traced is not None:
+            self._events.traced(context)
         if not self._events.watched:
             return
         self._events.publish(

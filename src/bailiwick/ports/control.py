@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.run_words import RunWords
+from bailiwick.ports.agent_spans import RunSpans
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
 from bailiwick.ports.knowing import CallExplained, MandateRead
@@ -299,6 +300,14 @@ class Control(Protocol):
 
     async def run(self, run_id: str) -> RunShown | None:
         """One run with what it was told, or None."""
+        ...
+
+    async def spans(self, run_id: str, after: str = "") -> RunSpans | None:
+        """The spans that the agent sent of a run, oldest batch first; None if there is no run.
+
+        Args:
+            after: the batch behind which it goes on; "" for the beginning.
+        """
         ...
 
     async def runs(self, limit: int) -> Sequence[RunShown]:

@@ -42,6 +42,7 @@ from bailiwick.ports import (
     RunAsked,
     RunRow,
     RunShown,
+    RunSpans,
     SpansRow,
     StampRow,
     StartedRun,
@@ -238,6 +239,7 @@ class MemoryControl:
         self.simulations: dict[str, JsonObject] = {}
         self.explained: dict[str, CallExplained] = {}
         self.doubts: Sequence[Problem] = ()
+        self.shown_spans: dict[str, RunSpans] = {}
         self.acts: list[tuple[str, ...]] = []
         self.readers: list[asyncio.Queue[JsonObject | None]] = []
         self._clock = clock
@@ -380,6 +382,12 @@ class MemoryControl:
         """One run."""
         row = self.records.run_rows.get(run_id)
         return None if row is None else RunShown(row, self.words.get(run_id, NO_WORDS))
+
+    async def spans(self, run_id: str, after: str = "") -> RunSpans | None:
+        """What `shown_spans` holds for the run."""
+        if run_id not in self.records.run_rows:
+            return None
+        return self.shown_spans.get(run_id, RunSpans(run_id, ()))
 
     async def runs(self, limit: int) -> Sequence[RunShown]:
         """Runs, newest first."""

@@ -150,7 +150,9 @@ class Taking:
             return held
         if isinstance(held, int):
             return held if abs(held) <= MAX_SAFE_INTEGER else str(held)
-        return held if math.isfinite(held) else str(held)
+        if math.isfinite(held):
+            return held
+        return "NaN" if math.isnan(held) else "Infinity" if held > 0 else "-Infinity"
 
 
 def valid_ids(trace_id: str, span_id: str, parent_id: str) -> str:
