@@ -165,6 +165,7 @@ class Gateway:
             clock=rooms.clock,
             limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),
             proxies=lambda: _proxies(rooms.authority),
+            tools=rooms.pins.tools,
         )
 
 

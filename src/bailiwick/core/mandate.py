@@ -17,6 +17,7 @@ from bailiwick.core.conditions import Anything, Condition, Vouched
 from bailiwick.core.delegation import Delegation
 from bailiwick.core.flow import NO_FLOW, Flow
 from bailiwick.core.limits import Limit
+from bailiwick.core.offering import Offering
 from bailiwick.core.target_pattern import TargetPattern, covers
 from bailiwick.core.values import FAILS, HOLDS
 
@@ -135,6 +136,7 @@ class Mandate:
         principal_limits: how much its principal allows over time, by all of that person's mandates
             together: as declared now, and no part of this version.
         flow: what its tools' results are worth, and what its tools may be given.
+        offering: which offered tools go on to models; None for all of them.
         parent: name of the mandate this one was made from by delegation; "" for a root.
         delegation: leave to pass on part of it; None for none.
     """
@@ -154,6 +156,7 @@ class Mandate:
     circumstances: tuple[Circumstance, ...] = ()
     limits: tuple[Limit, ...] = ()
     flow: Flow = NO_FLOW
+    offering: Offering | None = None
     parent: str = ""
     delegation: Delegation | None = None
     principal_limits: tuple[Limit, ...] = ()

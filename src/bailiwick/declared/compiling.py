@@ -42,6 +42,7 @@ from bailiwick.declared.objects import (
     WebAddress,
     texts,
 )
+from bailiwick.declared.offering import compile_offering
 from bailiwick.declared.readings import TARGET_KINDS, read_duration, read_moment, read_target
 from bailiwick.declared.secrets import Secret, resolve
 
@@ -165,6 +166,7 @@ def compile_mandate(
         parent=parent_name(declaration.name),
         delegation=compile_delegation(spec),
         flow=compile_flow(spec, ref, TARGET_KINDS),
+        offering=compile_offering(spec),
         principal_limits=people[principal].limits,
     )
 

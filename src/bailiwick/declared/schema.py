@@ -14,6 +14,7 @@ from bailiwick.declared.flow import SERVER_RESULTS, flow_field
 from bailiwick.declared.limits import MAX_LIMITS, limit_shape
 from bailiwick.declared.models import model_shape
 from bailiwick.declared.names import NAME
+from bailiwick.declared.offering import OFFERED_TOOLS
 from bailiwick.declared.policies import POLICY
 from bailiwick.declared.readings import (
     DURATION,
@@ -235,6 +236,7 @@ MANDATE = Record(
             "How much of it, over what time.",
         ),
         "flow": flow_field(_TARGET_FIELDS, TARGET_KINDS),
+        "offered_tools": OFFERED_TOOLS,
     },
 )
 

@@ -6,13 +6,14 @@ Edges (MCP, later model and sandbox) translate their wire format to `Asked` and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from bailiwick.core.call import NOTHING, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
+from bailiwick.core.offering import Offering
 from bailiwick.core.verdict import Deny
 from bailiwick.ports import Caller, UpstreamReply
 
@@ -173,6 +174,10 @@ class Gate(Protocol):
         If so, an edge lets nothing pass between a run and a server but through `govern`, and
         nothing of one run reach another.
         """
+        ...
+
+    def offerings(self, caller: Caller) -> Sequence[Offering]:
+        """What the mandates of this caller say of the tools that models are offered."""
         ...
 
     def counts_tokens(self, caller: Caller) -> bool:

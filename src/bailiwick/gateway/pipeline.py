@@ -30,6 +30,7 @@ from bailiwick.core.flow import Labels
 from bailiwick.core.judge import judge, visible
 from bailiwick.core.limits import PERSON
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.offering import Offering
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
@@ -113,6 +114,11 @@ class Pipeline:
     def tells_runs_apart(self, caller: Caller) -> bool:
         """See `gate.Gate.tells_runs_apart`."""
         return self._memories.matter(self._authority.chain(caller.mandate))
+
+    def offerings(self, caller: Caller) -> Sequence[Offering]:
+        """See `gate.Gate.offerings`."""
+        chain = self._authority.chain(caller.mandate)
+        return [each.offering for each in chain if each.offering is not None]
 
     def counts_tokens(self, caller: Caller) -> bool:
         """See `gate.Gate.counts_tokens`."""

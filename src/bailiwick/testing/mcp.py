@@ -19,6 +19,7 @@ from typing import Any
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
+from bailiwick.core.offering import Offering
 from bailiwick.gateway.gate import (
     Answer,
     Answered,
@@ -155,6 +156,10 @@ class FakeGate:
     def tells_runs_apart(self, caller: Caller) -> bool:
         """See `Gate`."""
         return self.apart
+
+    def offerings(self, caller: Caller) -> Sequence[Offering]:
+        """Nothing is said of what models are offered."""
+        return ()
 
     def counts_tokens(self, caller: Caller) -> bool:
         """See `Gate`."""

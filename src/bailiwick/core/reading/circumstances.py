@@ -12,7 +12,9 @@ from bailiwick.core.circumstances import (
     RunLabelled,
     RunPurpose,
 )
+from bailiwick.core.glob import Glob
 from bailiwick.core.hours import InHours, Span
+from bailiwick.core.model_calls import AskedAs, OffersAny, OffersOnly
 from bailiwick.core.reading.quoting import all_of, one_of, quote
 
 
@@ -32,7 +34,20 @@ def circumstance(asked: Circumstance) -> str:
         case InHours():
             inside = " or ".join(_span(span) for span in asked.spans)
             return f"at other times than {inside}" if asked.outside else inside
+        case AskedAs():
+            return f"asked for as {_globs(asked.globs)}"
+        case OffersAny():
+            return f"offering the tool {_globs(asked.globs)}"
+        case OffersOnly():
+            own = "" if asked.own is None else f"no tools but {_globs(asked.own) or 'none'} and "
+            hosted = _globs(asked.hosted)
+            none_else = f"no tools of the model's server{f' but {hosted}' if hosted else ''}"
+            return f"offering {own}{none_else}"
     return asked.phrase
+
+
+def _globs(globs: Iterable[Glob]) -> str:
+    return one_of(quote(glob.text) for glob in globs)
 
 
 def circumstances(asked: Iterable[Circumstance]) -> str:

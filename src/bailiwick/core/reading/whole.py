@@ -10,7 +10,7 @@ from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.reading.circumstances import circumstances
 from bailiwick.core.reading.flow import read_flow
 from bailiwick.core.reading.limits import read_limit
-from bailiwick.core.reading.quoting import one_of, quote
+from bailiwick.core.reading.quoting import all_of, one_of, quote
 from bailiwick.core.reading.rules import read_allow, read_deny, read_stamp
 
 
@@ -30,6 +30,7 @@ def read(mandate: Mandate) -> tuple[str, ...]:
         *(read_limit(limit) for limit in mandate.limits),
         *_shared(mandate),
         *read_flow(mandate),
+        *_offering(mandate),
         *_passing_on(mandate),
         *_unsaid(mandate),
     )
@@ -70,6 +71,17 @@ def _moment(at_ms: int) -> str:
     if ms:
         return f"{moment:%Y-%m-%d %H:%M:%S}.{ms:03} UTC"
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment.second else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _offering(mandate: Mandate) -> Iterator[str]:
+    if mandate.offering is None:
+        return
+    hosted = all_of(quote(glob.text) for glob in mandate.offering.hosted)
+    yield (
+        "Of the tools that its agent offers to models, those behind the gateway go on if it could "
+        f"let them through, the agent's own {'do' if mandate.offering.others else 'do not'}, and "
+        f"of those run by the model's server {f'only {hosted}' if hosted else 'none'}."
+    )
 
 
 def _shared(mandate: Mandate) -> Iterator[str]:

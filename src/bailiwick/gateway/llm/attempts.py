@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from bailiwick.gateway.llm.call import ModelCall
 from bailiwick.gateway.llm.failures import BUSY, DENIED, LIMIT_REACHED, NOTHING_DONE
 from bailiwick.gateway.llm.health import Health
 from bailiwick.gateway.llm.names import Meant, meant
+from bailiwick.gateway.llm.offering import Offerings
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Patience
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.llm.visit import Visit, refuse
@@ -32,6 +33,7 @@ from bailiwick.gateway.mcp.wire import ClientGone
 from bailiwick.ports import Clock
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.llm.requests import read_request
+from bailiwick.protocols.llm.tool_names import Tool
 from bailiwick.protocols.mcp.headers import trace_parent
 from bailiwick.protocols.strict_json import encode
 
@@ -88,6 +90,8 @@ class _Request:
     key: str
     hints: Hints
     watch: Watch
+    removed: tuple[str, ...] = ()
+    blocked: Deny | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,18 @@ class Attempts:
         models: servers and aliases as they are now.
         limits: bounds.
         clock: time.
+        tools: see `Offerings`.
     """
 
-    def __init__(self, gate: Gate, models: Models, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        models: Models,
+        limits: Limits,
+        clock: Clock,
+        tools: Callable[[], Sequence[Tool]] = lambda: (),
+    ) -> None:
+        self._offerings = Offerings(gate, tools)
         self._gate = gate
         self._models = models
         self._limits = limits
@@ -133,8 +146,14 @@ class Attempts:
             beside["path"] = path
         if visit.scope.get("query_string", b""):
             path = f"{path}?{BETA.decode()}"
+        going = self._offerings.filtered(visit.caller, asking, body)
+        asking, body = going.asking, going.body
         key, hints = whose(visit, body, asking.tools)
-        request = _Request(visit, path, body, asking, fields, beside, key, hints, watch)
+        request = _Request(
+            *(visit, path, body, asking, fields, beside, key, hints, watch),
+            removed=going.removed,
+            blocked=going.blocked,
+        )
         alias = self._models.aliases.get(asking.model)
         if alias is None:
             found = meant(asking.model, self._models.current)
@@ -256,6 +275,7 @@ class Attempts:
         """Govern one call of one model."""
         visit, asking = request.visit, request.asking
         server = self._models.current[found.server]
+        blocked = request.blocked if blocked is None else blocked
         counting = request.path.partition("?")[0].endswith("/count_tokens")
         use = bounded(use, asking, server.spec, found.model, counting=counting)
         beside = dict(request.beside)
@@ -282,6 +302,8 @@ class Attempts:
         name = f"{found.server}/{found.model}"
         served = _served(name, use, self._models)
         call = ModelCall(
+        if use.removed:
+            served.append((b"bailiwick-removed-tools", b"%d" % len(use.removed)))
             visit.send,
             server,
             asking,
@@ -347,6 +369,7 @@ def _use(request: _Request, because: str = "", instead_of: str = "") -> ModelUse
         tools=asking.tools,
         hosted=asking.hosted,
     )
+        removed=request.removed,
 
 
 def _target(candidate: Candidate) -> Target:

@@ -39,6 +39,7 @@ from bailiwick.gateway.mcp.watch import Rounds, Watch
 from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
 from bailiwick.ports import Authenticator, Clock
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.tool_names import Tool
 from bailiwick.protocols.mcp.headers import read_headers
 from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
 
@@ -68,6 +69,7 @@ class LlmEdge:
         clock: time.
         limits: bounds.
         proxies: from which `X-Forwarded-For` is believed; None while nothing depends on it.
+        tools: servers and names of all tools behind the gateway that were ever shown.
     """
 
     def __init__(
@@ -81,11 +83,12 @@ class LlmEdge:
         origins: tuple[str, ...] = (),
         limits: Limits | None = None,
         proxies: Callable[[], Sequence[Network] | None] = lambda: None,
+        tools: Callable[[], Sequence[Tool]] = lambda: (),
     ) -> None:
         self._gate = gate
         self._authenticator = authenticator
         self._models = models
-        self._attempts = Attempts(gate, models, limits or Limits(), clock)
+        self._attempts = Attempts(gate, models, limits or Limits(), clock, tools)
         self._doorman = Doorman(hosts, origins)
         self._clock = clock
         self._limits = limits or Limits()

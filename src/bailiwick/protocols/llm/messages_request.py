@@ -71,17 +71,22 @@ def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
     hosted: list[str] = []
     for tool in asked.tool_objects(body, "tools"):
         kind = tool.get("type")
-        if kind is None or kind == "custom":
+        if kind is None:
             own.append(asked.named(tool))
         elif not isinstance(kind, str) or not kind:
             raise TheirError("tool_without_name", f"a tool's `type` is {show(kind)}")
-        elif kind.startswith(_AGENTS_OWN):
-            own.append(asked.named(tool))
-        else:
+        elif runs_itself(kind):
             hosted.append(kind)
+        else:
+            own.append(asked.named(tool))
     if body.get("mcp_servers"):
         hosted.append("mcp")
     return own, hosted
+
+
+def runs_itself(kind: str) -> bool:
+    """Whether the model's server runs tools of this type, and not the agent."""
+    return kind != "custom" and not kind.startswith(_AGENTS_OWN)
 
 
 def _max_output(body: JsonObject) -> int | None:

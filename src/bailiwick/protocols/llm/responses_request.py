@@ -74,14 +74,15 @@ def _tools(body: JsonObject) -> tuple[list[str], list[str]]:
             own.append(asked.named(tool))
         elif kind == "namespace":
             own.extend(_in_namespace(tool))
-        elif _is_agents_own(kind, tool):
+        elif is_agents_own(kind, tool):
             own.append(kind)
         else:
             hosted.append(kind)
     return own, hosted
 
 
-def _is_agents_own(kind: str, tool: Mapping[str, Json]) -> bool:
+def is_agents_own(kind: str, tool: Mapping[str, Json]) -> bool:
+    """Whether the agent runs a tool of this type, and not the model's server."""
     if kind == "shell":  # in a container of the upstream's unless told otherwise
         environment = tool.get("environment")
         return isinstance(environment, Mapping) and environment.get("type") == "local"
