@@ -277,7 +277,8 @@ class Attempts:
         server = self._models.current[found.server]
         blocked = request.blocked if blocked is None else blocked
         counting = request.path.partition("?")[0].endswith("/count_tokens")
-        use = bounded(use, asking, server.spec, found.model, counting=counting)
+        spec = server.spec
+        use = bounded(use, asking, spec.name, spec.terms, found.model, counting=counting)
         beside = dict(request.beside)
         if use.because:
             beside["in_place_of"] = use.because  # a person stamps that it is a substitute
@@ -301,9 +302,9 @@ class Attempts:
             going = {**going, "model": found.model}
         name = f"{found.server}/{found.model}"
         served = _served(name, use, self._models)
-        call = ModelCall(
         if use.removed:
             served.append((b"bailiwick-removed-tools", b"%d" % len(use.removed)))
+        call = ModelCall(
             visit.send,
             server,
             asking,
@@ -368,8 +369,8 @@ def _use(request: _Request, because: str = "", instead_of: str = "") -> ModelUse
         max_output=asking.max_output,
         tools=asking.tools,
         hosted=asking.hosted,
-    )
         removed=request.removed,
+    )
 
 
 def _target(candidate: Candidate) -> Target:
