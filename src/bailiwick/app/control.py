@@ -19,6 +19,7 @@ from bailiwick.app.guarded import DECLARED
 from bailiwick.app.knowing import Knowing
 from bailiwick.app.limits import Limits
 from bailiwick.app.paths import Paths, indexes
+from bailiwick.app.run_record import RunRecord
 from bailiwick.app.runs import RunActs
 from bailiwick.app.spans import Spans
 from bailiwick.app.standing import (
@@ -62,6 +63,7 @@ from bailiwick.ports import (
     Pinned,
     PolicyReport,
     Problem,
+    RecordPage,
     Records,
     RunAsked,
     RunShown,
@@ -122,6 +124,7 @@ class GatewayControl:
             clock=rooms.clock,
         )
         self._paths = Paths(rooms.records, rooms.recorder)
+        self._record = RunRecord(rooms.records, rooms.recorder)
         self._knowing = Knowing(rooms.records, rooms.authority, rooms.clock)
         self._spans = Spans(rooms.records, rooms.recorder)
         self._runs = RunActs(
@@ -177,6 +180,10 @@ class GatewayControl:
     async def path(self, call_id: str) -> CallPath | None:
         """See `ports.Control.path`."""
         return await self._paths.one(call_id)
+
+    async def record(self, run_id: str, after: str, limit: int) -> RecordPage:
+        """See `ports.Control.record`."""
+        return await self._record.page(run_id, after, limit)
 
     async def explain(self, call_id: str) -> CallExplained | None:
         """See `ports.Control.explain`."""

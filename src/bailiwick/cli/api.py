@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64 << 20
+MAX_LINES_BYTES = 256 << 20
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _EXITS = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.USAGE, 409: Exit.NO}
@@ -63,6 +64,22 @@ class Api:
         asked = urlencode({key: value for key, value in query.items() if value != ""})
         return self._json("GET", path + (f"?{asked}" if asked else ""), None)
 
+    def lines(self, path: str, **query: str | int) -> list[bytes]:
+        """GET `/api/v1/PATH`, which answers a JSON text a line.
+
+        Raises:
+            CliError: as for `get`; `record_cut`: the last line is not whole.
+        """
+        asked = urlencode({key: value for key, value in query.items() if value != ""})
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = self._send("GET", f"/api/v1/{path}?{asked}", None, headers, MAX_LINES_BYTES)
+        if answer.status >= 400:
+            raise _refusal(answer.status, _parse(answer, self.url))
+        *lines, rest = answer.body.split(b"\n")
+        if rest or not lines:
+            raise CliError(Exit.OURS, "record_cut", "the gateway's answer is not whole")
+        return lines
+
     def post(self, path: str, body: Mapping[str, Json]) -> JsonObject:
         """POST `body` to `/api/v1/PATH`.
 
@@ -107,13 +124,18 @@ class Api:
         return value
 
     def _send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        most: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         with _connection(self.url) as (connection, base):
             connection.request(method, base + path, body=body, headers=dict(headers))
             response = connection.getresponse()
-            received = response.read(MAX_ANSWER_BYTES + 1)
-        if len(received) > MAX_ANSWER_BYTES:
+            received = response.read(most + 1)
+        if len(received) > most:
             raise CliError(Exit.OURS, "answer_too_large", f"the answer of {self.url} is too large")
         return Answer(response.status, dict(response.headers.items()), received)
 

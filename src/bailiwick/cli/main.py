@@ -15,6 +15,7 @@ import sys
 import typer
 
 import bailiwick.cli.explain as explaining
+import bailiwick.cli.export.command as exporting
 import bailiwick.cli.run as running
 import bailiwick.cli.simulate as simulating
 from bailiwick.cli import (
@@ -76,6 +77,7 @@ def build() -> typer.Typer:
     works = _group("One piece of work for an agent, and what it was told.")
     works.command("start")(running.start)
     works.command("show")(running.show_run)
+    works.command("export")(exporting.export_run)
     works.command("end")(running.end)
     app.add_typer(works, name="run")
     app.command("holds")(holds.holds)

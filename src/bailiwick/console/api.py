@@ -136,6 +136,7 @@ class Api:
             "/runs/{id}": self.run,
             "/runs/{id}/spans": self.spans,
             "/runs/{id}/story": self.story,
+            "/runs/{id}/record": self.record,
             "/holds": self.holds,
             "/holds/{id}": self.hold,
             "/objects": self.objects,
@@ -260,6 +261,15 @@ class Api:
         if told is None:
             raise TheirError("run_unknown", f"no run `{run_id}`")
         return JSONResponse(spans_json(told))
+
+    async def record(self, request: Request, _person: Person) -> Response:
+        """A page of a run's record, a JSON text a line; the last line says how to go on."""
+        limit = _limit(request, 100, MAX_STEPS)
+        after = request.query_params.get("after", "")
+        page = await self._control.record(request.path_params["id"], after, limit)
+        end = {"record": "page", "next": page.following or None}
+        lines = [*page.lines, json.dumps(end).encode(), b""]
+        return Response(b"\n".join(lines), media_type="application/jsonl")
 
     async def holds(self, request: Request, person: Person) -> Response:
         """Holds: those waiting, or in another state, or all."""

@@ -326,6 +326,10 @@ class Recorder:
         value: Json = msgspec.json.decode(self._vault.open(leaf, sealed))
         return value
 
+    def text(self, leaf: bytes, sealed: bytes) -> bytes:
+        """A payload in clear, byte for byte. Raises as `open`."""
+        return self._vault.open(leaf, sealed)
+
 
 def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:
     try:

@@ -12,7 +12,15 @@ from bailiwick.ports.agent_spans import RunSpans
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
 from bailiwick.ports.knowing import CallExplained, MandateRead
-from bailiwick.ports.records import CallRow, HoldRow, LimitAudit, ObjectRow, RunRow, UnsettledRow
+from bailiwick.ports.records import (
+    CallRow,
+    HoldRow,
+    LimitAudit,
+    ObjectRow,
+    RecordPage,
+    RunRow,
+    UnsettledRow,
+)
 from bailiwick.ports.upstreams import UpstreamStatus
 
 
@@ -312,6 +320,17 @@ class Control(Protocol):
 
     async def runs(self, limit: int) -> Sequence[RunShown]:
         """Runs with what they were told, newest first."""
+        ...
+
+    async def record(self, run_id: str, after: str, limit: int) -> RecordPage:
+        """A page of a run's record with everything that was committed to, exactly; for export.
+
+        Args:
+            after: the call behind which it goes on; "" for the beginning.
+
+        Raises:
+            TheirError: `run_unknown`; `call_unknown`: `after` is no call of this run.
+        """
         ...
 
     async def path(self, call_id: str) -> CallPath | None:

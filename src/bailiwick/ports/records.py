@@ -134,6 +134,20 @@ class StoredEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPage:
+    """A page of a run's record as it is exported (docs/reference/run-record.md).
+
+    Attributes:
+        lines: JSON texts without line ends: of the first page first the run, then its calls,
+            oldest first.
+        following: id of the last call, where more follow; else "".
+    """
+
+    lines: Sequence[bytes]
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallQuery:
     """Which calls to list, newest first. Empty strings do not restrict.
 

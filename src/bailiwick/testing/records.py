@@ -39,6 +39,7 @@ from bailiwick.ports import (
     PinState,
     PolicyReport,
     Problem,
+    RecordPage,
     RunAsked,
     RunRow,
     RunShown,
@@ -341,6 +342,15 @@ class MemoryControl:
         # A row keeps no digest where nothing waits; an opened path has it from the payload.
         shown = replace(call, digest=path.call.digest)
         return replace(path, call=shown, hold=self.records.hold_rows.get(call.hold))
+
+    async def record(self, run_id: str, after: str, limit: int) -> RecordPage:
+        """A line for each call, with its id alone."""
+        if run_id not in self.records.run_rows:
+            raise TheirError("run_unknown", f"no run `{run_id}`")
+        query = CallQuery(limit=limit + 1, run=run_id, after=after, first="oldest")
+        rows = await self.records.calls(query)
+        lines = [b'{"record":"call","id":"%b"}' % row.id.encode() for row in rows[:limit]]
+        return RecordPage(lines, rows[limit - 1].id if len(rows) > limit else "")
 
     async def start_run(self, by: Caller | Person, asked: RunAsked) -> StartedRun:
         """A run, with a token that is none for a person."""

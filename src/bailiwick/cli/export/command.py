@@ -1,0 +1,119 @@
+"""`run export`: write the record of a run to a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from bailiwick.cli import show
+from bailiwick.cli.api import Api, segment
+from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.canonical import JsonObject
+
+_PAGE = 100
+
+
+class Form(StrEnum):
+    """What is written."""
+
+    JSONL = "jsonl"
+    INSPECT = "inspect"
+    OTLP = "otlp"
+
+
+@reaching
+def export_run(
+    reach: Reach,
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="The run's id.")],
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="jsonl: everything, to check and to replay; inspect: a log for Inspect AI's"
+            " viewer; otlp: spans as OTLP's JSON.",
+        ),
+    ] = Form.JSONL,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to; stdout by default."),
+    ] = None,
+) -> int:
+    """Write all of a run: what was thought, asked, decided, stamped and done.
+
+    The file has the payloads in clear, as far as they were not erased. Only you can read it: keep
+    it as carefully as what is in it asks for.
+    """
+    lines = _lines(reach.api(), run_id)
+    with _target(output) as target:
+        if form is Form.JSONL:
+            for line in lines:
+                target.write(line + b"\n")
+        else:
+            target.write(json.dumps(_whole(form, lines), indent=1).encode() + b"\n")
+    if output is not None:
+        show.note(f"wrote {show.visible(str(output))}")
+    return Exit.OK
+
+
+def _whole(form: Form, lines: Iterator[bytes]) -> JsonObject:
+    from bailiwick.cli.export.view import read_lines
+
+    exported = read_lines(lines)
+    if form is Form.INSPECT:
+        from bailiwick.cli.export.inspect_log import inspect_log
+
+        return inspect_log(exported, version("bailiwick"))
+    from bailiwick.cli.export.spans import otlp_json
+
+    return otlp_json(exported, version("bailiwick"))
+
+
+def _lines(api: Api, run_id: str) -> Iterator[bytes]:
+    """The lines of a run, page by page."""
+    after = ""
+    while True:
+        page = api.lines(f"runs/{segment(run_id)}/record", limit=_PAGE, after=after)
+        *lines, last = page
+        yield from lines
+        end = json.loads(last)
+        if end.get("record") != "page":
+            raise CliError(Exit.OURS, "record_cut", "the gateway's answer is not whole")
+        following = end.get("next")
+        if not isinstance(following, str) or following == after:
+            return
+        after = following
+
+
+@contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    """Where to write: stdout, or a file that only its owner can read, all of it or nothing."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.replace(part, path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def _not_written(path: Path, error: OSError) -> CliError:
+    return CliError(Exit.USAGE, "not_writable", f"cannot write `{path}`: {error.strerror}")
