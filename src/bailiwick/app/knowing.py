@@ -21,6 +21,7 @@ from bailiwick.core.errors import BailiwickError, TheirError
 from bailiwick.core.explaining import Explanation, why
 from bailiwick.core.flow import Facts
 from bailiwick.core.judge import why_stopped
+from bailiwick.core.limits import PERSON
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.model_calls import read_use
 from bailiwick.core.reading import read
@@ -75,7 +76,7 @@ class Knowing:
             at_ms=at_ms,
             recorded=str(leaf.get("decision", "")),
             code=code if leaf.get("decision") == "deny" else "",
-            rules=tuple(map(str, rules)) if isinstance(rules, list | tuple) else (),
+            rules=_rules_of(rules, path.intent),
             because=str(because or path.call.because),
             explanation=None,
         )
@@ -168,6 +169,19 @@ def _compile(row: ObjectRow, state: MandateState, rows: Sequence[ObjectRow]) -> 
     calendars = {each.name: compile_calendar(each) for each in found if each.kind == "calendar"}
     declaration = from_document(row.document)
     return compile_mandate(declaration, row.version, people, agents, state, calendars)
+
+
+def _rules_of(rules: object, intent: object) -> tuple[str, ...]:
+    """The rules of a leaf, with the name of the person whose limits are there by pseudonym: a call
+    is counted by its own principal's only."""
+    found = tuple(map(str, rules)) if isinstance(rules, list | tuple) else ()
+    name = intent.get("principal") if isinstance(intent, Mapping) else None
+    if not isinstance(name, str):
+        return found
+    return tuple(
+        f"{PERSON}{name}/{rule.partition('/')[2]}" if rule.startswith(PERSON) else rule
+        for rule in found
+    )
 
 
 def _call(path: CallPath) -> Call:

@@ -26,6 +26,7 @@ import msgspec
 from bailiwick.app.data_folder import DataFolder
 from bailiwick.app.declare import compile_snapshot, planned
 from bailiwick.app.policies import PolicyBook
+from bailiwick.app.repricing import Repricing
 from bailiwick.app.simulation import Asked, Ended, Simulation, asked_of
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.context import NO_COUNTERS, Counters
@@ -60,6 +61,7 @@ class _Result(msgspec.Struct):
 
     result: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
+    used: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class _NoJournal:
@@ -142,7 +144,7 @@ async def simulate(folder: DataFolder, request: Mapping[str, Json]) -> JsonObjec
     if not chain:
         raise TheirError("mandate_unknown", f"there is no mandate `{name}`")
     with contextlib.closing(connect(folder.database, read_only=True)) as db:
-        past = _Past(db, vault, against, since)
+        past = _Past(db, vault, against, since, Repricing(objects))
         simulation = Simulation(chain, snapshot, past.run)
         for event in past.events():
             if isinstance(event, Asked):
@@ -176,8 +178,16 @@ async def simulate(folder: DataFolder, request: Mapping[str, Json]) -> JsonObjec
 class _Past:
     """The recorded calls under one mandate, read in the order of the ledger."""
 
-    def __init__(self, db: sqlite3.Connection, vault: Vault, mandate: str, since_ms: int) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        vault: Vault,
+        mandate: str,
+        since_ms: int,
+        repricing: Repricing,
+    ) -> None:
         self._db = db
+        self._repricing = repricing
         self._vault = vault
         self._mandate = mandate
         self._since = since_ms
@@ -226,7 +236,7 @@ class _Past:
             self.unreadable += 1
             return None
         self._live.add(event.call.id)
-        return event
+        return self._repricing.asked(event, str(fields.get("edge", "")))
 
     def _ended(self, fields: Mapping[str, Json], leaf: bytes, sealed: bytes) -> Ended:
         call = str(fields["id"])
@@ -240,7 +250,8 @@ class _Past:
             else:
                 result, error = bytes(found.result), bytes(found.error)
                 if result or error:
-                    reply = UpstreamReply(result or None, error or None)
+                    used = self._repricing.used(call, found.used)
+                    reply = UpstreamReply(result or None, error or None, used=used)
         at = fields["at"]
         assert isinstance(at, int)
         state = CallState(str(fields["state"]))

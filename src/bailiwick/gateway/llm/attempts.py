@@ -277,7 +277,8 @@ class Attempts:
         server = self._models.current[found.server]
         blocked = request.blocked if blocked is None else blocked
         counting = request.path.partition("?")[0].endswith("/count_tokens")
-        use = bounded(use, asking, server.spec, found.model, counting=counting)
+        spec = server.spec
+        use = bounded(use, asking, spec.name, spec.terms, found.model, counting=counting)
         beside = dict(request.beside)
         if use.because:
             beside["in_place_of"] = use.because  # a person stamps that it is a substitute

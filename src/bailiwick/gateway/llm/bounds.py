@@ -17,9 +17,8 @@ from msgspec.structs import replace
 
 from bailiwick.core.call import ModelUse
 from bailiwick.core.limits import COST
-from bailiwick.core.pricing import Price, Size, most
+from bailiwick.core.pricing import Price, Size, Terms, most
 from bailiwick.core.values import show
-from bailiwick.gateway.llm.servers import ModelSpec
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 
 _NOTHING = {"input_tokens": 0, "output_tokens": 0, "tokens": 0}
@@ -27,22 +26,23 @@ _ANSWERS = (Dialect.CHAT, Dialect.RESPONSES, Dialect.MESSAGES)
 
 
 def bounded(
-    use: ModelUse, asking: Asking, server: ModelSpec, model: str, *, counting: bool = False
+    use: ModelUse, asking: Asking, server: str, terms: Terms, model: str, *, counting: bool = False
 ) -> ModelUse:
     """`use` with what the call may take of one model of one server at most.
 
     Args:
         asking: what the request asks.
-        server: as declared, with its prices and sizes.
+        server: its name.
+        terms: what is declared of its models.
         model: the server's own name for it.
         counting: it only counts tokens, which takes none.
     """
     if counting:
         return replace(use, bounds=_NOTHING)
-    price, size = server.terms.of(model)
+    price, size = terms.of(model)
     unbounded: dict[str, str] = {}
-    given = _input(asking, size, server.name, unbounded)
-    answered = _output(asking, size, server.name, unbounded)
+    given = _input(asking, size, server, unbounded)
+    answered = _output(asking, size, server, unbounded)
     bounds: dict[str, int] = {}
     if given is not None:
         bounds["input_tokens"] = given
@@ -53,7 +53,7 @@ def bounded(
         if size.context is not None and asking.choices == 1:
             both = min(both, size.context)
         bounds["tokens"] = both
-    costs = _cost(asking, price, given, answered, server.name, model, unbounded)
+    costs = _cost(asking, price, given, answered, server, model, unbounded)
     if costs is not None and price is not None:
         bounds[COST + price.currency] = costs
     return replace(use, bounds=bounds, unbounded=unbounded)

@@ -133,7 +133,7 @@ class ModelCall:
                 reply = self._whole(answer)
             else:
                 reply = await self._pass_on(answer, stream, started)
-            return settled(reply, self._use, self._price, self.status)
+            return settled(reply, self._price, self.status)
         except (UpstreamDown, UpstreamBroken) as error:
             self.failed = failure_of(error)
             raise
@@ -224,9 +224,7 @@ class ModelCall:
             error=b'{"status":%d,"body":%b}' % (status, shown), facts={"http_status": status}
         )
 
-    async def _pass_on(
-        self, answer: Response, stream: BodyStream, started: float
-    ) -> UpstreamReply:
+    async def _pass_on(self, answer: Response, stream: BodyStream, started: float) -> UpstreamReply:
         dialect = self._asking.dialect
         capture = StreamCapture(dialect, answer.status)
         head = answer.status, _passed(answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from bailiwick.core.errors import TheirError, UpstreamBroken
@@ -177,7 +177,8 @@ class ModelServers:
         return self._watched
 
     def apply(self, specs: Sequence[ModelSpec], aliases: Sequence[Alias] = ()) -> None:
-        """Make the servers those of `specs`. One whose spec is equal is kept as it is.
+        """Make the servers those of `specs`. One whose spec is equal is kept as it is; with other
+        prices or sizes it keeps its connections.
 
         Raises:
             ConfigError: a URL cannot be used; everything stays as it was.
@@ -186,8 +187,12 @@ class ModelServers:
         after: dict[str, ModelServer] = {}
         for spec in specs:
             kept = before.get(spec.name)
-            same = kept is not None and kept.spec == spec
-            after[spec.name] = kept if same and kept is not None else ModelServer(spec, self._tls)
+            if kept is not None and replace(kept.spec, terms=spec.terms) == spec:
+                after[spec.name] = kept
+            else:
+                after[spec.name] = ModelServer(spec, self._tls)
+        for spec in specs:
+            after[spec.name].spec = spec
         self._current = MappingProxyType(after)
         self._aliases = MappingProxyType({each.name: each for each in aliases})
         self._watched = frozenset(

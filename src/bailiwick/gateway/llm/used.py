@@ -30,6 +30,7 @@ NOT_BEGUN = frozenset({400, 402, 404, 405, 413, 415, 422, 429, 503, 529})
 """HTTP statuses that say that no model has begun. After any other error it may have."""
 
 
+_NOTHING = {"input_tokens": 0, "output_tokens": 0, "tokens": 0}
 _NOT_FINISHED = (UNFINISHED, UNREADABLE, ERROR)
 
 
@@ -80,14 +81,12 @@ def priced(counts: Mapping[str, int], price: Price | None) -> dict[str, int]:
     return used
 
 
-def settled(
-    reply: UpstreamReply, use: ModelUse | None, price: Price | None, status: int
-) -> UpstreamReply:
-    """A reply that also says what it took of what `use` bounds."""
+def settled(reply: UpstreamReply, price: Price | None, status: int) -> UpstreamReply:
+    """A reply that also says what it cost, or that it took nothing."""
     if reply.error is None:
         return replace(reply, used=priced(reply.used, price))
-    if status in NOT_BEGUN and use is not None:
-        return replace(reply, used=dict.fromkeys(use.bounds, 0))
+    if status in NOT_BEGUN:
+        return replace(reply, used=priced(_NOTHING, price))
     return reply
 
 
