@@ -353,3 +353,31 @@ def test_each_attempt_is_on_record_for_the_model_it_was_sent_to(
     substitute, first = calls(gateway)[:2]
     assert (first["upstream"], first["state"]) == ("one", "failed")
     assert (substitute["upstream"], substitute["state"]) == ("two", "done")
+
+
+def test_a_substitute_names_the_call_it_stands_in_for(gateway: Running, one: ModelServer) -> None:
+    one.answers.append(failing(503))
+    _, headers, _ = ask(gateway, chat("assistant", seed=78))
+    path = gateway.cli("call", headers["bailiwick-call"])
+    first = calls(gateway)[1]
+    told = {"substitute": True, "because": "one/m overloaded", "instead_of": first["id"]}
+    assert path["intent"]["use"].items() >= {"asked_as": "assistant", **told}.items()
+    leaf = path["leaves"][0]["leaf"] if "leaf" in path["leaves"][0] else path["leaves"][0]
+    assert leaf["instead_of"] == first["id"]
+    assert leaf["asked_as"] == "assistant"
+
+
+def test_people_see_how_models_are_doing(gateway: Running, one: ModelServer) -> None:
+    one.answers.append(failing(429, retry_after="60"))
+    assert ask(gateway, chat("assistant"))[1]["bailiwick-substitute"] == "one/m rate_limited"
+    assert ask(gateway, chat("assistant"))[1]["bailiwick-substitute"] == "one/m resting"
+    status = gateway.cli("models")
+    (alias,) = [each for each in status["aliases"] if each["name"] == "assistant"]
+    first, second = alias["models"]
+    assert (first["state"], first["last_failure"]) == ("resting", "rate_limited")
+    assert 50 < first["ready_in_seconds"] <= 60
+    assert second["state"] == "ready"
+    assert {each["name"] for each in status["servers"]} >= {"one", "two"}
+    # Named itself, it is asked at once, and is well again when it serves.
+    assert ask(gateway, chat("one/m"))[0] == 200
+    assert ask(gateway, chat("assistant"))[1]["bailiwick-substitute"] == "false"

@@ -34,6 +34,8 @@ from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.llm.servers import ModelServers
+from bailiwick.gateway.llm.status import status_of
 from bailiwick.gateway.mcp.pins import PinBook
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recorder import Recorder
@@ -72,6 +74,7 @@ from bailiwick.ports import (
     TokenRevoked,
     UpstreamStatus,
 )
+from bailiwick.ports.model_status import ModelsStatus
 from bailiwick.stores.tlog import Publisher
 
 _TOKEN_KEPT_MS = 31 * 24 * 3600 * 1000
@@ -93,6 +96,7 @@ class Rooms:
     tokens: TokenKey
     declarations: Declarations
     upstreams: Upstreams
+    models: ModelServers
     pins: PinBook
     limits: Limits
     clock: Clock
@@ -263,6 +267,10 @@ class GatewayControl:
     async def audit_limits(self) -> LimitAudit:
         """See `ports.Control.audit_limits`."""
         return await self._r.records.audit_limits()
+
+    async def models(self) -> ModelsStatus:
+        """See `ports.Control.models`."""
+        return status_of(self._r.models, self._r.clock.monotonic())
 
     async def servers(self) -> Sequence[UpstreamStatus]:
         """See `ports.Control.servers`."""

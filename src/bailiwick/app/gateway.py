@@ -313,6 +313,7 @@ async def _build(
         tokens=tokens,
         declarations=declarations,
         upstreams=upstreams,
+        models=models,
         pins=pins,
         limits=Limits(
             journal=journal,

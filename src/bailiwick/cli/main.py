@@ -26,6 +26,7 @@ from bailiwick.cli import (
     ledger,
     limits,
     mandate,
+    models,
     objects,
     people,
     policy,
@@ -127,6 +128,7 @@ def build() -> typer.Typer:
     policies.command("schema")(policy.policy_schema)
     app.add_typer(policies, name="policy")
 
+    app.command("models")(models.models)
     app.command("simulate")(simulating.simulate)
     app.command("schema")(objects.schema)
     app.command("holidays")(holidays)

@@ -143,6 +143,7 @@ class Api:
             "/mandates/{name}": self.mandate,
             "/limits": self.limits,
             "/limits/audit": self.audit_limits,
+            "/models": self.models,
             "/servers": self.servers,
             "/pins": self.pins,
             "/ledger": self.ledger,
@@ -309,6 +310,10 @@ class Api:
     async def audit_limits(self, _request: Request, _person: Person) -> Response:
         """The books of limits, worked out again."""
         return JSONResponse(audit_json(await self._control.audit_limits()))
+
+    async def models(self, _request: Request, _person: Person) -> Response:
+        """How model servers and the models of aliases are doing."""
+        return JSONResponse(asdict(await self._control.models()))
 
     async def servers(self, _request: Request, _person: Person) -> Response:
         """How each upstream is doing."""

@@ -210,7 +210,9 @@ class Pages:
     async def servers(self, visit: Visit) -> Response:
         """How each upstream is doing."""
         servers = await self._parts.control.servers()
-        return await self._web.render(visit, "servers.html", {"servers": servers})
+        models = await self._parts.control.models()
+        context = {"servers": servers, "models": models}
+        return await self._web.render(visit, "servers.html", context)
 
     async def mandates(self, visit: Visit) -> Response:
         """Every mandate, newest version."""

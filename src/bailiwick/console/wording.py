@@ -75,6 +75,9 @@ _OTHER_STATES = {
     "down": Word("Down", "bad"),
     "failed": Word("Failed", "bad"),
     "stopped": Word("Stopped", "quiet"),
+    "resting": Word("At rest", "wait"),
+    "trying": Word("Being tried", "busy"),
+    "missing": Word("Missing", "bad"),
     "accepted": Word("Accepted", "good"),
     "held": Word("Changed, waits for review", "wait"),
 }

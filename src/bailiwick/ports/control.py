@@ -12,6 +12,7 @@ from bailiwick.ports.agent_spans import RunSpans
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
 from bailiwick.ports.knowing import CallExplained, MandateRead
+from bailiwick.ports.model_status import ModelsStatus
 from bailiwick.ports.records import (
     CallRow,
     HoldRow,
@@ -431,6 +432,10 @@ class Control(Protocol):
 
     async def audit_limits(self) -> LimitAudit:
         """Work the books of limits out again and compare (see `Records.audit_limits`)."""
+        ...
+
+    async def models(self) -> ModelsStatus:
+        """How model servers and the models of aliases are doing."""
         ...
 
     async def servers(self) -> Sequence[UpstreamStatus]:

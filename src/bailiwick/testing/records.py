@@ -52,6 +52,7 @@ from bailiwick.ports import (
     UnsettledRow,
     UpstreamStatus,
 )
+from bailiwick.ports.model_status import ModelsStatus
 
 
 @dataclass(slots=True)
@@ -235,6 +236,7 @@ class MemoryControl:
         self.words: dict[str, RunWords] = {}
         self.proofs: dict[str, list[bytes]] = {}
         self.statuses: list[UpstreamStatus] = []
+        self.models_status = ModelsStatus((), ())
         self.limit_rows: list[LimitRow] = []
         self.unsettled_rows: list[UnsettledRow] = []
         self.simulations: dict[str, JsonObject] = {}
@@ -479,6 +481,10 @@ class MemoryControl:
     async def audit_limits(self) -> LimitAudit:
         """What the records say."""
         return await self.records.audit_limits()
+
+    async def models(self) -> ModelsStatus:
+        """What `models_status` says."""
+        return self.models_status
 
     async def servers(self) -> Sequence[UpstreamStatus]:
         """How each upstream is doing."""
