@@ -6,7 +6,7 @@ import pytest
 
 from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.limits import Charge
-from bailiwick.gateway.settlement import MAX_ACTUAL, answered, spent
+from bailiwick.gateway.settlement import MAX_ACTUAL, answered, ended, key_refused, spent
 from bailiwick.ports import Settlement, UpstreamReply
 
 
@@ -87,3 +87,56 @@ def test_one_number_beyond_several_amounts_is_posted_and_told() -> None:
     assert settled.how is Settlement.POSTED
     assert settled.actual == (("pay:daily", '["bo"]', 15),)
     assert ending.over == ("pay",)
+
+
+def taking(rule: str = "think@1/limit/t", takes: str = "tokens", amount: int = 100) -> Charge:
+    return Charge(rule, f"account of {rule} {takes}", amount, 1_000, takes=takes)
+
+
+def test_what_a_model_took_is_what_its_answer_says() -> None:
+    money = taking("think@1/limit/m", "cost:USD", 900)
+    told = UpstreamReply(result=b"{}", used={"tokens": 9, "cost:USD": 7})
+    (settled,) = answered("c", (taking(), money), told, failed=False, at_ms=1).settled
+    assert settled.actual == ((taking().account, "", 9), (money.account, "", 7))
+    silent = UpstreamReply(result=b"{}", used={"tokens": 9})
+    (settled,) = answered("c", (taking(), money), silent, failed=False, at_ms=1).settled
+    assert settled.actual == ((taking().account, "", 9),), "of the rest, what was reserved"
+
+
+def test_a_failed_call_says_too_what_it_took() -> None:
+    frees = Charge("think@1/limit/n", "calls", 1, 10, failed_frees=True)
+    nothing = UpstreamReply(error=b"{}", used={"tokens": 0})
+    voided, posted = answered("c", (taking(), frees), nothing, failed=True, at_ms=1).settled
+    assert (voided.how, voided.only) == (Settlement.VOIDED, (("calls", ""),))
+    assert posted.actual == ((taking().account, "", 0),)
+    assert posted.only == ((taking().account, ""),)
+
+
+def test_more_than_was_reserved_names_whose_limit_it_was() -> None:
+    told = UpstreamReply(result=b"{}", used={"tokens": 101})
+    hers = taking("@ada/limit/t")
+    assert answered("c", (taking(), hers), told, failed=False, at_ms=1).over == ("think", "@ada")
+    absurd = UpstreamReply(result=b"{}", used={"tokens": 10**30})
+    (settled,) = answered("c", (taking(),), absurd, failed=False, at_ms=1).settled
+    assert settled.actual[0][2] == MAX_ACTUAL
+
+
+def test_the_unknown_of_what_a_model_takes_is_its_bound() -> None:
+    calls = Charge("think@1/limit/n", "calls", 1, 10)
+    both = ended("c", (taking(), calls), Settlement.UNKNOWN, 1).settled
+    assert [(each.how, each.only) for each in both] == [
+        (Settlement.POSTED, ((taking().account, ""),)),
+        (Settlement.UNKNOWN, (("calls", ""),)),
+    ]
+    (alone,) = ended("c", (taking(),), Settlement.UNKNOWN, 1).settled
+    assert alone.how is Settlement.POSTED
+    (unsent,) = ended("c", (taking(), calls), Settlement.VOIDED, 1).settled
+    assert (unsent.how, unsent.only) == (Settlement.VOIDED, ())
+
+
+def test_a_refused_key_has_taken_no_tokens() -> None:
+    calls = Charge("think@1/limit/n", "calls", 1, 10)
+    freed, unknown = key_refused("c", (taking(), calls), 1).settled
+    assert (freed.how, freed.only) == (Settlement.VOIDED, ((taking().account, ""),))
+    assert (unknown.how, unknown.only) == (Settlement.UNKNOWN, (("calls", ""),))
+    assert [each.how for each in key_refused("c", (calls,), 1).settled] == [Settlement.UNKNOWN]

@@ -73,29 +73,34 @@ def ended(call: str, charges: Sequence[Charge], how: Settlement, at_ms: int) -> 
     What a model takes is bounded, so the unknown of it is no more than its bound, and is posted as
     that: people are asked of what only they can find out.
     """
-    if not charges:
-        return NOTHING
-    bounded = [each for each in charges if each.takes] if how is Settlement.UNKNOWN else []
-    if not bounded:
-        return Ending((Settled(call, at_ms, how),))
-    others = [each for each in charges if not each.takes]
-    return Ending(
-        tuple(
-            Settled(call, at_ms, state, only=_only(part))
-            for state, part in ((Settlement.POSTED, bounded), (how, others))
-            if part
-        )
+    return _ended(
+        call, charges, how, Settlement.POSTED if how is Settlement.UNKNOWN else how, at_ms
     )
 
 
 def key_refused(call: str, charges: Sequence[Charge], at_ms: int) -> Ending:
     """The ending of a call whose server refused the gateway's key: no model has answered."""
+    return _ended(call, charges, Settlement.UNKNOWN, Settlement.VOIDED, at_ms)
+
+
+def _ended(
+    call: str,
+    charges: Sequence[Charge],
+    how: Settlement,
+    of_models: Settlement,
+    at_ms: int,
+) -> Ending:
+    """All of it ended `how`, but for what a model takes."""
+    if not charges:
+        return NOTHING
     bounded = [each for each in charges if each.takes]
-    if not bounded:
-        return ended(call, charges, Settlement.UNKNOWN, at_ms)
-    freed = Settled(call, at_ms, Settlement.VOIDED, only=_only(bounded))
+    if not bounded or of_models is how:
+        return Ending((Settled(call, at_ms, how),))
     others = [each for each in charges if not each.takes]
-    return Ending((freed, *ended(call, others, Settlement.UNKNOWN, at_ms).settled))
+    parts = ((of_models, bounded), (how, others))
+    return Ending(
+        tuple(Settled(call, at_ms, state, only=_only(part)) for state, part in parts if part)
+    )
 
 
 def answered(
