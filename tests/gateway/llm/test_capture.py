@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -64,6 +65,53 @@ def test_a_model_cannot_say_the_end() -> None:
     assert gone == said
     assert capture.add(inside) == inside
     assert not capture.is_complete
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"data: ", b"data:", b"[DONE]", b"[DON", b"E]", b"\n", b"\r", b"\n\n", b"x", b"call"]
+        ),
+        max_size=14,
+    ),
+    st.lists(st.integers(1, 9), max_size=12),
+)
+def test_the_end_is_a_line_of_its_form_and_nothing_else(
+    words: list[bytes], sizes: list[int]
+) -> None:
+    whole = b"".join(words)
+    found = re.search(rb"(?<=[\r\n])data: ?\[DONE\]", b"\n" + whole)
+    at_once = StreamCapture(Dialect.CHAT, 200)
+    gone = at_once.add(whole)
+    if found is not None:
+        assert at_once.held_back() == whole[found.start() - 1 :]
+    else:
+        assert not at_once.is_complete
+    capture, rest = StreamCapture(Dialect.CHAT, 200), whole
+    for size in [*sizes, len(whole)]:
+        chunk, rest = rest[:size], rest[size:]
+        capture.add(chunk)
+    assert capture.is_complete == at_once.is_complete
+    assert gone + at_once.held_back() == whole
+
+
+def test_an_end_is_not_found_in_a_line_that_names_it_again_and_again() -> None:
+    line = b"data: x" + b"[DONE]" * 1_000 + b"\n\n"
+    capture = StreamCapture(Dialect.CHAT, 200)
+    assert capture.add(line) == line
+    assert capture.add(line + DONE) == line
+    assert capture.held_back() == DONE
+
+
+@pytest.mark.parametrize("together", [1, 2, 100])
+def test_words_before_a_tool_call_do_not_wait_with_it(together: int) -> None:
+    before = [chat_chunk({"content": word}) for word in ("I ", "pay ", "now")]
+    events = [*before, *chat_call({"id": "c1", "function": {"name": "pay", "arguments": PAY}})[1:]]
+    capture, gone = StreamCapture(Dialect.CHAT, 200), b""
+    for at in range(0, len(events), together):
+        gone += capture.add(b"".join(events[at : at + together]))
+    assert gone == b"".join(before)
+    assert gone + capture.held_back() == b"".join(events)
 
 
 def test_of_a_long_stream_the_beginning_and_the_digest_are_kept(

@@ -190,6 +190,10 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             # The callbacks below do not raise, so this is about the bytes.
             self._blame("upstream_garbage", "sent something that is not HTTP/1.1")
+        if self._stream is not None and self._body:
+            # However many pieces came in one read: whoever takes them is woken once.
+            body, self._body = self._body, []
+            self._stream.push(body[0] if len(body) == 1 else b"".join(body))
         self._after_feed()
 
     def _after_feed(self) -> None:
@@ -267,7 +271,7 @@ class Connection(asyncio.Protocol):
         if self._complete or self._fault is not None:
             return
         if self._stream is not None:
-            self._stream.push(body)
+            self._body.append(body)
         elif self._response is not None and self._response.stream is None:
             self._body_bytes += len(body)
             if self._body_bytes > self._limits.max_body_bytes:

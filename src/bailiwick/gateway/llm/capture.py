@@ -34,9 +34,9 @@ MAX_HELD_BYTES = 16 * 1024 * 1024
 # At the start of a line only: inside the JSON of an event a line end is always escaped, so no
 # model can say these.
 _LAST = {
-    Dialect.CHAT: re.compile(rb"(?<=[\r\n])data: ?\[DONE\]"),
-    Dialect.RESPONSES: re.compile(rb"(?<=[\r\n])event: ?response\.(?:completed|failed|incomplete)"),
-    Dialect.MESSAGES: re.compile(rb"(?<=[\r\n])event: ?message_stop"),
+    Dialect.CHAT: re.compile(rb"data: ?\[DONE\]"),
+    Dialect.RESPONSES: re.compile(rb"event: ?response\.(?:completed|failed|incomplete)"),
+    Dialect.MESSAGES: re.compile(rb"event: ?message_stop"),
 }
 _WORDS = {
     Dialect.CHAT: (b"[DONE]",),
@@ -45,6 +45,10 @@ _WORDS = {
 }
 """One of them stands in every match: looking for a word is fast, for a line of a form is not."""
 
+_ACTS = (b"tool", b"call")
+"""One of them stands in whatever asks an agent to do something, if nobody hides it."""
+
+_BLANK = b"\n\n"
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LINE_END = b"\n"
 _LONGEST_MARK = 32
@@ -68,15 +72,24 @@ class StreamCapture:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._unfinished = b""
+        self._acts = False
         self._ended = False
         self.size = 0
 
     def add(self, chunk: bytes) -> bytes:
-        """A piece came; what may be passed on now, byte for byte.
+        """A piece came, of one event or of many; what may be passed on now, byte for byte.
 
         Raises:
             UpstreamBroken: `upstream_too_large`: there is no end to it.
         """
+        if not self._acts:
+            self._acts = _ACTS[0] in chunk or _ACTS[1] in chunk
+        if self._acts and chunk.count(_BLANK) > 1:
+            # Each event by itself: what stands before a tool call need not wait with it.
+            return b"".join([self._add(event) for event in _events(chunk)])
+        return self._add(chunk)
+
+    def _add(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
         if self.size <= MAX_KEPT_BYTES:
             self._kept.append(chunk)
@@ -119,19 +132,12 @@ class StreamCapture:
         # After a line's end no mark can have begun in an earlier piece.
         seen = chunk if self._tail is _LINE_END else self._tail + chunk
         self._tail = _LINE_END if chunk.endswith(_LINE_END) else seen[-_LONGEST_MARK:]
-        for word in self._words:
-            if word in seen:
-                break
-        else:
-            return -1
-        if seen is chunk:
-            seen = _LINE_END + chunk
-        found = self._mark.search(seen)
-        if found is None:
+        found = [at for word in self._words if (at := _line_of(word, self._mark, seen, chunk)) >= 0]
+        if not found:
             return -1
         self._ended = True
         # What of the mark came with an earlier piece has gone already.
-        return max(0, found.start() - (len(seen) - len(chunk)))
+        return max(0, min(found) - (len(seen) - len(chunk)))
 
     @property
     def is_complete(self) -> bool:
@@ -167,6 +173,32 @@ class StreamCapture:
         if self.size > MAX_KEPT_BYTES:
             whole["bytes"], whole["sha256"] = self.size, self._digest.hexdigest()
         return encode(whole)
+
+
+def _events(chunk: bytes) -> list[bytes]:
+    """A chunk after each blank line cut in two."""
+    *whole, rest = chunk.split(_BLANK)
+    events = [event + _BLANK for event in whole]
+    return [*events, rest] if rest else events
+
+
+def _line_of(word: bytes, mark: re.Pattern[bytes], seen: bytes, chunk: bytes) -> int:
+    """Where in `seen` the first line begins that `mark` matches and that holds `word`; or -1.
+
+    `seen` begins a line if it is the `chunk`. Each line is looked at once.
+    """
+    begins, at = seen is chunk, seen.find(word)
+    start = 0
+    while at >= 0:
+        start = max(seen.rfind(b"\n", start, at), seen.rfind(b"\r", start, at)) + 1 or start
+        if (start or begins) and mark.match(seen, start):
+            return start
+        end = seen.find(b"\n", at)
+        end = len(seen) if end < 0 else end
+        other = seen.find(b"\r", at, end)
+        start = end if other < 0 else other
+        at = seen.find(word, start)
+    return -1
 
 
 def _apart(chunk: bytes) -> tuple[bytes, bytes]:
