@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tests.app.running import Running, refused, running, start
-from tests.llm.model_server import ModelServer, serving
+from tests.llm.model_server import CHAT, Answer, ModelServer, serving
 from tests.telemetry.collector import Collector, collecting
 
 TOY = Path(__file__).parents[1] / "app" / "toy_server.py"
@@ -68,7 +69,7 @@ def declared(folder: Path, upstream: ModelServer) -> str:
     )
 
 
-def complete(gateway: Running, **headers: str) -> int:
+def complete(gateway: Running, tools: list[dict[str, Any]] | None = None, **headers: str) -> int:
     """One chat completion; its status."""
     address = urlsplit(gateway.url)
     assert address.hostname is not None
@@ -78,6 +79,7 @@ def complete(gateway: Running, **headers: str) -> int:
         "temperature": 0.25,
         "max_tokens": 50,
         "messages": [{"role": "user", "content": MARKED}],
+        **({"tools": tools} if tools else {}),
     }
     sent = {
         "Authorization": f"Bearer {gateway.token}",
@@ -271,3 +273,29 @@ def test_the_official_exporter_finds_in_this_collector_what_it_expects(
     assert got.attributes == {"gen_ai.request.stop_sequences": ["a", "b"]}
     assert got.events == [("seen", {"at": 1})]
     assert got.resource["service.name"] == "agent"
+
+
+def test_a_tool_call_is_told_with_the_models_own_id_of_it(
+    tmp_path: Path, upstream: ModelServer, collector: Collector
+) -> None:
+    function = {"name": "toy__note", "arguments": json.dumps({"text": "x"})}
+    asked = {"id": "call_9", "type": "function", "function": function}
+    message = {"role": "assistant", "content": None, "tool_calls": [asked]}
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+    upstream.answers.append(Answer(body=json.dumps({**CHAT, "choices": [choice]}).encode()))
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with running(tmp_path, declared(tmp_path, upstream), env=env) as gateway:
+        gateway.agent_token()
+        tools = [{"type": "function", "function": {"name": "toy__note", "parameters": {}}}]
+        assert complete(gateway, tools, traceparent=TRACEPARENT) == 200
+        gateway.post(
+            "tools/call",
+            {"name": "toy/note", "arguments": {"text": "x"}},
+            headers={"traceparent": TRACEPARENT},
+        )
+        collector.wait(2)
+    chat, tool = collector.named("chat tiny"), collector.named("execute_tool note")
+    assert chat.attributes["gen_ai.response.finish_reasons"] == ["tool_calls"]
+    assert tool.attributes["gen_ai.tool.call.id"] == "call_9"
+    assert tool.attributes["bailiwick.said_and_did"] == "matched"
+    assert tool.attributes["bailiwick.asked_by"] == chat.attributes["bailiwick.call.id"]

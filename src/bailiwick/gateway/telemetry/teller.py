@@ -146,7 +146,7 @@ class Teller:
         at_ms: int,
         reply: UpstreamReply | None,
     ) -> CallStep:
-        call = context.call
+        call, thought = context.call, context.thought
         target = call.target
         said = begun.content
         if self.content and reply is not None:
@@ -172,6 +172,9 @@ class Teller:
             owner=self.person(context.owner),
             policies=context.policies,
             conversation=self.session(context.run),
+            tool_call="" if thought is None else thought.tool_call,
+            asked_by="" if thought is None else thought.model_call,
+            said_and_did="" if thought is None else thought.match.value,
             model=_model(context, reply) if target.kind is CallKind.MODEL else None,
             hold=begun.hold,
             content=said,

@@ -210,6 +210,8 @@ def _ours(call: CallStep) -> dict[str, Value]:
         "bailiwick.principal": call.principal,
         "bailiwick.owner": call.owner,
         "bailiwick.policies": call.policies,
+        "bailiwick.said_and_did": call.said_and_did,
+        "bailiwick.asked_by": call.asked_by,
     }
     found.update((name, value) for name, value in optional.items() if value)
     if call.hold is not None:

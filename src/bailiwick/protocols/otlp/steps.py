@@ -74,6 +74,9 @@ class CallStep(msgspec.Struct, frozen=True, kw_only=True):
         traceparent: as the agent sent it, or "".
         conversation: the agent's own name of the session; "" for none.
         tool_call: the id under which a model asked for this tool call, where it is known.
+        asked_by: the model call in whose answer it was asked for; "" for none.
+        said_and_did: how it stands to what was asked for (`core.said_and_did`); "" where nothing is
+            known of that.
         content: what was said, as JSON under the names of the conventions; empty unless the
             operator wants it to go out.
     """
@@ -99,6 +102,8 @@ class CallStep(msgspec.Struct, frozen=True, kw_only=True):
     policies: str = ""
     conversation: str = ""
     tool_call: str = ""
+    asked_by: str = ""
+    said_and_did: str = ""
     model: ModelStep | None = None
     hold: HoldStep | None = None
     content: Mapping[str, str] = msgspec.field(default_factory=dict)
