@@ -76,6 +76,13 @@ def written() -> list[Entry]:
                 context, CallState.DONE, "", 4, UpstreamReply(result=b"{}", facts={"served": "m"})
             ),
             RECORDER.outcome(context, CallState.FAILED, "", 4, UpstreamReply(error=b"{}")),
+            RECORDER.outcome(
+                context,
+                CallState.DONE,
+                "",
+                4,
+                UpstreamReply(result=b"{}", said=b'{"text":""}', reasoning=b"[]"),
+            ),
             RECORDER.outcome(context, CallState.UNKNOWN, "outcome_unknown", 4),
         ]
     return entries
