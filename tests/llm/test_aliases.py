@@ -12,7 +12,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.app.running import Running, running
+from tests.app.running import Running, command, running
 from tests.llm.model_server import (
     CHAT_EVENTS,
     SECONDS,
@@ -365,6 +365,13 @@ def test_a_substitute_names_the_call_it_stands_in_for(gateway: Running, one: Mod
     leaf = path["leaves"][0]["leaf"] if "leaf" in path["leaves"][0] else path["leaves"][0]
     assert leaf["instead_of"] == first["id"]
     assert leaf["asked_as"] == "assistant"
+    assert calls(gateway)[0]["because"].endswith(
+        "in place of one/m overloaded (asked for as `assistant`)"
+    )
+    shown = command(
+        "call", headers["bailiwick-call"], *("--data", str(gateway.data)), "--as", "ada"
+    )
+    assert f"assistant, in place of one/m overloaded (call {first['id']})" in shown.stdout
 
 
 def test_people_see_how_models_are_doing(gateway: Running, one: ModelServer) -> None:

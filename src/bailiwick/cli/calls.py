@@ -172,6 +172,10 @@ def circumstances(path: JsonObject) -> list[tuple[str, str]]:
     if intent.get("end_user"):
         by = "said by a person" if intent.get("end_user_by") == "person" else "the agent says"
         found.append(("for", f"{show.word(intent, 'end_user')} ({by})"))
+    if intent.get("use") is not None:
+        from bailiwick.core.model_calls import read_use, said_of
+
+        found += said_of(read_use(intent.get("use")))
     zones = intent.get("zones")
     if isinstance(zones, list):
         found.append(("zone", ", ".join(str(zone) for zone in zones) or "none of those declared"))

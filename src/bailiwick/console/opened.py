@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError
+from bailiwick.core.model_calls import read_use, said_of
 from bailiwick.ports import CallPath, CallState
 
 
@@ -64,6 +65,8 @@ def known_of(path: CallPath) -> list[str]:
     if isinstance(zones, list | tuple):
         names = " and ".join(zone for zone in zones if isinstance(zone, str))
         found.append(f"It came from {names or 'outside every declared network zone'}")
+    for label, text in said_of(read_use(intent.get("use"))):
+        found.append(f"{label.capitalize()} {text}")
     return found
 
 

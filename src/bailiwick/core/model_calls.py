@@ -227,6 +227,19 @@ def read_use(said: Json) -> ModelUse | None:
         return None
 
 
+def said_of(use: ModelUse | None) -> list[tuple[str, str]]:
+    """For people, what is out of the ordinary in how a model came to be asked: labels and words."""
+    if use is None:
+        return []
+    found: list[tuple[str, str]] = []
+    if use.substitute:
+        call = f" (call {use.instead_of})" if use.instead_of else ""
+        found.append(("asked as", f"{use.asked_as}, in place of {use.because}{call}"))
+    if use.removed:
+        found.append(("taken out", f"offered tools: {', '.join(map(show, use.removed))}"))
+    return found
+
+
 def _worst(truths: Iterable[Truth]) -> Truth:
     found = set(truths)
     if FAILS in found:

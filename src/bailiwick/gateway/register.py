@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bailiwick.core.call import Call
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.seen import see
@@ -185,6 +186,14 @@ class Register:
         )
 
 
+def _because(verdict: Verdict, call: Call) -> str:
+    """Why, and of a substitute also for what: a list of calls is to show what was swapped."""
+    use = call.use
+    if use is None or not use.substitute:
+        return verdict.because
+    return f"{verdict.because}, in place of {use.because} (asked for as `{use.asked_as}`)"
+
+
 def _opened(
     context: CallContext, verdict: Verdict, state: CallState, code: str, now: int, hold: str = ""
 ) -> CallOpened:
@@ -202,6 +211,6 @@ def _opened(
         digest=call.digest if hold else "",  # what a retry is matched on; unsalted, so no more
         state=state,
         code=code,
-        because=verdict.because,
+        because=_because(verdict, call),
         hold=hold,
     )
