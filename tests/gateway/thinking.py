@@ -13,7 +13,8 @@ from bailiwick.core.flow import Accepts, Flow
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.said_and_did import Retold, Thought, read_retold, read_thought
 from bailiwick.core.target_pattern import TargetPattern
-from bailiwick.gateway.gate import Answer, Answered, Asked, Hints
+from bailiwick.gateway.gate import NOTHING_SAID, Answer, Answered, Asked, Hints
+from bailiwick.gateway.gate import Said as RunSaid
 from bailiwick.ledger.leaf import parse_leaf
 from bailiwick.ports import Caller, CallQuery, CallRow, UpstreamReply
 from bailiwick.protocols.llm.dialect import AskedTool, Said
@@ -60,6 +61,7 @@ class Agent:
     session: str = ""
     caller: Caller = CLERK
     messages: list[Json] = field(default_factory=list)
+    said: RunSaid = NOTHING_SAID
     asked: Asked = field(init=False)
     _turns: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -84,6 +86,7 @@ class Agent:
             self.key,
             "llm/chat",
             traceparent,
+            said=self.said,
             hints=Hints(session=self.session, offered=offered),
         )
         reply = UpstreamReply(result=b'{"status":200}', said=kept.said)

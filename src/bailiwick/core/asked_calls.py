@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bailiwick.core.argument_path import escape_key
@@ -34,6 +34,9 @@ _ENTRY_BYTES = 1_024
 
 MAX_COMPARED = 64
 """Calls of one name whose arguments are compared, to find the one that was meant."""
+
+MIN_PIECE = 12
+"""Letters and digits of a text that is looked for inside of another one."""
 
 ANOTHER_TOOL = "(tool)"
 """In `differences`: the agent used the model's id of a call for another tool."""
@@ -168,6 +171,19 @@ class AskedCalls:
         """The open calls to which a model gave this id; none without one."""
         return [each for each in self._open.values() if tool_call and each.tool_call == tool_call]
 
+    def holds(self, words: str) -> bool:
+        """Whether `words` stand in the arguments of an open call, or one of its longer texts in
+        them; also where its arguments are not kept."""
+        sought = _plain(words)
+        for entry in self._open.values():
+            if entry.arguments is None:
+                return True
+            for text in _texts(entry.arguments):
+                found = _plain(text)
+                if sought in found or (len(found) >= MIN_PIECE and found in sought):
+                    return True
+        return False
+
     def exact(self, digest: bytes, tool_call: str, means: Means) -> tuple[OpenCall | None, bool]:
         """The open call with exactly these arguments that means this tool, the one of this id
         first; and whether there is one of which it cannot be told."""
@@ -228,6 +244,22 @@ class AskedCalls:
         if other is not None:
             return _thought(SaidAndDid.ALTERED, other, (ANOTHER_TOOL,))
         return None
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def _plain(text: str) -> str:
+    """Letters and digits alone: what survives being put into other words' company."""
+    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def digest_of_arguments(arguments: JsonObject | None) -> tuple[bytes, int]:

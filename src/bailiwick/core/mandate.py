@@ -137,6 +137,8 @@ class Mandate:
             together: as declared now, and no part of this version.
         flow: what its tools' results are worth, and what its tools may be given.
         offering: which offered tools go on to models; None for all of them.
+        first_message_instructs: a run that begins with a model call takes its instruction from the
+            first message of it.
         parent: name of the mandate this one was made from by delegation; "" for a root.
         delegation: leave to pass on part of it; None for none.
     """
@@ -157,6 +159,7 @@ class Mandate:
     limits: tuple[Limit, ...] = ()
     flow: Flow = NO_FLOW
     offering: Offering | None = None
+    first_message_instructs: bool = False
     parent: str = ""
     delegation: Delegation | None = None
     principal_limits: tuple[Limit, ...] = ()

@@ -167,6 +167,7 @@ def compile_mandate(
         delegation=compile_delegation(spec),
         flow=compile_flow(spec, ref, TARGET_KINDS),
         offering=compile_offering(spec),
+        first_message_instructs=spec.get("instruction_from") == "first_message",
         principal_limits=people[principal].limits,
     )
 

@@ -237,6 +237,11 @@ MANDATE = Record(
         ),
         "flow": flow_field(_TARGET_FIELDS, TARGET_KINDS),
         "offered_tools": OFFERED_TOOLS,
+        "instruction_from": Field(
+            Choice(("first_message",)),
+            "Where a run that begins with a model call takes its instruction from, if nobody says "
+            "it. It is the agent's word all the same.",
+        ),
     },
 )
 

@@ -34,6 +34,7 @@ from bailiwick.core.offering import Offering
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
+from bailiwick.gateway.first_message import instruction_of
 from bailiwick.gateway.gate import (
     NOT_RECORDED,
     Answer,
@@ -165,7 +166,9 @@ class Pipeline:
                 await self._recorder.prepare([mandate.principal], self._clock.wall_ms())
             told = self._joining.run(call, asked, chain) or self._runs.known(asked)
             if told is None:
-                told = await self._runs.open(asked, mandate.principal, self._clock.wall_ms())
+                words = instruction_of(asked, mandate, self._thoughts)
+                now = self._clock.wall_ms()
+                told = await self._runs.open(asked, mandate.principal, now, words)
         except StoreError:
             return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
         zones = self._authority.snapshot.networks.around(asked.address)

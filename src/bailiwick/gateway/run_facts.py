@@ -16,6 +16,7 @@ from bailiwick.gateway.gate import Asked
 
 PERSON = "person"
 AGENT = "agent"
+FIRST_MESSAGE = "first_message"
 
 
 class RunFacts(msgspec.Struct, frozen=True):
@@ -25,6 +26,8 @@ class RunFacts(msgspec.Struct, frozen=True):
         run: its id.
         instruction: what the run is to do, in the words given; "" if nothing was said.
         supplier: who gave the instruction: `person`, `agent` (its harness), "" without one.
+        instruction_from: where an agent's came from, if not from what its harness said:
+            `first_message` (of the run's first model call); else "".
         started_by: `person` or `agent`. It also says who gave `purpose` and `labels`.
         person: name of the person who started it, "" for an agent's.
         end_user: for whom the whole run is; "" leaves it to be said with each call.
@@ -36,6 +39,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     mandate: str
     instruction: str = ""
     supplier: str = ""
+    instruction_from: str = ""
     started_by: str = AGENT
     person: str = ""
     purpose: str = ""
@@ -61,11 +65,20 @@ def begun(run: str, agent: str, mandate: str, words: RunWords, person: str = "")
     )
 
 
+def of_first_message(told: RunFacts, instruction: str) -> RunFacts:
+    """The same run of an agent's, with what its first message says."""
+    return msgspec.structs.replace(
+        told, instruction=instruction, supplier=AGENT, instruction_from=FIRST_MESSAGE
+    )
+
+
 def as_payload(told: RunFacts, key: str) -> JsonObject:
     """What is sealed of a run when it begins."""
+    origin = {"instruction_from": told.instruction_from} if told.instruction_from else {}
     return {
         "key": key,
         "instruction": told.instruction,
+        **origin,
         "started_by": told.started_by,
         "person": told.person,
         "purpose": told.purpose,
@@ -88,7 +101,9 @@ def from_payload(run: str, agent: str, mandate: str, payload: Json, *, ended: bo
         tuple(str(label) for label in labels),
         str(content.get("end_user", "")),
     )
-    return msgspec.structs.replace(begun(run, agent, mandate, words, person), ended=ended)
+    told = begun(run, agent, mandate, words, person)
+    origin = str(content.get("instruction_from", ""))
+    return msgspec.structs.replace(told, instruction_from=origin, ended=ended)
 
 
 def facts_of(told: RunFacts, asked: Asked, zones: frozenset[str] | None) -> Facts:

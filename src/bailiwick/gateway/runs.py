@@ -18,7 +18,13 @@ from bailiwick.core.errors import StoreError, VerificationError
 from bailiwick.core.run_words import RunWords, is_run_id
 from bailiwick.gateway.gate import Asked
 from bailiwick.gateway.recorder import Recorder
-from bailiwick.gateway.run_facts import RunFacts, as_payload, begun, from_payload
+from bailiwick.gateway.run_facts import (
+    RunFacts,
+    as_payload,
+    begun,
+    from_payload,
+    of_first_message,
+)
 from bailiwick.ledger.leaf import LeafType, parse_leaf
 from bailiwick.ports import Caller, Change, Entry, Journal, Records, RunOpened, RunRow
 
@@ -77,7 +83,9 @@ class Runs:
         """Whether a run was ended. Synchronous: what `end` has said stands at once."""
         return run in self._ended
 
-    async def open(self, asked: Asked, principal: str, now_ms: int) -> RunFacts:
+    async def open(
+        self, asked: Asked, principal: str, now_ms: int, first_message: str = ""
+    ) -> RunFacts:
         """The run of a call; it is durable when this returns.
 
         A call that names a run which is not there for this agent and mandate, or which is
@@ -85,6 +93,7 @@ class Runs:
 
         Args:
             principal: whose key seals what the agent's side says.
+            first_message: its instruction if it begins with this call (`first_message.py`).
 
         Raises:
             StoreError: it cannot be read or written.
@@ -106,6 +115,8 @@ class Runs:
                 return self._keep(await self._told(row), row.key)
             words = RunWords() if wanted else _words(asked)
             told = begun(self._new_id(), agent, mandate, words)
+            if first_message and not wanted:
+                told = of_first_message(told, first_message)
             await self._record(told, key, principal, now_ms)
             self.on_begun(told.run)
             return self._keep(told, key)

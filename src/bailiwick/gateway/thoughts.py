@@ -323,6 +323,15 @@ class Thoughts:
         trace = trace_of(asked.traceparent)
         return _one([run for run, kept in runs.items() if trace and trace in kept.traces], own)
 
+    def wrote(self, caller: Caller, words: str) -> bool:
+        """Whether a model of this agent and mandate may have written `words`: they stand in a call
+        that it asked for and that is open, or the other way round. In doubt it has."""
+        for run in self._thinking.get((caller.agent, caller.mandate), ()):
+            kept = self._kept.get(run)
+            if kept is None or not kept.asked.complete or kept.asked.holds(words):
+                return True
+        return False
+
     def _asked_by_id(self, run: str, call: Call, tool_call: str) -> bool:
         which = self._means(call.target)
         return any(

@@ -67,6 +67,7 @@ ONLY: Spec = {
     "end_users": ["*@example.com", *(f"user{n}" for n in range(9))],
     "zones": ["office", "home"],
     "started_by": "person",
+    "asked_by_model": ["matched", "altered"],
     "agent_may_say": ["run_labels", "purpose", "end_users"],
 }
 
@@ -187,6 +188,7 @@ FULL: Spec = {
         {"tool": "bank/list"},
     ],
     "delegation": {"to": ["bot", "b*"], "depth": 2, "children": 7},
+    "instruction_from": "first_message",
     "limits": [
         {
             **TARGETS,

@@ -31,6 +31,7 @@ def read(mandate: Mandate) -> tuple[str, ...]:
         *_shared(mandate),
         *read_flow(mandate),
         *_offering(mandate),
+        *_instructing(mandate),
         *_passing_on(mandate),
         *_unsaid(mandate),
     )
@@ -71,6 +72,14 @@ def _moment(at_ms: int) -> str:
     if ms:
         return f"{moment:%Y-%m-%d %H:%M:%S}.{ms:03} UTC"
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment.second else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _instructing(mandate: Mandate) -> Iterator[str]:
+    if mandate.first_message_instructs:
+        yield (
+            "If nobody says what a run is to do, the first message of its first model call does, "
+            "as the agent's word."
+        )
 
 
 def _offering(mandate: Mandate) -> Iterator[str]:
