@@ -25,6 +25,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.limits import SUM_SCALE
 from bailiwick.ports import CallPath, CallRow, CallState, HoldRow, HoldState, StampRow
+from bailiwick.ports.story import Step
 from tests.console.conftest import House
 
 DOCS = Path(__file__).parents[2] / "docs/reference/api.md"
@@ -384,7 +385,7 @@ async def test_what_an_agent_s_telemetry_tells_stands_with_its_call(house: House
     run = (await house.day.records.runs())[0]
     first = (await Stories(house.day.records, house.day.control).page(run.id)).steps[0].id
 
-    async def spans(run_id: str, _first: str, _last: str) -> Mapping[str, Sequence[JsonObject]]:
+    async def spans(run_id: str, _steps: Sequence[Step]) -> Mapping[str, Sequence[JsonObject]]:
         assert run_id == run.id
         return {first: [{"name": "plan"}], "": [{"name": "invoke_agent"}]}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from bailiwick.console.agent_spans import AgentSpans
 from bailiwick.console.story_steps import leaf_shown, linked, step_of
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
@@ -19,23 +20,18 @@ from bailiwick.ports.story import MAX_STEPS, LeafShown, Step, Story
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 """Sealed payloads opened for one page; the step that passes it is the last."""
 
-SpansOf = Callable[[str, str, str], Awaitable[Mapping[str, Sequence[JsonObject]]]]
+SpansOf = Callable[[str, Sequence[Step]], Awaitable[Mapping[str, Sequence[JsonObject]]]]
 """What the agent's own telemetry tells of a run, by the call it belongs to ("" for none): takes the
-run and the ids of the first and last call of a page."""
-
-
-async def no_spans(_run: str, _first: str, _last: str) -> Mapping[str, Sequence[JsonObject]]:
-    """No telemetry of agents is kept."""
-    return {}
+run and the steps of a page."""
 
 
 class Stories:
     """Tells runs, from the record."""
 
-    def __init__(self, records: Records, control: Control, spans: SpansOf = no_spans) -> None:
+    def __init__(self, records: Records, control: Control, spans: SpansOf | None = None) -> None:
         self._records = records
         self._control = control
-        self._spans = spans
+        self._spans: SpansOf = spans or AgentSpans(control)
 
     async def page(self, run_id: str, after: str = "", limit: int = MAX_STEPS) -> Story:
         """A page of a run's story: the steps behind that of the call `after`.
@@ -64,7 +60,7 @@ class Stories:
             if opened > MAX_PAGE_BYTES:
                 break
         following = steps[-1].id if steps and len(rows) > len(steps) else ""
-        spans = await self._spans(run_id, steps[0].id if steps else "", following)
+        spans = await self._spans(run_id, steps)
         told = tuple(
             replace(step, spans=tuple(spans[step.id])) if step.id in spans else step
             for step in linked(steps)
