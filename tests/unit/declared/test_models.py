@@ -23,18 +23,35 @@ def problems(text: str, environment: dict[str, str] | None = None) -> list[str]:
     return [str(problem.message) for problem in failed.value.problems]
 
 
+def example(heading: str) -> str:
+    """The first example under a heading of the page."""
+    section = PAGE.read_text().partition(f"# {heading}\n")[2].partition("\n## ")[0]
+    found = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
 def test_the_page_s_example_is_sound() -> None:
-    example, _deny = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    declared = load_text(example, environment={"OPENAI_API_KEY": "k"})
+    declared = load_text(example("Models"), environment={"OPENAI_API_KEY": "k"})
     assert declared.warnings == ()
     assert sorted(declared.of("model")) == ["hosted", "local"]
 
 
 def test_the_page_s_deny_rules_are_sound() -> None:
-    example, deny = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    whole = example + "".join(f"    {line}\n" for line in deny.splitlines())
+    deny = example("What a server keeps")
+    whole = example("Models") + "".join(f"    {line}\n" for line in deny.splitlines())
     declared = load_text(whole, environment={"OPENAI_API_KEY": "k"})
     assert len(declared.of("mandate")["think"].spec["deny"]) == 2  # type: ignore[arg-type]
+
+
+def test_the_page_s_budget_is_sound() -> None:
+    declared = load_text(example("Budgets"), environment={"OPENAI_API_KEY": "k"})
+    assert declared.warnings == ()
+    terms = compile_model(declared.of("model")["hosted"]).terms
+    mini, size = terms.of("gpt-mini")
+    assert mini is not None
+    assert (mini.input, mini.output) == (150_000, 600_000)
+    assert (size.context, size.max_output) == (128_000, 16_384)
 
 
 def test_a_server_compiles_alike_from_a_file_and_a_store() -> None:
