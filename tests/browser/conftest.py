@@ -16,7 +16,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from bailiwick.app.server import Server
 from bailiwick.testing.sample_day import SampleDay, sample_day
+from bailiwick.testing.sample_runs import Thinking, add_thinking_run
 from tests.console.conftest import House, build
+
+RUN, OTHER_RUN = 5_000, 6_000
+"""Numbers of the ids of two runs that think, the second one carelessly."""
 
 CHROMIUM_FLAGS = [
     "--headless",
@@ -62,7 +66,10 @@ def served(tmp_path: Path) -> Iterator[Served]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        house = build(sample_day(), tmp_path, url)
+        day = sample_day()
+        add_thinking_run(day, RUN)
+        add_thinking_run(day, OTHER_RUN, Thinking("hosted/big", paid="9000.00", unasked=True))
+        house = build(day, tmp_path, url)
         loops: list[asyncio.AbstractEventLoop] = []
         up = threading.Event()
         server = Server(house.app, up.set, lambda: None)

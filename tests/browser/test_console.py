@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 
 from bailiwick.ports import CallState
 from bailiwick.testing.sample_day import ulid
-from tests.browser.conftest import Served
+from tests.browser.conftest import OTHER_RUN, RUN, Served
 
 pytestmark = pytest.mark.browser
 
@@ -23,6 +23,9 @@ PAGES = [
     f"/calls/{ulid(4)}",
     "/runs",
     f"/runs/{ulid(1)}",
+    f"/runs/{ulid(OTHER_RUN)}",
+    f"/runs/{ulid(RUN)}?q=rent",
+    f"/runs/compare?left={ulid(RUN)}&right={ulid(OTHER_RUN)}",
     "/policies",
     "/servers",
     "/mandates",
@@ -310,3 +313,29 @@ def test_times_keep_moving(served: Served, page: Page) -> None:
     expect(left).to_contain_text(" s left")
     page.clock.fast_forward(120_000)
     expect(left).to_have_text("none left")
+
+
+def test_a_person_goes_from_an_effect_back_to_the_reasoning_and_the_instruction(
+    served: Served, page: Page
+) -> None:
+    served.sign_in(page, "ben")
+    page.goto(f"{served.url}/runs/{ulid(RUN)}")
+    reasoning = page.locator("details.thought")
+    expect(reasoning).not_to_have_attribute("open", "")
+    paid = page.locator(f"#c-{ulid(RUN + 2)}")
+    paid.get_by_role("link", name="the model asked for it").click()
+    assert urlsplit(page.url).fragment == f"c-{ulid(RUN + 1)}"
+    reasoning.locator("summary").click()
+    expect(
+        reasoning.get_by_text("The rent is due today, so it is to be paid.").last
+    ).to_be_visible()
+    paid.get_by_role("link", name="the instruction").click()
+    expect(page.locator("#instruction")).to_be_in_viewport()
+    page.get_by_label("Find in this run").fill("landlord")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("status")).to_contain_text("1 of 2 steps hold")
+    page.get_by_role("link", name="Show all").click()
+    page.get_by_role("link", name="Compare with another run").click()
+    page.get_by_label("and another").fill(ulid(OTHER_RUN))
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("status")).to_contain_text("2 steps differ, 1 stands alone")

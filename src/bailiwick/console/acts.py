@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from bailiwick.console.answers import status_of
 from bailiwick.console.pages import Pages
+from bailiwick.console.run_pages import RunPages
 from bailiwick.console.shown import check_shown
 from bailiwick.console.web import Visit, Web
 from bailiwick.core.errors import TheirError
@@ -21,9 +22,10 @@ MAX_REASON_CHARACTERS = 1_000
 class Acts:
     """The POSTs of the pages. Each checks its form's token, acts, and redirects."""
 
-    def __init__(self, web: Web, pages: Pages) -> None:
+    def __init__(self, web: Web, pages: Pages, runs: RunPages) -> None:
         self._web = web
         self._pages = pages
+        self._runs = runs
         self._control = web.parts.control
 
     def routes(self) -> list[Route]:
@@ -112,11 +114,11 @@ class Acts:
             asked = RunAsked(form.get("mandate", ""), words)
             started = await self._control.start_run(visit.person, asked)
         except TheirError as error:
-            return await self._pages.show_new_run(
+            return await self._runs.show_new_run(
                 visit, form, wrong=error.message, status=status_of(error)
             )
         assert started.token is not None
-        return await self._pages.show_run(visit, started.run, started.token.token, 201)
+        return await self._runs.show_new(visit, started.run, started.token.token)
 
     async def end_run(self, visit: Visit) -> Response:
         """End a run."""

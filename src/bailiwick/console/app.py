@@ -17,7 +17,9 @@ from bailiwick.console.ledger_files import LedgerFiles
 from bailiwick.console.login import Login
 from bailiwick.console.pages import Pages
 from bailiwick.console.parts import Parts
+from bailiwick.console.run_pages import RunPages
 from bailiwick.console.static_files import StaticFiles
+from bailiwick.console.story import Stories
 from bailiwick.console.web import Web
 from bailiwick.core.errors import BailiwickError, OurError, TheirError
 
@@ -31,6 +33,7 @@ def console_app(parts: Parts) -> ASGIApp:
     static = StaticFiles()
     web = Web(parts, static)
     pages = Pages(web)
+    runs = RunPages(web, Stories(parts.records, parts.control))
 
     async def on_known(request: Request, error: Exception) -> Response:
         assert isinstance(error, BailiwickError)
@@ -55,7 +58,8 @@ def console_app(parts: Parts) -> ASGIApp:
     console = Starlette(
         routes=[
             *pages.routes(),
-            *Acts(web, pages).routes(),
+            *runs.routes(),
+            *Acts(web, pages, runs).routes(),
             *Login(web).routes(),
             Mount("/api/v1", routes=Api(parts).routes()),
             Route("/ledger/{path:path}", LedgerFiles(parts.ledger_dir).answer, methods=["GET"]),

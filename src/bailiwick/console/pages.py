@@ -1,9 +1,9 @@
-"""The pages that show: what waits, calls, runs, servers, mandates, policies, pins."""
+"""The pages that show: what waits, calls, servers, mandates, policies, pins."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ from bailiwick.console.holds import HoldView, view_hold
 from bailiwick.console.limits import view_limits
 from bailiwick.console.lines import as_tree, chain_of, place_of
 from bailiwick.console.mandates import view_mandate
+from bailiwick.console.notices import notice
 from bailiwick.console.opened import judged, true_arguments
 from bailiwick.console.pins import beside, by_definition
 from bailiwick.console.policies import view_policy
@@ -27,23 +28,9 @@ from bailiwick.ports import (
     CallState,
     HoldState,
     ObjectRow,
-    RunShown,
 )
 
 CALLS_A_PAGE = 50
-RUNS_A_PAGE = 100
-
-NOTICES = {
-    "approved": "Your approval is recorded.",
-    "refused": "Your refusal is recorded. The call will not run.",
-    "accepted": "The new definition is accepted.",
-    "counted": "Your acceptance is recorded. It waits for others to accept it too.",
-    "revoked": "The mandate is revoked. Nothing new is dispatched under it.",
-    "suspended": "The mandate is suspended. Nothing new is dispatched under it for now.",
-    "resumed": "The mandate goes on.",
-    "ended": "The run is ended. Nothing new is dispatched in it.",
-}
-"""What a page says after an act, by the `did` it was redirected with: never free text."""
 
 _REF = re.compile(r"(?P<name>.+)@(?P<version>[0-9]{1,9})", re.ASCII)
 
@@ -63,9 +50,6 @@ class Pages:
             "/calls": self.calls,
             "/calls/{id}": self.call,
             "/calls/{id}/proof/{number:int}": self.proof,
-            "/runs": self.runs,
-            "/runs/new": self.new_run,
-            "/runs/{id}": self.run,
             "/servers": self.servers,
             "/mandates": self.mandates,
             "/mandates/{name}": self.mandate,
@@ -85,12 +69,12 @@ class Pages:
         waiting = sorted((h for h in holds if h.expires_ms > now_ms), key=lambda h: h.expires_ms)
         decided = [h for h in await self._parts.records.holds(limit=20) if h not in waiting][:6]
         views = [await view_hold(self._parts, visit.person, hold) for hold in waiting]
-        context = {"views": views, "decided": decided, "notice": _notice(visit)}
+        context = {"views": views, "decided": decided, "notice": notice(visit)}
         return await self._web.render(visit, "waiting.html", context)
 
     async def hold(self, visit: Visit) -> Response:
         """One hold: exactly what a stamp binds."""
-        return await self.show_hold(visit, visit.request.path_params["id"], _notice(visit))
+        return await self.show_hold(visit, visit.request.path_params["id"], notice(visit))
 
     async def show_hold(
         self, visit: Visit, hold_id: str, notice: str, *, wrong: str = "", status: int = 200
@@ -150,7 +134,7 @@ class Pages:
             "unproven": unproven,
             "ledger_url": f"{self._parts.base_url}/ledger",
             "ledger_key": self._parts.ledger_key,
-            "notice": _notice(visit),
+            "notice": notice(visit),
         }
         return await self._web.render(visit, "call.html", context)
 
@@ -165,47 +149,6 @@ class Pages:
         return PlainTextResponse(
             proofs[number - 1], headers={"content-disposition": f'attachment; filename="{name}"'}
         )
-
-    async def runs(self, visit: Visit) -> Response:
-        """Recent runs."""
-        runs = await self._parts.control.runs(RUNS_A_PAGE)
-        return await self._web.render(visit, "runs.html", {"runs": runs})
-
-    async def run(self, visit: Visit) -> Response:
-        """One run and its calls, oldest first: the order in which it happened."""
-        run_id = visit.request.path_params["id"]
-        shown = await self._parts.control.run(run_id)
-        if shown is None:
-            raise TheirError("run_unknown", f"no run `{run_id}`")
-        return await self.show_run(visit, shown)
-
-    async def show_run(
-        self, visit: Visit, shown: RunShown, token: str = "", status: int = 200
-    ) -> Response:
-        """The page of one run; with the `token` that was just made for it."""
-        rows = await self._parts.records.calls(CallQuery(limit=500, run=shown.row.id))
-        context = {
-            "shown": shown,
-            "run": shown.row,
-            "calls": rows[::-1],
-            "whole": len(rows) < 500,
-            "token": token,
-            "notice": _notice(visit),
-        }
-        return await self._web.render(visit, "run.html", context, status)
-
-    async def new_run(self, visit: Visit) -> Response:
-        """The form that starts a run."""
-        return await self.show_new_run(visit, visit.request.query_params)
-
-    async def show_new_run(
-        self, visit: Visit, given: Mapping[str, str], *, wrong: str = "", status: int = 200
-    ) -> Response:
-        """The form that starts a run, after an attempt that may have gone `wrong`."""
-        rows = await self._parts.control.objects("mandate")
-        names = [row.name for row in rows if row.state == "active"]
-        context = {"mandates": names, "given": dict(given), "wrong": wrong}
-        return await self._web.render(visit, "new_run.html", context, status)
 
     async def servers(self, visit: Visit) -> Response:
         """How each upstream is doing."""
@@ -234,7 +177,7 @@ class Pages:
             "sentences": await self._sentences(name),
             "place": place_of(versions[0], await self._parts.control.objects("mandate")),
             "versions": versions,
-            "notice": _notice(visit),
+            "notice": notice(visit),
         }
         return await self._web.render(visit, "mandate.html", context)
 
@@ -255,7 +198,7 @@ class Pages:
         """Pinned definitions; those that changed first, side by side."""
         pairs, steady = by_definition(await self._parts.control.pins())
         changed = [(old, new, beside(old, new)) for old, new in pairs]
-        context = {"changed": changed, "steady": steady, "notice": _notice(visit)}
+        context = {"changed": changed, "steady": steady, "notice": notice(visit)}
         return await self._web.render(visit, "pins.html", context)
 
     async def live(self, visit: Visit) -> Response:
@@ -303,10 +246,6 @@ class Pages:
             if row.version == int(match["version"]):
                 return row
         return None
-
-
-def _notice(visit: Visit) -> str:
-    return NOTICES.get(visit.request.query_params.get("did", ""), "")
 
 
 def _file_name(unverified: str) -> str:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 import bailiwick.console.wording as wording
 from bailiwick.console.bodies import read_form
+from bailiwick.console.finding import marked
 from bailiwick.console.opened import known_of
 from bailiwick.console.outcome import readable
 from bailiwick.console.parts import Parts
@@ -156,6 +157,7 @@ def _environment(static: StaticFiles) -> Environment:
         "state_word": wording.state_word,
         "exact": wording.exact,
         "machine_time": wording.machine_time,
+        "marked": marked,
     }
     environment.globals |= {
         "ago": wording.ago,
