@@ -138,6 +138,7 @@ def test_json_is_the_page_as_it_came(asking: Command, gateway: FakeGateway) -> N
         ({"decision": "deny", "code": "not_in_mandate", "because": "no rule"},
          "not_in_mandate: no rule [payments@3/allow/1]"),
         ({"failed": True}, "failed\n"),
+        ({"spans": [{"name": "plan"}, {"name": "a b"}]}, 'tells of\n     │ plan, "a b"'),
         ({"ended_as": "upstream_down", "state": "failed"}, "failed (upstream_down)"),
     ],
 )  # fmt: skip

@@ -63,6 +63,7 @@ class Teller:
         if "arguments" in step:
             yield from self._value("with", step["arguments"])
             yield from self._value("failed" if step.get("failed") else "got", step["result"])
+        yield from self._spans(step)
         erased = step.get("erased")
         if isinstance(erased, list) and erased:
             words = {"asked": "what was asked", "answered": "what came back"}
@@ -154,6 +155,12 @@ class Teller:
                 f" ({show.word(stamp, 'method')})" + (f": {reason}" if reason else "")
             )
             yield self._fact("stamp", text)
+
+    def _spans(self, step: JsonObject) -> Iterator[str]:
+        """What the agent's own telemetry says: its word, and nobody has checked it."""
+        names = ", ".join(_plain(show.word(span, "name")) for span in listed(step, "spans"))
+        if names:
+            yield from self._block("the agent itself tells of", names, len(names), _SHORT_LINES)
 
     def _of(self, row: JsonObject, key: str) -> str:
         """A call by its number here, or by its id."""
