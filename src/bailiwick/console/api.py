@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -253,7 +254,9 @@ class Api:
         limit = _limit(request, 100, MAX_STEPS)
         after = request.query_params.get("after", "")
         page = await self._stories.page(request.path_params["id"], after, limit)
-        return JSONResponse(story_json(page))
+        # Long conversations take long to write; no call waits for it.
+        text = await asyncio.to_thread(lambda: json.dumps(story_json(page)).encode())
+        return Response(text, media_type="application/json")
 
     async def spans(self, request: Request, _person: Person) -> Response:
         """What the agent itself told of a run, in spans."""
