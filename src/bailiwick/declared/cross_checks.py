@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.call import CallKind
+from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.glob import Glob
 from bailiwick.core.values import number_of, show
 from bailiwick.declared.addresses import warn_urls
 from bailiwick.declared.aliases import check_aliases
+from bailiwick.declared.budget_checks import warn_budgets
 from bailiwick.declared.circumstances import check_only
 from bailiwick.declared.commands import warn_commands
 from bailiwick.declared.conditions import conditions_on
@@ -98,6 +100,9 @@ def warn(
             warnings += _warn_stamps(node, everything)
             warnings += warn_flow(node, _roles(everything), _server_labels(everything))
             warnings += warn_limits(node)
+            warnings += warn_budgets(node, _models(everything))
+        elif each.kind == "person":
+            warnings += warn_budgets(node, _models(everything))
     return warnings
 
 
@@ -284,6 +289,10 @@ def _upstreams(everything: Objects, kind: CallKind) -> tuple[set[str], str]:
     declared = "model" if kind is CallKind.MODEL else "server"
     names = {name for each, name in everything if each == declared}
     return names, "model server" if kind is CallKind.MODEL else "server"
+
+
+def _models(everything: Objects) -> dict[str, JsonObject]:
+    return {name: each.spec for (kind, name), each in everything.items() if kind == "model"}
 
 
 def _roles(everything: Objects) -> set[str]:

@@ -199,3 +199,17 @@ def test_a_person_s_limits_are_checked_and_reach_her_mandates() -> None:
     same = "{id: a, tool: bank/*, calls: 5, each: lifetime}"
     twice = f", limits: [{same}, {same}]"
     assert "is there already" in faults(house(person=twice))[0]
+
+
+def test_a_budget_in_money_of_what_has_no_price_is_warned_of() -> None:
+    budget = "{id: a, model: hosted/*, cost: {USD: 5, CHF: 5}, each: lifetime}"
+
+    def told(terms: str, limit: str = budget, person: str = "") -> list[str]:
+        return [each.message for each in loaded(house(terms, limit, person=person)).warnings]
+
+    none = "refuses every call of model server `hosted`: it declares no `prices`"
+    assert told("") == [none]
+    assert told("", "", f", limits: [{budget}]") == [none]
+    euros = "prices: {gpt-*: {input: 1, currency: EUR}}"
+    assert told(euros) == ["refuses every call of model server `hosted`: its prices are in `EUR`"]
+    assert told(euros.replace("EUR", "CHF")) == []

@@ -277,8 +277,9 @@ class Attempts:
         server = self._models.current[found.server]
         blocked = request.blocked if blocked is None else blocked
         counting = request.path.partition("?")[0].endswith("/count_tokens")
-        spec = server.spec
-        use = bounded(use, asking, spec.name, spec.terms, found.model, counting=counting)
+        spec, counted = server.spec, self._gate.counts_tokens(visit.caller)
+        if counted:
+            use = bounded(use, asking, spec.name, spec.terms, found.model, counting=counting)
         beside = dict(request.beside)
         if use.because:
             beside["in_place_of"] = use.because  # a person stamps that it is a substitute
@@ -313,7 +314,7 @@ class Attempts:
             request.fields,
             served,
             patience,
-            use if self._gate.counts_tokens(visit.caller) else None,
+            use if counted else None,
         )
         watch = request.watch
         watch.follow(call, self._limits.keep_alive_seconds, lambda: _lost(call, watch))
