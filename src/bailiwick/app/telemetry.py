@@ -32,7 +32,6 @@ from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import Origin, Template, parse_url
-from bailiwick.gateway.telemetry.exporter import Exporter
 from bailiwick.gateway.telemetry.teller import Teller
 from bailiwick.gateway.watching import Watcher
 from bailiwick.ports import Clock
@@ -139,6 +138,8 @@ def start_export(
         pseudonym: how a person is called in the ledger.
         session: the agent's own name of the session of a run, or "".
     """
+    from bailiwick.gateway.telemetry.exporter import Exporter
+
     installed = version("bailiwick")
     collector = Collector(settings)
     stack.callback(collector.close)

@@ -31,7 +31,6 @@ from bailiwick.ports import Authenticator, Caller, Clock
 from bailiwick.protocols.mcp.headers import Headers, read_headers
 from bailiwick.protocols.otlp.answers import JSON, PROTOBUF, accepted, refused
 from bailiwick.protocols.otlp.claims import Claims
-from bailiwick.protocols.otlp.read import read_json, read_protobuf
 
 _log = logging.getLogger(__name__)
 
@@ -221,6 +220,8 @@ def _encoding(raw: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def _read(body: bytes, kind: bytes, packed: int) -> Claims:
     """`packed`: most bytes of what is packed; 0 if it is not."""
+    from bailiwick.protocols.otlp.read import read_json, read_protobuf
+
     whole = _unpacked(body, packed) if packed else body
     return read_json(whole) if kind == JSON else read_protobuf(whole)
 

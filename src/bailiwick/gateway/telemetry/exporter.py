@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.response import Response
-from bailiwick.protocols.otlp.answers import rejected_spans
-from bailiwick.protocols.otlp.encode import to_protobuf
+from bailiwick.protocols.otlp.encode import rejected_spans, to_protobuf
 from bailiwick.protocols.otlp.genai import call_spans, run_span
 from bailiwick.protocols.otlp.spans import Attributes, Span, parent_of
 from bailiwick.protocols.otlp.steps import CallStep, RunStep

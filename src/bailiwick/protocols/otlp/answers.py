@@ -1,4 +1,5 @@
-"""OTLP's answers: what a collector says to us, and what we say to an agent.
+"""OTLP's answers to an agent that sent spans. Few fields, so written by hand: a gateway to which no
+agent sends any does not wait for the library of the format to be loaded.
 
 Source: the OTLP specification, "OTLP/HTTP Response": an `ExportTraceServiceResponse` with a partial
 success where some were rejected, and a `google.rpc.Status` where the whole request failed.
@@ -6,22 +7,11 @@ success where some were rejected, and a `google.rpc.Status` where the whole requ
 
 from __future__ import annotations
 
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
 from bailiwick.protocols.strict_json import encode
 
 PROTOBUF = b"application/x-protobuf"
 JSON = b"application/json"
-
-
-def rejected_spans(body: bytes) -> int:
-    """How many spans a collector says it did not take; 0 if it says nothing that can be read."""
-    try:
-        answer = ExportTraceServiceResponse.FromString(body)
-    except DecodeError:
-        return 0
-    return max(0, int(answer.partial_success.rejected_spans))
+"""Media types of the two encodings."""
 
 
 def accepted(rejected: int, why: str, media_type: bytes) -> bytes:
@@ -31,21 +21,24 @@ def accepted(rejected: int, why: str, media_type: bytes) -> bytes:
             return b"{}"
         told = {"rejectedSpans": str(rejected), "errorMessage": why}
         return encode({"partialSuccess": told})
-    answer = ExportTraceServiceResponse()
-    if rejected or why:
-        answer.partial_success.rejected_spans = rejected
-        answer.partial_success.error_message = why
-    whole: bytes = answer.SerializeToString()
-    return whole
+    # ExportTraceServiceResponse { PartialSuccess partial_success = 1; }, and that is
+    # { int64 rejected_spans = 1; string error_message = 2; }: as a Status below.
+    return _field(1, _numbered(rejected, why)) if rejected or why else b""
 
 
 def refused(grpc_code: int, message: str, media_type: bytes) -> bytes:
     """A `google.rpc.Status`: its code is gRPC's, its message for the developer."""
     if media_type == JSON:
         return encode({"code": grpc_code, "message": message})
-    text = message.encode()
-    # Status { int32 code = 1; string message = 2; }: two fields, and a package the less.
-    return b"\x08" + _varint(grpc_code) + b"\x12" + _varint(len(text)) + text
+    return _numbered(grpc_code, message)  # Status { int32 code = 1; string message = 2; }
+
+
+def _numbered(number: int, text: str) -> bytes:
+    return b"\x08" + _varint(number) + _field(2, text.encode())
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 
 def _varint(number: int) -> bytes:

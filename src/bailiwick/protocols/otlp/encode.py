@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
@@ -48,6 +52,15 @@ def to_json(spans: Iterable[Span], resource: Attributes, version: str) -> JsonOb
             }
         ]
     }
+
+
+def rejected_spans(answer: bytes) -> int:
+    """How many spans a collector says it did not take; 0 if it says nothing that can be read."""
+    try:
+        told = ExportTraceServiceResponse.FromString(answer)
+    except DecodeError:
+        return 0
+    return max(0, int(told.partial_success.rejected_spans))
 
 
 def _span(span: Span) -> WireSpan:
