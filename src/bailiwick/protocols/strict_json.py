@@ -55,8 +55,9 @@ def parse(body: bytes, max_values: int = 0) -> Json:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise TheirError("body_not_utf8", f"not UTF-8 at byte {error.start}") from None
-    if max_values:
-        _check_values(text, max_values)
+    brackets = text.count("{") + text.count("[")
+    if max_values and len(text) > max_values:
+        _check_values(text, max_values, brackets)
     try:
         value = _decode(text)
     except json.JSONDecodeError as error:
@@ -66,7 +67,7 @@ def parse(body: bytes, max_values: int = 0) -> Json:
     except RecursionError:
         raise _too_deep() from None
     # Fewer brackets than the limit cannot nest deeper than it: the common case costs two scans.
-    if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+    if brackets > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise _too_deep()
     if "\\u" in text and _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value)
@@ -81,9 +82,9 @@ def encode(value: Json) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _check_values(text: str, limit: int) -> None:
+def _check_values(text: str, limit: int, brackets: int) -> None:
     # What stands in strings is counted only when it matters: most texts pass the first count.
-    if _separators(text) > limit and _separators(_STRING.sub("", text)) > limit:
+    if text.count(",") + brackets > limit and _separators(_STRING.sub("", text)) > limit:
         raise TheirError("too_many_values", f"more than {limit} values in one body")
 
 

@@ -53,6 +53,11 @@ PATHS = {
 }
 _MODELS = "/v1/models"
 _QUICK_BYTES = 64 * 1024
+_QUICK_PROMPT_BYTES = 512 * 1024
+_QUICK_COMMAS = 10_000
+"""Most of them in a longer body that is read at once: a prompt of an agent is long texts, and a
+thread costs more than reading them. So many values take some ten milliseconds at worst."""
+
 _FORWARDED = b"x-forwarded-for"
 _LIST_SECONDS = 60.0
 _FAILED_LIST_SECONDS = 5.0
@@ -157,7 +162,7 @@ class LlmEdge:
         try:
             length = visit.headers.content_length
             body = await read_body(visit.receive, length, limits.body_bytes)
-            if len(body) <= _QUICK_BYTES:
+            if _is_quick(body):
                 value = parse(body, MAX_VALUES)
             else:
                 # Many small values take long to read; nobody else waits for them.
@@ -246,6 +251,12 @@ class LlmEdge:
             names, seconds = (), _FAILED_LIST_SECONDS
         self._listed[server.spec.name] = (server, now + seconds, names)
         return names
+
+
+def _is_quick(body: bytes) -> bool:
+    return len(body) <= _QUICK_BYTES or (
+        len(body) <= _QUICK_PROMPT_BYTES and body.count(b",") <= _QUICK_COMMAS
+    )
 
 
 def _token(raw: Iterable[tuple[bytes, bytes]]) -> str | None:
