@@ -28,6 +28,8 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 _DONE = b"[DONE]"
 _DATA = b"data: "
 _END = b"\n\n"
+_NOTHING = b"\n"
+_BEGINNINGS = (b"data: ", b"event: ")
 
 
 class Hearer(Protocol):
@@ -73,6 +75,7 @@ class Reader:
     """Reads one streamed answer. Holds at most one event and what `gathering` allows."""
 
     __slots__ = (
+        "_begun",
         "_between",
         "_broken",
         "_decoder",
@@ -88,6 +91,7 @@ class Reader:
         self._decoder = SseDecoder(max_event_bytes)
         self._max = max_event_bytes
         self._between = False
+        self._begun = False
         self._since = 0
         self._done = False
         self._broken = False
@@ -97,6 +101,11 @@ class Reader:
         """Take the next bytes of the stream. Never raises."""
         if self._broken:
             return
+        if not self._begun:
+            self._begun = True
+            if chunk.startswith(_BEGINNINGS):
+                self._feed(_NOTHING)  # no mark of an order of bytes comes any more
+                self._between = True
         if self._between and chunk.endswith(_END) and len(chunk) <= self._max:
             # Nearly every piece is one event of one line.
             at = chunk.find(b"\n") if chunk.startswith(_DATA) else 0
