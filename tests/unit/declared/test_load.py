@@ -176,8 +176,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
             "f.yaml:1:15: a person needs `name`",
             "f.yaml:1:16: unknown key `nam`, did you mean `name`?",
             "f.yaml:2:25: there is no person `x`; known are `ada`",
-            "f.yaml:3:1: unknown key `foo`; known are `agents`, `calendars`, `mandates`, `models`, "
-            "`people`, `policies`, `proxies`, `servers`, `zones`",
+            "f.yaml:3:1: unknown key `foo`; known are `agents`, `aliases`, `calendars`, "
+            "`mandates`, `models`, `people`, `policies`, `proxies`, `servers`, `zones`",
         ],
     ),
 }

@@ -10,8 +10,11 @@ import pytest
 from bailiwick.core.call import CallKind
 from bailiwick.core.errors import ConfigError
 from bailiwick.declared import DeclarationError, from_document, load_text
+from bailiwick.declared.aliases import DEFAULT_FAIL_OVER, FAILURES, compile_alias
+from bailiwick.declared.guarded import Guard, guard_of
 from bailiwick.declared.models import compile_model, resolve_model
 from bailiwick.declared.readings import read_target
+from bailiwick.gateway.llm import failures as edge
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 WHO = "people: {ada: {name: Ada}}\nagents: {clerk: {owner: ada}}\n"
@@ -112,3 +115,97 @@ def test_a_missing_key_is_found_when_applied() -> None:
 def test_a_target_of_a_model_may_hold_slashes() -> None:
     pattern = read_target("local/Qwen/*", CallKind.MODEL)
     assert (pattern.kind, pattern.upstream, pattern.name) == (CallKind.MODEL, "local", "Qwen/*")
+
+
+# --- aliases --------------------------------------------------------------------------------------
+
+ONE = "models: {one: {url: 'http://127.0.0.1:1', dialects: chat, models: [m, 'big/*', n-*]}}\n"
+ANY = "models: {one: {url: 'http://127.0.0.1:1', dialects: chat}}\n"
+
+
+def test_the_page_s_alias_is_sound() -> None:
+    declared = load_text(
+        "models: {local: {url: 'http://127.0.0.1:1', dialects: chat}, "
+        "spare: {url: 'http://127.0.0.1:1', dialects: chat}, "
+        "hosted: {url: 'http://127.0.0.1:1', dialects: chat}}\n" + example("Aliases")
+    )
+    alias = compile_alias(declared.of("alias")["assistant"])
+    assert alias.groups == (
+        (("local", "qwen3-8b", 3), ("spare", "qwen3-8b", 1)),
+        (("hosted", "gpt-mini", 1),),
+    )
+    assert (alias.attempts, alias.breaker_failures, alias.first_byte_seconds) == (2, 5, 10)
+    guard = guard_of(declared.of("alias")["assistant"])
+    assert guard == Guard("platform", frozenset({"requester"}), 2)
+
+
+def test_an_alias_compiles_alike_from_a_file_and_a_store() -> None:
+    text = ONE + "aliases: {assistant: {models: [{one/n-1: 2, one/m: 1}, one/big/a], spread: runs}}"
+    found = load_text(text).of("alias")["assistant"]
+    assert compile_alias(found) == compile_alias(from_document(found.document))
+    assert compile_alias(found).by_run
+    assert compile_alias(found).fail_over == DEFAULT_FAIL_OVER
+
+
+@pytest.mark.parametrize(
+    ("alias", "told"),
+    [
+        ("{models: [assistant]}", "`assistant` is not `SERVER/MODEL`, the name of one model"),
+        ("{models: [other/m]}", "there is no model server `other`; known are `one`"),
+        ("{models: [one/x]}", "model server `one` is declared without the model `x`"),
+        ("{models: [one/*]}", "`one/*` is not `SERVER/MODEL`"),
+        ("{models: [one/m, {one/m: 2, one/big/a: 1}]}", "`one/m` stands twice in this alias"),
+        ("{models: [{one/m: 0}]}", "0 is not a whole number from 1 to 1000"),
+        ("{models: []}", "the list is empty"),
+        ("{models: [one/m], fail_over: {on: [timout]}}", "did you mean `timeout`?"),
+        ("{models: [one/m], breaker: {}}", "a breaker needs `failures` or `seconds`"),
+        ("{models: [one/m], changes: {stamp: {}}}", "a stamp of changes needs"),
+    ],
+)
+def test_an_alias_that_means_nothing_is_refused(alias: str, told: str) -> None:
+    assert any(told in each for each in problems(f"{ONE}aliases: {{assistant: {alias}}}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("one", "`one` would be an alias and a model server"),
+        ("m", "`m` would be an alias, and a model of `one` (`m`)"),
+        ("n-1", "`n-1` would be an alias, and a model of `one` (`n-*`)"),
+    ],
+)
+def test_a_name_is_an_alias_or_a_model_and_not_both(name: str, told: str) -> None:
+    assert told in problems(f"{ONE}aliases: {{{name}: {{models: [one/m]}}}}")
+    # The other way round: the alias is there already when the server is declared.
+    stored = load_text(f"{ANY}aliases: {{{name}: {{models: [one/m]}}}}") if name != "one" else None
+    if stored is not None:
+        with pytest.raises(DeclarationError, match=re.escape(told)):
+            load_text(ONE, stored=stored.objects.values())
+
+
+def test_a_server_that_serves_anything_takes_no_name_from_an_alias() -> None:
+    assert load_text(f"{ANY}aliases: {{assistant: {{models: [one/m]}}}}").of("alias")
+
+
+def test_a_server_keeps_the_models_that_an_alias_stands_for() -> None:
+    found = load_text(f"{ONE}aliases: {{assistant: {{models: [one/m]}}}}").objects.values()
+    stored = [from_document(each.document) for each in found]
+    with pytest.raises(DeclarationError, match="the alias `assistant` stands for `m` of it"):
+        load_text(
+            "models: {one: {url: 'http://127.0.0.1:1', dialects: chat, models: [x]}}",
+            stored=stored,
+        )
+
+
+def test_conditions_on_model_calls_are_for_rules_about_models() -> None:
+    rule = "{model: one/m, tool: x/y, only: {model_call: {substitute: false}}}"
+    told = problems(
+        f"{WHO}{ONE}servers: {{x: {{url: 'http://127.0.0.1:1'}}}}\n"
+        f"mandates: {{w: {{from: ada, to: clerk, allow: [{rule}]}}}}"
+    )
+    assert told == ["`model_call` is about models only; this rule is about `tool` too"]
+
+
+def test_the_words_of_failures_are_those_of_the_edge() -> None:
+    assert tuple(edge.FAILURES) == FAILURES
+    assert edge.DEFAULT_FAIL_OVER == DEFAULT_FAIL_OVER

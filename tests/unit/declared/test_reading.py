@@ -71,6 +71,19 @@ ONLY: Spec = {
     "agent_may_say": ["run_labels", "purpose", "end_users"],
 }
 
+RULE_ONLY: Spec = {key: asked for key, asked in ONLY.items() if key != "asked_by_model"}
+"""In a rule about models too, of which no model asks."""
+
+MODEL_CALL: Spec = {
+    "asked_as": ["assistant", *(f"a{n}" for n in range(9))],
+    "substitute": False,
+    "max_output": 4_000,
+    "more_output_than": 100,
+    "tools": ["read", *(f"t{n}" for n in range(9))],
+    "hosted_tools": ["web_search", "mcp"],
+    "any_tool": ["shell", *(f"s{n}" for n in range(9))],
+}
+
 WHEN: Spec = {
     "a": {"present": True, "optional": True},
     "b": {"one_of": ["CH", "NO", 3, True, None, *(f"v{n}" for n in range(12))]},
@@ -156,9 +169,9 @@ FULL: Spec = {
     "to": "clerk",
     "purpose": "Pay `suppliers` " + "in words that go on " * 10,
     "valid": {"from": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:01.500Z"},
-    "only": ONLY,
+    "only": {**ONLY, "model_call": MODEL_CALL},
     "allow": [
-        {**TARGETS, "id": "most", "when": WHEN, "only": ONLY, "other_arguments": "allow"},
+        {**TARGETS, "id": "most", "when": WHEN, "only": RULE_ONLY, "other_arguments": "allow"},
         {"tool": "bank/list", "other_arguments": "refuse"},
         {"tool": "bank/look", "other_arguments": "allow"},
         {"tool": "bank/see", "when": {"x": {"any": True}}},
@@ -168,7 +181,7 @@ FULL: Spec = {
             **TARGETS,
             "id": "sanctions",
             "when": {key: asked for key, asked in WHEN.items() if key != "s"},
-            "only": ONLY,
+            "only": RULE_ONLY,
             "because": "Sanctions",
         },
         {"tool": "bank/close"},
@@ -189,6 +202,7 @@ FULL: Spec = {
     ],
     "delegation": {"to": ["bot", "b*"], "depth": 2, "children": 7},
     "instruction_from": "first_message",
+    "offered_tools": {"hosted": ["web_search", "mcp"], "others": "remove"},
     "limits": [
         {
             **TARGETS,
@@ -218,10 +232,10 @@ FULL: Spec = {
             "currency": "CHF",
             "each": "lifetime",
         },
-        {"model": "m/*", "id": "tokens", "tokens": 2000, "each": "run"},
-        {"model": "m/*", "id": "given", "input_tokens": 1, "within": "1h"},
-        {"model": "m/*", "id": "answered", "output_tokens": 30, "each": "call"},
-        {"model": "m/*", "id": "spent", "cost": {"EUR": "4.50", "USD": 5}, "each": "lifetime"},
+        {"model": "gpt/*", "id": "tokens", "tokens": 2000, "each": "run"},
+        {"model": "gpt/*", "id": "given", "input_tokens": 1, "within": "1h"},
+        {"model": "gpt/*", "id": "answered", "output_tokens": 30, "each": "call"},
+        {"model": "gpt/*", "id": "spent", "cost": {"EUR": "4.50", "USD": 5}, "each": "lifetime"},
     ],
     "flow": {
         "results": [
@@ -410,6 +424,9 @@ def _pieces() -> Iterator[Spec]:
             yield from ({**PLAIN, section: [piece]} for piece in pieces)
     for name, asked in ONLY.items():
         yield {**PLAIN, "only": {name: asked, "agent_may_say": name}}
+    for name, asked in MODEL_CALL.items():
+        yield {**PLAIN, "only": {"model_call": {name: asked}}}
+    for name, asked in ONLY.items():
         if name == "hours":
             yield from ({**PLAIN, "only": {name: hours}} for hours in asked)
 
