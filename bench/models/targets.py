@@ -67,6 +67,8 @@ models:
     dialects: [chat]
     headers: {{Authorization: "Bearer ${{env:BENCH_MODEL_KEY}}"}}
     models: [SERVED]
+    prices:
+      "*": {{currency: USD, input: 2.50, cached: 1.25, output: 10, reasoning: 10}}
 mandates:
   bench:
     from: ada
@@ -87,10 +89,11 @@ mandates:
           max_tokens: {{at_least: 2048}}
         role: treasurer
     limits:
-      - {{id: a-day, model: engine/*, calls: 1000000000, each: day, zone: Europe/Zurich}}
-      - {{id: together, model: engine/*, at_once: 10000}}
+      - {{id: tokens, model: engine/*, tokens: 1000000000000, each: day, zone: Europe/Zurich}}
+      - {{id: money, model: engine/*, cost: 1000000000 USD, each: month, zone: Europe/Zurich}}
 """.replace("SERVED", ", ".join(SERVED))
-"""One allow, one deny and one stamp rule that each call is held to, and its budgets."""
+"""One allow, one deny and one stamp rule that each call is held to, and budgets in tokens and money
+that are reserved before it and settled by what it took."""
 
 
 def _asked(port: int, headers: Headers) -> Callee:
