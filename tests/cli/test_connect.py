@@ -69,7 +69,7 @@ def wired(agent: str, text: str, gateway: FakeGateway, token_file: str) -> None:
         assert entry["timeout"] == 300_000
     else:
         entry = json.loads(text)["mcpServers"]["bailiwick"]
-        assert (entry["type"], entry["url"]) == ("http", url)
+        assert (entry["type"], entry["url"], entry["alwaysLoad"]) == ("http", url, True)
         assert entry["headers"] == {"Authorization": "Bearer ${BAILIWICK_AGENT_TOKEN}"}
 
 

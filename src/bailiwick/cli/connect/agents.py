@@ -20,6 +20,9 @@ from bailiwick.cli.connect.toml_block import NotOurs, add_block, remove_block
 from bailiwick.cli.exits import CliError, Exit
 
 TOKEN_VARIABLE = "BAILIWICK_AGENT_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+CLAUDE_START = f"MCP_CONNECT_TIMEOUT_MS=60000 {TOKEN_VARIABLE}={{token}} claude"
+"""By default Claude Code gives up on a gateway whose servers take 5 s to start."""
+
 HOLD_SECONDS = 300
 """How long an agent should wait for one call: longer than the gateway holds one (240 s)."""
 
@@ -138,6 +141,8 @@ def _claude_add(text: str, wiring: Wiring) -> str:
         "type": "http",
         "url": wiring.url,
         "headers": {"Authorization": f"Bearer ${{{TOKEN_VARIABLE}}}"},
+        # Or it takes its first turn before the tools are there, and hides them behind a search.
+        "alwaysLoad": True,
     }
     return _json_add(text if text.strip() else "{}\n", ("mcpServers", wiring.entry), value)
 
@@ -199,7 +204,7 @@ AGENTS: Mapping[str, Agent] = {
         lambda place: place.here / ".mcp.json",
         _claude_add,
         _claude_remove,
-        f"{TOKEN_VARIABLE}={{token}} claude",
+        CLAUDE_START,
         ("The settings are those of this folder; start it here.",),
     ),
 }

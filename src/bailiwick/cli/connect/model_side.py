@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bailiwick.cli.connect import jsonc, toml_block, yaml_text
-from bailiwick.cli.connect.agents import TOKEN_VARIABLE, Place
+from bailiwick.cli.connect.agents import CLAUDE_START, TOKEN_VARIABLE, Place
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.core.canonical import Json
 
@@ -253,14 +253,10 @@ def _claude(_place: Place, settings: Path, wiring: ModelWiring) -> Sequence[Part
     variables = {
         "ANTHROPIC_BASE_URL": wiring.url,
         **dict.fromkeys(names, wiring.model),
-        # Either would be sent in the token's place.
+        # It would be sent in the token's place.
         "ANTHROPIC_API_KEY": "",
-        "ANTHROPIC_AUTH_TOKEN": "",
-        # So that each request says which tools the model may call.
-        "ENABLE_TOOL_SEARCH": "false",
     }
     taken: dict[At, Json] = {("env", name): value for name, value in variables.items()}
-    taken["apiKeyHelper",] = f"printenv {TOKEN_VARIABLE}"
     return (Part(settings.parent / ".claude" / "settings.local.json", JSON, taken),)
 
 
@@ -270,7 +266,8 @@ MODEL_SIDES: Mapping[str, ModelSide] = {
     "opencode": ModelSide(_opencode, "opencode"),
     "claude-code": ModelSide(
         _claude,
-        # With a key in its environment it asks its maker for things, with that key.
-        f"env -u ANTHROPIC_API_KEY -u ANTHROPIC_AUTH_TOKEN {TOKEN_VARIABLE}={{token}} claude",
+        # With a key in its environment it asks its maker for things, with that key. A token that
+        # an `apiKeyHelper` tells is tried again for minutes when a call is refused.
+        f"env -u ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN={{token}} {CLAUDE_START}",
     ),
 }
