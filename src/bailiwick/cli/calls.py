@@ -93,7 +93,9 @@ def call(
         show.heading("The hold")
         print_hold(hold)
     show.heading("The outcome")
-    payload("outcome", opened(path, "outcome", "result"))
+    # Of a model what it said: its raw answer is for machines, and in `--json`.
+    inside = "said" if "said" in mapping(path, "outcome") else "result"
+    payload("outcome", opened(path, "outcome", inside))
     show.heading("The ledger")
     for leaf in listed(path, "leaves"):
         found = mapping(leaf, "leaf")
