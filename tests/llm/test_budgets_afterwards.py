@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.app.running import Running, running, start
+from tests.app.running import Running, command, running, start
 from tests.llm.model_server import CHAT, CHAT_EVENTS, SECONDS, Answer, ModelServer, serving
 from tests.llm.test_attacks import ask
 
@@ -70,14 +70,19 @@ def test_a_budget_is_tried_on_recorded_calls_at_its_own_prices(
             ask(gateway, chat())
         # Three answers of 7 and 2 tokens at 10 USD a million.
         assert limits(gateway)["money"] == 3 * 90
+        (call, *_) = gateway.cli("calls")["calls"]
+        told = command("call", call["id"], "--data", str(gateway.data), "--as", "ada").stdout
+        assert "think@1/limit/tokens  2 output tokens, of 10 output tokens set aside" in told
+        assert "think@1/limit/money   USD 0.00009, of USD 0.00" in told
         same = gateway.cli("simulate", "think")
         assert (same["calls"], same["flips"]) == (4, 0)
         dear = tmp_path / "dear.yaml"
         # Of each call 9 tokens cost 9 cents now, and some 90 bytes with 10 tokens a dollar.
         dear.write_text(declared(upstream, price="10000", money="1.05"))
-        told = gateway.cli("simulate", "think", "-f", str(dear))
-        assert told["flips"] == 1, "the last one: two answers are 18 cents"
-        assert "limit `money`: USD 0.18 of USD 1.05 used" in told["groups"][0]["examples"][0]["now"]
+        tried = gateway.cli("simulate", "think", "-f", str(dear))
+        assert tried["flips"] == 1, "the last one: two answers are 18 cents"
+        now = tried["groups"][0]["examples"][0]["now"]
+        assert "limit `money`: USD 0.18 of USD 1.05 used" in now
 
 
 def test_prices_can_change_while_answers_are_under_way(

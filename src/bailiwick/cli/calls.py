@@ -87,7 +87,9 @@ def call(
     )
     show.heading("What exactly")
     payload("intent", opened(path, "intent", "call"))
-    print_reserved(listed(mapping(path, "intent"), "reserved"))
+    print_reserved(
+        listed(mapping(path, "intent"), "reserved"), listed(mapping(path, "outcome"), "settled")
+    )
     hold = path.get("hold")
     if isinstance(hold, dict):
         show.heading("The hold")
@@ -184,10 +186,18 @@ def circumstances(path: JsonObject) -> list[tuple[str, str]]:
     return found
 
 
-def print_reserved(charges: Sequence[JsonObject]) -> None:
-    """Print what a call takes of limits, if anything."""
+def print_reserved(charges: Sequence[JsonObject], settled: Sequence[JsonObject] = ()) -> None:
+    """Print what a call takes of limits, if anything; what it set aside, and what it took of that
+    where its result said."""
     if not charges:
         return
+    took = {
+        (line[0], line[1]): line[2]
+        for each in settled
+        if isinstance(posted := each.get("actual"), list)
+        for line in posted
+        if isinstance(line, list) and len(line) == 3
+    }
     from bailiwick.core.limit_wording import amount_words
 
     show.heading("What it takes of limits")
@@ -195,8 +205,12 @@ def print_reserved(charges: Sequence[JsonObject]) -> None:
     for charge in charges:
         amount, scale = charge.get("amount"), charge.get("scale", 1)
         if isinstance(amount, int) and isinstance(scale, int):
-            taken = amount_words(amount, scale, show.word(charge, "unit"))
-            apart = show.word(charge, "key") or show.word(charge, "member")
+            unit, key = show.word(charge, "unit"), show.word(charge, "key")
+            taken = amount_words(amount, scale, unit)
+            really = took.get((show.word(charge, "account"), key))
+            if isinstance(really, int) and really != amount:
+                taken = f"{amount_words(really, scale, unit)}, of {taken} set aside"
+            apart = key or show.word(charge, "member")
             lines.append((show.word(charge, "rule"), f"{taken}, for {apart}" if apart else taken))
     show.facts(lines or [("", "it cannot be read")])
 
