@@ -299,3 +299,20 @@ def test_a_tool_call_is_told_with_the_models_own_id_of_it(
     assert tool.attributes["gen_ai.tool.call.id"] == "call_9"
     assert tool.attributes["bailiwick.said_and_did"] == "matched"
     assert tool.attributes["bailiwick.asked_by"] == chat.attributes["bailiwick.call.id"]
+
+
+def test_the_trace_that_a_request_of_mcp_names_itself_wins(
+    tmp_path: Path, upstream: ModelServer, collector: Collector
+) -> None:
+    inner = f"00-{TRACE}-{'a' * 16}-01"
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with running(tmp_path, declared(tmp_path, upstream), env=env) as gateway:
+        gateway.agent_token()
+        for meta in ({"traceparent": inner}, {"traceparent": "nonsense"}, {"traceparent": 5}):
+            gateway.post(
+                "tools/call",
+                {"name": "toy/note", "arguments": {"text": "x"}, "_meta": meta},
+                headers={"traceparent": TRACEPARENT},
+            )
+        spans = collector.wait(3)
+    assert [span.parent for span in spans] == ["a" * 16, PARENT, PARENT]

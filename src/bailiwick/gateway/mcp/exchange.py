@@ -185,7 +185,7 @@ class Exchange(ABC):
             arguments,
             self.run_key,
             f"mcp/{self.facts.version}",
-            trace_parent(self.headers),
+            self._traceparent(),
             blocked if self.objection is None else self.objection,
             self._beside(),
             self.said,
@@ -194,6 +194,9 @@ class Exchange(ABC):
             self._hints(target),
         )
         return await self.core.gate.govern(self.asked, self._dispatch_checked, self.on_tick)
+
+    def _traceparent(self) -> str:
+        return trace_parent(self.headers, self.request.params.get("_meta"))
 
     def _hints(self, target: Target) -> Hints:
         """Which of a model's calls this is, as the agent says."""
@@ -342,6 +345,7 @@ class Exchange(ABC):
             arguments,
             self.run_key,
             f"mcp/{self.facts.version}",
+            self._traceparent(),
             said=self.said,
             address=self.address,
         )

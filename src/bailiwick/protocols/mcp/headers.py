@@ -80,12 +80,16 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
     return Headers(found, params, twice)
 
 
-def trace_parent(headers: Headers) -> str:
+def trace_parent(headers: Headers, meta: Json = None) -> str:
     """The W3C trace context, or "": it is written into the public ledger, so nothing else may be.
 
-    Source: W3C Trace Context, section 3.2 "Traceparent Header".
+    Source: W3C Trace Context, section 3.2 "Traceparent Header"; of a request of MCP, what its
+    `_meta` says wins over what carried it (SEP-414).
     """
-    value = headers.traceparent
+    told = meta.get("traceparent") if isinstance(meta, dict) else None
+    value = told.encode("ascii", "replace") if isinstance(told, str) else None
+    if value is None or _TRACE_PARENT.fullmatch(value) is None:
+        value = headers.traceparent
     if value is None or _TRACE_PARENT.fullmatch(value) is None:
         return ""
     return value.decode("ascii")
