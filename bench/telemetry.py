@@ -1,8 +1,8 @@
 """What telemetry of a call costs, in processor time: `python -m bench.telemetry`.
 
 What a call itself pays when spans go out (taking its facts down), what the background pays for it
-(spans, OTLP, the queue), what a call pays when nothing goes out, and what one span of an agent costs
-to read.
+(spans, OTLP, the queue), what a call pays when nothing goes out, and what one span of an agent
+costs to read.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import Origin, Template, parse_url
-from bailiwick.gateway.telemetry.teller import Teller
+from bailiwick.gateway.telemetry.teller import Teller, Unfailing
 from bailiwick.gateway.watching import Watcher
 from bailiwick.ports import Clock
 from bailiwick.protocols.otlp.answers import PROTOBUF
@@ -154,7 +154,7 @@ def start_export(
     task = asyncio.create_task(exporter.run())
     stack.push_async_callback(_stop, task)
     person = _by_name if settings.names else pseudonym
-    return Teller(exporter.offer, person, session, content=settings.content)
+    return Unfailing(Teller(exporter.offer, person, session, content=settings.content))
 
 
 def _by_name(person: str) -> str:

@@ -67,12 +67,12 @@ class Traces:
         run = self._known(whose, trace)
         if run or whose in self._read:
             return run
-        self._read.add(whose)
         query = CallQuery(limit=_LOOKED_BACK, agent=caller.agent, mandate=caller.mandate)
         for row in reversed(await self._records.calls(query)):
             found = parent_of(await self._traceparent(row))
             if found is not None:
                 self.learn(*whose, found[0], row.run)
+        self._read.add(whose)
         return self._known(whose, trace)
 
     def _known(self, whose: tuple[str, str], trace: str) -> str:

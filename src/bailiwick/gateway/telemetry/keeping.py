@@ -6,6 +6,7 @@ They are the agent's own claim. Nothing is judged by them, and nothing else is m
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +58,7 @@ class Flood:
 
     def seconds_left(self) -> int:
         """Until the next minute begins."""
-        return 1 + (_MINUTE_MS - self._clock.wall_ms() % _MINUTE_MS) // 1000
+        return math.ceil((_MINUTE_MS - self._clock.wall_ms() % _MINUTE_MS) / 1000)
 
     def _counts(self, caller: Caller) -> list[int]:
         minute = self._clock.wall_ms() // _MINUTE_MS

@@ -6,6 +6,7 @@ to go out, and then within bounds.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from bailiwick.core.call import Call, CallKind
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.telemetry.content import content_of, content_of_request
+from bailiwick.gateway.watching import Watcher
 from bailiwick.ports import CallState, HoldOpened, HoldRow, UpstreamReply
 from bailiwick.protocols.otlp.requests import finish_reasons, request_attributes
 from bailiwick.protocols.otlp.steps import CallStep, HoldStep, ModelStep, StampStep
+
+_log = logging.getLogger(__name__)
 
 MAX_OPEN = 10_000
 """Calls that go on of which the beginning is remembered; of more, the oldest are forgotten."""
@@ -33,6 +37,68 @@ class _Begun:
     rules: tuple[str, ...]
     content: Mapping[str, str]
     hold: HoldStep | None = None
+
+
+class Unfailing:
+    """A watcher whose errors are said and go no further: calls do not depend on telemetry."""
+
+    def __init__(self, inner: Watcher) -> None:
+        self._inner = inner
+        self._said = False
+
+    def begun(
+        self,
+        context: CallContext,
+        verdict: Verdict,
+        code: str,
+        at_ms: int,
+        hold: HoldOpened | None = None,
+    ) -> None:
+        """See `Watcher.begun`."""
+        try:
+            self._inner.begun(context, verdict, code, at_ms, hold)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call is none of it
+            self._say(error)
+
+    def denied(self, context: CallContext, verdict: Deny, at_ms: int) -> None:
+        """See `Watcher.denied`."""
+        try:
+            self._inner.denied(context, verdict, at_ms)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._say(error)
+
+    def stamped(self, context: CallContext, hold: HoldRow) -> None:
+        """See `Watcher.stamped`."""
+        try:
+            self._inner.stamped(context, hold)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._say(error)
+
+    def ended(
+        self,
+        context: CallContext,
+        state: CallState,
+        code: str,
+        at_ms: int,
+        reply: UpstreamReply | None,
+    ) -> None:
+        """See `Watcher.ended`."""
+        try:
+            self._inner.ended(context, state, code, at_ms, reply)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._say(error)
+
+    def lapsed(self, hold: HoldRow, state: CallState, code: str, at_ms: int) -> None:
+        """See `Watcher.lapsed`."""
+        try:
+            self._inner.lapsed(hold, state, code, at_ms)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        if not self._said:
+            self._said = True
+            _log.error("telemetry: a call could not be told", exc_info=error)
 
 
 @dataclass(slots=True)
