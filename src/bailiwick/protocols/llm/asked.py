@@ -70,6 +70,32 @@ def count(body: JsonObject, name: str, code: str = "max_output_not_integer") -> 
     return value
 
 
+_OTHER_BOUNDS = ("n_predict", "num_predict", "max_new_tokens")
+"""What some servers read in place of the dialect's own bound: llama.cpp prefers its `n_predict`."""
+
+
+def bound_of(body: JsonObject, names: Iterable[str]) -> int | None:
+    """The most output that a request lets a server make; None when nothing bounds it.
+
+    Which of several bounds a server goes by is its own choice, and for some 0 is none. A bound by
+    another name can only make it more: not every server reads it.
+
+    Raises:
+        TheirError: `max_output_not_integer`.
+    """
+    stated = [bound for name in names if (bound := count(body, name)) is not None]
+    if not stated or 0 in stated:
+        return None
+    for name in _OTHER_BOUNDS:
+        value = body.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or value <= 0:
+            return None
+        stated.append(value)
+    return max(stated)
+
+
 def largest(bounds: Iterable[int | None]) -> int | None:
     """The largest stated bound: which of two a server goes by is its own choice."""
     stated = [bound for bound in bounds if bound is not None]
@@ -148,6 +174,8 @@ def dearer(body: JsonObject, unsized: Iterable[str]) -> Iterator[str]:
         value = body.get(name)
         if value is not None and not (isinstance(value, str) and value in plain):
             yield f"{name}: {value if isinstance(value, str) else kind_of(value)}"[:MAX_MODEL_CHARS]
+    if body.get("prediction") is not None:  # what of it is not used is paid as output all the same
+        yield "prediction"
     spoken = body.get("modalities")
     if spoken is not None and spoken != ["text"]:
         yield "modalities"

@@ -42,7 +42,7 @@ def read_request(body: JsonObject) -> Asking:
     )
     choices = _choices(body)
     unsized = asked.once(_unsized(body, hosted))
-    bound = asked.largest(asked.count(body, name) for name in _BOUNDS)
+    bound = asked.bound_of(body, _BOUNDS)
     return Asking(
         dialect=Dialect.CHAT,
         model=asked.model_of(body),
@@ -78,8 +78,8 @@ def _hosted(body: JsonObject) -> Iterator[str]:
 
 
 def _choices(body: JsonObject) -> int:
-    # `best_of` answers are made and paid, and the best `n` of them sent.
-    counts = (asked.count(body, name, "n_not_integer") for name in ("n", "best_of"))
+    # `best_of` answers are made and paid, and the best `n` of them sent. llama.cpp has `n_cmpl`.
+    counts = (asked.count(body, name, "n_not_integer") for name in ("n", "best_of", "n_cmpl"))
     return max(1, asked.largest(counts) or 1)
 
 

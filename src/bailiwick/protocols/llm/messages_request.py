@@ -90,7 +90,7 @@ def runs_itself(kind: str) -> bool:
 
 
 def _max_output(body: JsonObject) -> int | None:
-    bound = asked.count(body, "max_tokens")
+    bound = asked.bound_of(body, ("max_tokens",))
     thinking = body.get("thinking")
     if bound is None or not isinstance(thinking, Mapping):
         return bound

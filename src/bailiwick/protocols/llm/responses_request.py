@@ -54,7 +54,7 @@ def read_request(body: JsonObject) -> Asking:
         model=asked.model_of(body),
         stream=asked.flag(body, "stream"),
         tools=asked.once((*own, *hosted)),
-        max_output=asked.count(body, "max_output_tokens"),
+        max_output=asked.bound_of(body, ("max_output_tokens",)),
         input_bytes=len(encode(body)),
         first_user_text=_first_user_text(body.get("input")),
         hosted=asked.once(hosted),

@@ -144,6 +144,28 @@ def test_a_bound_under_another_dialects_name_is_no_bound() -> None:
     assert read_request(RESPONSES, {**MODEL, "max_tokens": 5}).max_output is None
 
 
+def test_a_bound_of_zero_is_none_for_some_servers_so_it_is_none() -> None:
+    assert read_request(CHAT, {**MODEL, "max_tokens": 0}).max_output is None
+    two: JsonObject = {**MODEL, "max_tokens": 0, "max_completion_tokens": 10}
+    assert read_request(CHAT, two).max_output is None
+
+
+@pytest.mark.parametrize("name", ["n_predict", "num_predict", "max_new_tokens"])
+@pytest.mark.parametrize(
+    ("dialect", "own"),
+    [(CHAT, "max_tokens"), (RESPONSES, "max_output_tokens"), (MESSAGES, "max_tokens")],
+)
+def test_a_bound_that_only_some_servers_read_can_only_make_it_more(
+    dialect: Dialect, own: str, name: str
+) -> None:
+    assert read_request(dialect, {**MODEL, name: 5}).max_output is None
+    assert read_request(dialect, {**MODEL, own: 10, name: 5}).max_output == 10
+    assert read_request(dialect, {**MODEL, own: 10, name: 500}).max_output == 500
+    for unbounded in (-1, 0, "500", 2.5, True, [1]):
+        assert read_request(dialect, {**MODEL, own: 10, name: unbounded}).max_output is None
+    assert read_request(dialect, {**MODEL, own: 10, name: None}).max_output == 10
+
+
 def test_interleaved_thinking_may_take_more_than_max_tokens() -> None:
     thinking: JsonObject = {"type": "enabled", "budget_tokens": 9_000}
     asking = read_request(MESSAGES, {**MODEL, "max_tokens": 100, "thinking": thinking})
