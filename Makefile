@@ -45,7 +45,7 @@ test-compiled: setup-test compiled ## the quick tests once more, against the com
 conformance: setup-test ## the official MCP conformance suites, direct and through the gateway
 	$(PY) -m tests.conformance.run
 
-agents: setup ## real agents (goose, Codex, opencode) through the gateway
+agents: setup ## real agents (goose, Codex, opencode, Claude Code), thinking and acting through the gateway
 	@scripts/setup-agents
 	$(PY) -m pytest -m agents tests/agents
 

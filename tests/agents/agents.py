@@ -1,6 +1,6 @@
-"""The agents: where npm put them, how their model is named to them, how they are started.
+"""The agents: where npm put them, what people have in their settings, how they are started.
 
-Only the model is set up here. What wires an agent to the gateway is written by `bailiwick connect`.
+What wires an agent and its model to the gateway is written by `bailiwick connect`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from tests.agents.model import chat, responses
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
@@ -21,19 +19,24 @@ class Agent:
     """One agent.
 
     Attributes:
-        name: as `bailiwick connect` knows it, as it is declared, and the command people type.
+        name: as it is declared.
+        connects: as `bailiwick connect` knows it.
+        command: what people type.
         executable: below `node_modules`.
         package: its npm package, whose version is reported.
-        provider: writes the part of its settings that names the model: (home, base URL).
+        dialect: how it talks to its model.
+        settle: writes what a person had in its settings before: (home, desk).
         words: what follows the command for one task without a person before it.
         environ: what keeps it from asking the outside for anything.
     """
 
     name: str
+    connects: str
+    command: str
     executable: str
     package: str
     dialect: str
-    provider: Callable[[Path, str], None]
+    settle: Callable[[Path, Path], None]
     words: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,62 +50,42 @@ class Agent:
         return str(package["version"])
 
 
-def _goose_provider(home: Path, url: str) -> None:
-    provider = {
-        "name": "scripted",
-        "engine": "openai",
-        "display_name": "Scripted",
-        "api_key_env": "SCRIPTED_KEY",
-        "base_url": f"{url}/chat/completions",
-        "models": [{"name": "scripted", "context_limit": 32000}],
-        "supports_streaming": True,
-        "requires_auth": True,
-    }
-    _write(home / ".config/goose/custom_providers/scripted.json", json.dumps(provider))
+def _goose_settings(home: Path, _desk: Path) -> None:
     _write(
         home / ".config/goose/config.yaml",
-        "# mine\nGOOSE_PROVIDER: scripted\nGOOSE_MODEL: scripted\nGOOSE_MODE: auto\n",
+        "# mine\nGOOSE_PROVIDER: another\nGOOSE_MODEL: another\nGOOSE_MODE: auto\n",
     )
 
 
-def _codex_provider(home: Path, url: str) -> None:
+def _codex_settings(home: Path, _desk: Path) -> None:
     _write(
         home / ".codex/config.toml",
         "# mine\n"
-        'model = "scripted"\n'
-        'model_provider = "scripted"\n'
+        'model = "another"\n'
         "check_for_update_on_startup = false\n"
         "[analytics]\n"
         "enabled = false\n"
         "[features]\n"
         "apps = false\n"
         "plugins = false\n"
-        "remote_plugin = false\n"
-        "[model_providers.scripted]\n"
-        'name = "Scripted"\n'
-        f'base_url = "{url}"\n'
-        'wire_api = "responses"\n'
-        'env_key = "SCRIPTED_KEY"\n',
+        "remote_plugin = false\n",
     )
 
 
-def _opencode_provider(home: Path, url: str) -> None:
+def _opencode_settings(home: Path, _desk: Path) -> None:
     settings = {
         "$schema": "https://opencode.ai/config.json",
-        "model": "scripted/scripted",
-        "small_model": "scripted/scripted",
+        "model": "another/another",
+        "username": "mine",
         "autoupdate": False,
         "share": "disabled",
-        "provider": {
-            "scripted": {
-                "npm": "@ai-sdk/openai-compatible",
-                "name": "Scripted",
-                "options": {"baseURL": url, "apiKey": "{env:SCRIPTED_KEY}"},
-                "models": {"scripted": {"name": "Scripted", "tool_call": True}},
-            }
-        },
     }
     _write(home / ".config/opencode/opencode.json", json.dumps(settings, indent=2))
+
+
+def _claude_settings(_home: Path, desk: Path) -> None:
+    mine = {"model": "another", "permissions": {"deny": ["WebFetch(domain:mine)"]}}
+    _write(desk / ".claude/settings.local.json", json.dumps(mine, indent=2))
 
 
 def _write(path: Path, text: str) -> None:
@@ -115,29 +98,35 @@ AGENTS: Mapping[str, Agent] = {
     for agent in (
         Agent(
             "goose",
+            "goose",
+            "goose",
             "@aaif/goose-binary-linux-x64/bin/goose",
             "@aaif/goose-binary-linux-x64",
-            chat.PATH,
-            _goose_provider,
+            "chat",
+            _goose_settings,
             ("run", "--no-session", "-q", "-t"),
             {"GOOSE_DISABLE_KEYRING": "1", "GOOSE_TELEMETRY_ENABLED": "false"},
         ),
         Agent(
             "codex",
+            "codex",
+            "codex",
             "@openai/codex/bin/codex.js",
             "@openai/codex",
-            responses.PATH,
-            _codex_provider,
+            "responses",
+            _codex_settings,
             ("exec", "--skip-git-repo-check"),
         ),
         Agent(
+            "opencode",
+            "opencode",
             "opencode",
             # The package's own `bin` is put there by an install script, and none is run. This
             # build needs no AVX2.
             "opencode-linux-x64-baseline/bin/opencode",
             "opencode-ai",
-            chat.PATH,
-            _opencode_provider,
+            "chat",
+            _opencode_settings,
             ("run",),
             {
                 "OPENCODE_DISABLE_AUTOUPDATE": "1",
@@ -145,6 +134,18 @@ AGENTS: Mapping[str, Agent] = {
                 "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
                 "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
             },
+        ),
+        Agent(
+            "claude",
+            "claude-code",
+            "claude",
+            "@anthropic-ai/claude-code-linux-x64/claude",
+            "@anthropic-ai/claude-code",
+            "messages",
+            _claude_settings,
+            # The gateway judges each call; without the second, `claude -p` makes none.
+            ("-p", "--allowedTools", "mcp__bailiwick", "--"),
+            {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"},
         ),
     )
 }

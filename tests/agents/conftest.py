@@ -1,4 +1,4 @@
-"""One day of every agent, all at once and once per session."""
+"""One day of every agent and its errands, all at once and once per session."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ import pytest
 
 from tests.agents.agents import AGENTS, missing
 from tests.agents.day import Day, spend_day
+from tests.agents.errands import RUNNERS, Errand
 from tests.agents.office import Office, open_office
+
+AT_ONCE = 2
+"""Errands at a time, beside the days: those spend most of theirs waiting."""
 
 
 @dataclass(frozen=True)
 class Days:
-    """The office, still open, and each agent's day in it."""
+    """The office, still open, each agent's day in it, and its errands by kind."""
 
     office: Office
     futures: Mapping[str, Future[Day]]
+    errands: Mapping[tuple[str, str], Future[Errand]]
 
     def of(self, agent: str) -> Day:
         """The agent's day. Raises DayFailed."""
         return self.futures[agent].result()
+
+    def errand(self, agent: str, kind: str) -> Errand:
+        """One errand of the agent's. Raises ErrandFailed."""
+        return self.errands[agent, kind].result()
 
 
 @pytest.fixture(scope="session")
@@ -31,12 +40,21 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     if reason := missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("agents")
-    with open_office(folder / "office") as office, ThreadPoolExecutor(len(AGENTS)) as pool:
+    with (
+        open_office(folder / "office") as office,
+        ThreadPoolExecutor(len(AGENTS)) as pool,
+        ThreadPoolExecutor(AT_ONCE) as beside,
+    ):
         futures = {
             name: pool.submit(spend_day, agent, office, folder / name)
             for name, agent in AGENTS.items()
         }
-        yield Days(office, futures)
+        errands = {
+            (name, kind): beside.submit(errand, agent, office, folder / f"{name}-{kind}")
+            for name, agent in AGENTS.items()
+            for kind, errand in RUNNERS.items()
+        }
+        yield Days(office, futures, errands)
 
 
 @pytest.fixture(params=list(AGENTS))

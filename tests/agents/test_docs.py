@@ -9,16 +9,28 @@ import pytest
 
 from tests.agents.agents import AGENTS, HERE
 from tests.agents.known import KNOWN
+from tests.agents.model.endpoint import DIALECTS
 
+PATHS = {module.__name__.rpartition(".")[2]: path for path, module in DIALECTS.items()}
 PAGE = Path(__file__).parents[2] / "docs/agents.md"
 
 
 def column(agent: str) -> dict[str, str]:
-    """The agent's column of the table, by the first cell of each row."""
-    rows = [line.strip("|").split("|") for line in PAGE.read_text().splitlines() if "|" in line]
+    """The agent's column of the tables that have one for each, by the first cell of each row."""
+    heads = [known.connects.replace("-", " ") for known in AGENTS.values()]
     at = list(AGENTS).index(agent) + 1
-    assert [cell.strip().lower() for cell in rows[0][1:]] == list(AGENTS)
-    return {row[0].strip(): row[at].strip() for row in rows[2:]}
+    found: dict[str, str] = {}
+    ours = False
+    for line in PAGE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if [cell.lower() for cell in cells[1:]] == heads:
+            ours = True
+        elif not line.startswith("|"):
+            ours = False
+        elif ours and cells[0].strip("-"):
+            assert cells[0] not in found
+            found[cells[0]] = cells[at]
+    return found
 
 
 @pytest.mark.parametrize("agent", AGENTS)
@@ -41,6 +53,14 @@ def test_the_page_says_what_the_tests_hold_of_each_agent(agent: str) -> None:
         assert f"`{part}`" in said["its model sees `bank/transfer` as"]
     for label in known.outside:
         assert label in said["asks the outside"]
+    assert f"`{known.session_header}`" in said["its session, to the model"]
+    named = said["the same, in `_meta` of a tool call"]
+    assert named == "not named" if not known.session_meta else f"`{known.session_meta}`" in named
+    wanted = f"`{known.call_meta}`" if known.call_meta else "not named"
+    assert said["the model's id of the call, in `_meta`"] == wanted
+    assert said["path"].startswith(f"`{PATHS[AGENTS[agent].dialect]}")
+    again = said["asks once more after 403"]
+    assert (again == "no") is (known.tries <= 2), "one for the task, perhaps one for a title"
 
 
 def test_the_lock_names_no_registry() -> None:

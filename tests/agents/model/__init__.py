@@ -1,1 +1,1 @@
-"""A model endpoint that follows a script: chat completions and responses, streamed."""
+"""A model endpoint that follows a script: chat completions, responses and messages, streamed."""

@@ -43,7 +43,8 @@ def events(answer: Answer) -> Iterator[str]:
     else:
         yield _chunk({"content": answer.text}, None)
         yield _chunk({}, "stop")
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    took = answer.input_tokens
+    usage = {"prompt_tokens": took, "completion_tokens": 1, "total_tokens": took + 1}
     yield _event({**_HEAD, "choices": [], "usage": usage})
     yield "data: [DONE]\n\n"
 

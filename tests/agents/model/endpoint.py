@@ -1,4 +1,4 @@
-"""The scripted model behind HTTP, on a loopback port of its own."""
+"""The scripted models behind HTTP, on a loopback port of their own."""
 
 from __future__ import annotations
 
@@ -11,24 +11,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
 
-from tests.agents.model import chat, responses
-from tests.agents.model.script import Step, Turn, answer
+from tests.agents.model import chat, messages, responses
+from tests.agents.model.script import SCRIPTED, SLOW, SLOW_WORD, Step, Turn, answer
 
-DIALECTS: dict[str, ModuleType] = {chat.PATH: chat, responses.PATH: responses}
+DIALECTS: dict[str, ModuleType] = {each.PATH: each for each in (chat, responses, messages)}
+SLOW_SECONDS = 0.1
 
 
 @dataclass
-class Model:
-    """One agent's model, and everything that agent told it.
+class Said:
+    """What a model was told under one name."""
 
-    Attributes:
-        url: what an agent takes as its base URL, ending in `/v1`.
-        bodies: the requests, in the order in which they came.
-    """
-
-    url: str
     bodies: list[dict[str, Any]] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def results(self) -> Sequence[str]:
@@ -44,32 +40,70 @@ class Model:
         return ()
 
 
+@dataclass
+class Model:
+    """One agent's model server, and everything that it was told, in the order in which it came.
+
+    Attributes:
+        url: its address, ending in `/v1`.
+        begun: a slow answer has begun.
+        given_up: whoever asked for a slow answer has closed the connection.
+    """
+
+    url: str
+    as_model: dict[str, Said] = field(default_factory=dict)
+    begun: threading.Event = field(default_factory=threading.Event)
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def said(self, model: str = SCRIPTED) -> Said:
+        """What it was told under this name."""
+        return self.as_model.setdefault(model, Said())
+
+
 @contextlib.contextmanager
 def scripted_model(script: Sequence[Step]) -> Iterator[Model]:
-    """A model that follows `script`, for as long as the block lasts."""
+    """Models that follow `script`, for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            dialect = DIALECTS.get(self.path)
+            dialect = DIALECTS.get(self.path.partition("?")[0])
             if dialect is None:
                 self.send_error(404)
                 return
             turn = dialect.read(body)
+            name = body["model"]
             with noting:
-                model.bodies.append(body)
-                model.turns.append(turn)
+                said = model.said(name)
+                said.bodies.append(body)
+                said.turns.append(turn)
+                said.headers.append({key.lower(): text for key, text in self.headers.items()})
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()  # HTTP/1.0: the stream ends with the connection
-            for event in dialect.events(answer(script, turn)):
-                self.wfile.write(event.encode())
-                self.wfile.flush()
+            for event in dialect.events(answer(script, turn, name)):
+                self._write(event)
+                if name == SLOW and SLOW_WORD in event and '"delta"' in event:
+                    self._say_for_ever(event)
+                    return
+
+        def _write(self, event: str) -> None:
+            self.wfile.write(event.encode())
+            self.wfile.flush()
+
+        def _say_for_ever(self, event: str) -> None:
+            model.begun.set()
+            try:
+                while not ending.wait(SLOW_SECONDS):
+                    self._write(event)
+            except OSError:
+                model.given_up.set()
+            self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
-            """Say nothing: what came is in `bodies`."""
+            """Say nothing: what came is kept."""
 
-    noting = threading.Lock()
+    noting, ending = threading.Lock(), threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         model = Model(f"http://127.0.0.1:{server.server_address[1]}/v1")
         serving = threading.Thread(target=server.serve_forever)
@@ -77,5 +111,6 @@ def scripted_model(script: Sequence[Step]) -> Iterator[Model]:
         try:
             yield model
         finally:
+            ending.set()
             server.shutdown()
             serving.join()

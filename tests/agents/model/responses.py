@@ -20,7 +20,7 @@ def read(body: dict[str, Any]) -> Turn:
         elif tool["type"] == "namespace":
             offered += [Offered(inner["name"], tool["name"]) for inner in tool["tools"]]
     results = [
-        text(item["output"]) for item in body["input"] if item["type"] == "function_call_output"
+        text(item["output"]) for item in body["input"] if item.get("type") == "function_call_output"
     ]
     return Turn(offered, results)
 
@@ -35,7 +35,8 @@ def text(output: object) -> str:
 
 def events(answer: Answer) -> Iterator[str]:
     """The answer as the lines of an event stream."""
-    response = {"id": "resp-1", "object": "response", "status": "in_progress", "output": []}
+    called = answer.id if isinstance(answer, CallTool) else "said"
+    response = {"id": f"resp_{called}", "object": "response", "status": "in_progress", "output": []}
     yield _event("response.created", {"response": response})
     item: dict[str, Any]
     if isinstance(answer, CallTool):
@@ -57,7 +58,8 @@ def events(answer: Answer) -> Iterator[str]:
         yield _event("response.output_item.added", {"output_index": 0, "item": item})
         yield _event("response.output_text.delta", {**at, "delta": answer.text})
     yield _event("response.output_item.done", {"output_index": 0, "item": item})
-    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    took = answer.input_tokens
+    usage = {"input_tokens": took, "output_tokens": 1, "total_tokens": took + 1}
     ended = {**response, "status": "completed", "output": [item], "usage": usage}
     yield _event("response.completed", {"response": ended})
 

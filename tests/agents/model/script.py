@@ -1,7 +1,7 @@
-"""What the scripted model decides: one tool call after another, then a last word. Pure.
+"""What the scripted models decide: one tool call after another, then a last word. Pure.
 
-It keeps no state of its own. Like a real model it sees the whole conversation each time, and
-where it stands is how many tool results the agent has sent back so far.
+They keep no state of their own. Like a real model they see the whole conversation each time, and
+where they stand is how many tool results the agent has sent back so far.
 """
 
 from __future__ import annotations
@@ -9,7 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+SCRIPTED = "scripted"
+"""The model that follows the script."""
+
+ENDLESS = "endless"
+"""The model that asks for the script's first tool again, whatever comes back."""
+
+ENDLESS_TOKENS = 10_000
+"""What it says it read each time; an agent's tools alone are more bytes than that."""
+
+SLOW = "slow"
+"""The model that says `SLOW_WORD` for ever."""
+
+MODELS = (SCRIPTED, ENDLESS, SLOW)
 LAST_WORD = "Done. The last answer was: "
+SLOW_WORD = "thinking, "
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,7 @@ class CallTool:
     id: str
     tool: Offered
     arguments: Mapping[str, str]
+    input_tokens: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +74,26 @@ class Say:
     """The model's answer: text, and nothing more to do."""
 
     text: str
+    input_tokens: int = 1
 
 
 Answer = CallTool | Say
 
 
-def answer(script: Sequence[Step], turn: Turn) -> Answer:
+def answer(script: Sequence[Step], turn: Turn, model: str = SCRIPTED) -> Answer:
     """The next step of the script; words where there is none, or its tool is not offered."""
     if not turn.offered:
         return Say("A day at the office")  # an agent asks its model for a title without any tools
-    if len(turn.results) >= len(script):
+    if model == SLOW:
+        return Say(SLOW_WORD)
+    if model == SCRIPTED and len(turn.results) >= len(script):
         return Say(LAST_WORD + turn.results[-1])
-    step = script[len(turn.results)]
+    step = script[0 if model == ENDLESS else len(turn.results)]
     tool = find(turn.offered, step.tool)
     if tool is None:
         return Say(f"there is no tool for {step.tool}")
-    return CallTool(f"call_{len(turn.results) + 1}", tool, step.arguments)
+    took = ENDLESS_TOKENS if model == ENDLESS else 1
+    return CallTool(f"call_{len(turn.results) + 1}", tool, step.arguments, took)
 
 
 def find(offered: Sequence[Offered], tool: str) -> Offered | None:
