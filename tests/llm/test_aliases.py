@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from tests.llm.test_attacks import ask
 HELLO = [{"role": "user", "content": "hello"}]
 
 DECLARED = """
-people: {{ada: {{name: Ada}}, ben: {{name: Ben, roles: [reviewer]}}}}
+people: {{ada: {{name: Ada, roles: [operator]}}, ben: {{name: Ben, roles: [reviewer]}}}}
 agents: {{clerk: {{owner: ada}}}}
 models:
-  one: {{url: {one}, dialects: [chat, messages, responses], models: [m, heavy, sealed]}}
-  two: {{url: {two}, dialects: [chat, messages, responses], models: [m, heavy, hidden, sealed]}}
+  one: {{url: {one}, dialects: [chat, messages, responses],
+    models: [m, heavy, sealed, short, counted, gale]}}
+  two: {{url: {two}, dialects: [chat, messages, responses],
+    models: [m, heavy, hidden, sealed, gale]}}
   words: {{url: {two}, dialects: [embeddings], models: [e]}}
   gone: {{url: "http://127.0.0.1:{closed}", dialects: [chat], models: [m]}}
   narrow:
@@ -47,15 +50,24 @@ aliases:
   resting: {{models: [gone/m], breaker: {{failures: 2, seconds: 3600}}}}
   stamped: {{models: [one/sealed, two/sealed]}}
   crowded: {{models: [narrow/m, two/m]}}
+  lenient: {{models: [one/short, two/m], fail_over: {{on: [denied]}}}}
+  strict: {{models: [one/short, two/m]}}
+  frugal: {{models: [one/counted, two/m], fail_over: {{on: [limit_reached]}}}}
+  moving: {{models: [one/sealed]}}
+  stormy: {{models: [one/gale, two/gale], breaker: {{failures: 3, seconds: 3600}}}}
 mandates:
   think:
     from: ada
     to: clerk
     allow:
-      - {{models: [one/*, two/m, two/heavy, two/sealed, gone/m, narrow/m, words/e],
-         other_arguments: allow}}
+      - {{model: one/short, only: {{model_call: {{max_output: 100}}}}, other_arguments: allow}}
+      - {{models: [one/m, one/heavy, one/sealed, one/counted, one/gale], other_arguments: allow}}
+      - {{models: [two/m, two/heavy, two/sealed, two/gale], other_arguments: allow}}
+      - {{models: [gone/m, narrow/m, words/e], other_arguments: allow}}
     stamp:
       - {{model: one/sealed, role: reviewer}}
+    limits:
+      - {{id: once, model: one/counted, calls: 1, each: lifetime}}
 """
 
 
@@ -303,6 +315,58 @@ def test_a_call_that_waits_for_a_person_waits_for_its_own_model(
     assert status == 409
     assert b"waiting for approval" in body
     assert not two.sent
+
+
+def test_a_model_that_the_mandate_refuses_for_a_call_is_passed_over_only_if_the_alias_says_so(
+    gateway: Running, two: ModelServer
+) -> None:
+    assert ask(gateway, chat("strict", max_tokens=900))[0] == 403
+    assert not two.sent
+    status, headers, _ = ask(gateway, chat("lenient", max_tokens=900))
+    assert (status, headers["bailiwick-substitute"]) == (200, "one/short denied")
+    assert ask(gateway, chat("lenient", max_tokens=90))[1]["bailiwick-substitute"] == "false"
+
+
+def test_a_limit_that_is_used_up_is_stood_in_for_if_the_alias_says_so(gateway: Running) -> None:
+    assert ask(gateway, chat("frugal"))[1]["bailiwick-served-by"] == "one/counted"
+    assert ask(gateway, chat("frugal"))[1]["bailiwick-substitute"] == "one/counted limit_reached"
+
+
+def test_a_stamp_is_for_its_own_model_also_when_the_alias_has_moved_on(
+    gateway: Running, one: ModelServer, two: ModelServer
+) -> None:
+    body = chat("moving", seed=5)
+    assert ask(gateway, body)[0] == 409
+    (hold,) = [each for each in gateway.cli("holds")["holds"] if "moving" in each["rendering"]]
+    change = gateway.folder / "moved.yaml"
+    change.write_text("aliases: {moving: {models: [two/sealed]}}\n")
+    gateway.cli("apply", "-f", str(change))
+    gateway.cli("stamp", hold["id"], "--approve", person="ben")
+    status, headers, _ = ask(gateway, body)
+    assert (status, headers["bailiwick-served-by"]) == (200, "two/sealed")  # it needs no stamp
+    assert not one.sent
+    change.write_text("aliases: {moving: {models: [one/sealed]}}\n")
+    gateway.cli("apply", "-f", str(change))
+    status, headers, _ = ask(gateway, body)
+    assert (status, headers["bailiwick-served-by"]) == (200, "one/sealed")
+    assert len(one.sent) == 1
+
+
+def test_in_a_storm_of_refusals_every_agent_s_call_is_served_and_the_model_is_let_rest(
+    gateway: Running, one: ModelServer, two: ModelServer
+) -> None:
+    one.answers.extend(failing(429) for _ in range(100))
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0)
+
+    def call(number: int) -> str | None:
+        answer = client.chat.completions.create(**chat("stormy", seed=number))
+        content: str | None = answer.choices[0].message.content
+        return content
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(call, range(40))) == {"hello"}
+    assert len(two.sent) == 40
+    assert 3 <= len(one.sent) <= 11
 
 
 # --- weights, rest, room --------------------------------------------------------------------------

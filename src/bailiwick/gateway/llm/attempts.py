@@ -187,7 +187,9 @@ class Attempts:
             raise TheirError("model_unknown", f"there is no model {show(alias.name)}")
         spoken = self._speaking(groups, request.asking.dialect)  # 1
         if not spoken:
-            return await self._refused(request, alias, groups[0][0], _not_spoken(alias, request))
+            return await self._refused(request, groups[0][0], _not_spoken(alias, request))
+        if request.blocked is not None:
+            return await self._refused(request, spoken[0][0], request.blocked)
         first = spoken[0]
         left = spoken
         tried: _Tried | None = None
@@ -216,7 +218,7 @@ class Attempts:
         rested = first[0]
         seconds = self._models.health.ready_in(rested, alias.breaker, self._clock.monotonic())
         because = f"no model of `{alias.name}` is well; ask again in {math.ceil(seconds)} s"
-        return await self._refused(request, alias, rested, Deny("alias_resting", (), because))
+        return await self._refused(request, rested, Deny("alias_resting", (), because))
 
     def _speaking(self, groups: list[list[Candidate]], dialect: Dialect) -> list[list[Candidate]]:
         servers = self._models.current
@@ -255,9 +257,7 @@ class Attempts:
         found = Meant(chosen.server, chosen.model, served=True)
         return await self._ask(request, found, use, patience)
 
-    async def _refused(
-        self, request: _Request, alias: Alias, candidate: Candidate, why: Deny
-    ) -> _Tried:
+    async def _refused(self, request: _Request, candidate: Candidate, why: Deny) -> _Tried:
         """Nothing is sent, and that is on record: as a call of a model it would have gone to."""
         found = Meant(candidate.server, candidate.model, served=True)
         return await self._ask(request, found, _use(request), blocked=why)

@@ -184,6 +184,7 @@ class ModelCall:
 
     async def break_off(self, status: int, code: str, text: str) -> None:
         """End a stream that had begun with an error of its dialect."""
+        await self._begin(200, [])  # of a call that waited with it, and was cut at once
         await self._end(stream_refusal(self._asking.dialect, status, code, text))
 
     # --- answers ---------------------------------------------------------------------------------
