@@ -87,7 +87,8 @@ def test_an_empty_list_prints_nothing_on_stdout(asking: Command, gateway: FakeGa
 def test_call_shows_of_a_model_what_it_said(asking: Command, gateway: FakeGateway) -> None:
     said = {"reasoning": [{"visibility": "full", "text": "Rent\x1b[2J"}], "text": "I pay."}
     outcome = {"result": {"status": 200, "events": "data: wire"}, "said": said}
-    path = {"call": CALL, "hold": None, "intent": {}, "outcome": outcome, "leaves": []}
+    rest: dict[str, object] = {"hold": None, "intent": {}, "leaves": []}
+    path = {"call": CALL, "outcome": outcome, **rest}
     gateway.says("GET /api/v1/calls/01JCALL", path)
     told = asking("call", "01JCALL").out
     assert "Rent" in told

@@ -11,6 +11,7 @@ from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest
 from bailiwick.core.flow import NO_LABELS
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.said_and_did import Retold, SaidAndDid, Thought
 from bailiwick.core.verdict import Allow
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.ledger.leaf import LeafType, parse_leaf
@@ -69,6 +70,8 @@ def written() -> list[Entry]:
             NO_LABELS,
             (),
             "6",
+            thought=Thought(SaidAndDid.MATCHED, "7"),
+            retold=(Retold(SaidAndDid.ALTERED, "8"),),
         )
         entries += [
             RECORDER.intent(context, Allow(("files@3/allow/1",), "fine"), "allowed", 4, hold="5"),
