@@ -104,7 +104,9 @@ def test_every_field_of_a_call_s_leaves_is_documented_and_written() -> None:
     assert seen["call.outcome"] == TYPES["call.outcome"]
 
 
-@pytest.mark.parametrize("kind", sorted(set(LeafType) - {"agent.spans", "call.intent", "call.outcome", "hold"}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(LeafType) - {"agent.spans", "call.intent", "call.outcome", "hold"})
+)
 def test_every_act_says_who_and_commits_to_what(kind: LeafType) -> None:
     leaf = parse_leaf(RECORDER.act(kind, "1", 2, "ada", {}, {"reason": "x"}).leaf)
     assert set(leaf.fields) <= TYPES[kind]
