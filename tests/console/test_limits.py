@@ -98,3 +98,20 @@ async def test_an_empty_page_teaches(tmp_path: Path) -> None:
     page = (await (await build(empty_day(), tmp_path).sign_in("ben")).get("/limits")).text
     assert 'class="empty"' in page
     assert "limits:" in page
+
+
+async def test_a_person_s_limits_stand_by_themselves(house: House) -> None:
+    tokens = replace(
+        ROW, mandate="", person="ada", limit="hers", unit="tokens", scale=1, ceiling=200_000,
+        pending=0, posted=12_345, unknown=0,
+    )  # fmt: skip
+    house.day.control.limit_rows = [ROW, tokens]
+    body = (await house.api("ben").get("/api/v1/limits")).json
+    assert [(row["mandate"], row["person"]) for row in body["limits"]] == [
+        ("payables", ""),
+        ("", "ada"),
+    ]
+    page = (await (await house.sign_in("ben")).get("/limits")).text
+    assert "All mandates from ada" in page
+    assert "12,345 of 200,000 tokens" in page
+    assert '<a href="/mandates/payables">' in page

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.limit_wording import amount_words
+from bailiwick.core.limit_wording import amount_words, part_words
 from bailiwick.ports import LimitAudit, LimitRow, LimitsInForce
 
 
@@ -59,7 +59,7 @@ def view_limits(rows: Sequence[LimitRow]) -> dict[tuple[str, str], list[LimitVie
     for row in rows:
         view = LimitView(
             row=row,
-            used=in_words(row, row.used),
+            used=part_words(row.used, row.scale, row.unit),
             left=in_words(row, row.left),
             ceiling=in_words(row, row.ceiling),
             pending=in_words(row, row.pending) if row.pending else "",

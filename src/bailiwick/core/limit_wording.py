@@ -38,6 +38,11 @@ def amount_words(steps: int, scale: int, unit: str) -> str:
     return f"{unit} {text}" if unit else text
 
 
+def part_words(steps: int, scale: int, unit: str) -> str:
+    """An amount before "of" another: the unit of a count is said once, "3 of 5 calls"."""
+    return amount_words(steps, scale, "" if unit in _PLURAL else unit)
+
+
 def too_much(charge: Charge, used: int, more: int) -> Deny:
     """The refusal of `more` steps where `used` are taken already."""
 
@@ -61,8 +66,7 @@ def too_much(charge: Charge, used: int, more: int) -> Deny:
 
 def standing(charge: Charge, used: int) -> str:
     """How a limit stands before a call: "CHF 18,000 of CHF 20,000 used on 2026-11-22 (UTC)"."""
-    # The unit of a count is said once: "3 of 5 calls".
-    so_many = amount_words(used, charge.scale, "" if charge.unit in _PLURAL else charge.unit)
+    so_many = part_words(used, charge.scale, charge.unit)
     most = amount_words(charge.ceiling, charge.scale, charge.unit)
     if charge.pending_only:
         return f"{so_many} of at most {most} at once under way{charge.over.removeprefix('in all')}"
