@@ -211,7 +211,8 @@ def test_what_was_erased_is_told_as_erased_and_counts_stay() -> None:
     assert (step.model.reasoning, step.model.messages) == (None, None)
     assert step.model.counts == {"full": 1, "encrypted": 1, "omitted": 1}
     assert step.model.usage == {"input": 7}
-    tool = step_of(path(row("tool"), None, None))
+    tool = step_of(path(row("tool"), None, None, thought="altered"))
+    assert (tool.said_and_did, tool.asked_by) == ("altered", "")
     assert (tool.arguments, tool.result, tool.because) == (None, None, "allowed by x")
 
 

@@ -82,7 +82,8 @@ def step_of(path: CallPath) -> Step:
         result=result,
         failed=failed,
         model=_model(path, intent, outcome) if model else None,
-        said_and_did="" if thought is None else thought.match.value,
+        # The public entry says this much also where the rest was erased.
+        said_and_did=_word(leaf, "thought") if thought is None else thought.match.value,
         asked_by="" if thought is None else thought.model_call,
         tool_call="" if thought is None else thought.tool_call,
         differences=() if thought is None else thought.differences,
