@@ -77,6 +77,22 @@ async def test_what_was_not_asked_for_or_otherwise_stands_out(house: House) -> N
     assert "The model asked for no such call." in text
 
 
+async def test_results_told_otherwise_stand_out(house: House) -> None:
+    run = thinks(house)
+    paths, thought = house.day.control.paths, ulid(FIRST + 1)
+    intent = paths[thought].intent
+    assert isinstance(intent, dict)
+    told = [
+        {"match": match, "tool_call": "c0", "call": ulid(FIRST + 2)}
+        for match in ("matched", "altered", "unasked", "shortened")
+    ]
+    paths[thought] = replace(paths[thought], intent={**intent, "retold": told})
+    text = await page(house, f"/runs/{run}")
+    assert text.count("It was told something else than") == 1
+    assert text.count("It was told a result of a call that did not come through here.") == 1
+    assert text.count("It was told a part of what") == 1
+
+
 async def test_what_agents_and_models_write_is_never_html_and_hides_nothing(house: House) -> None:
     evil = "<script>alert(1)</script>\u202e</q> & done" + "x" * 700
     run = thinks(house, how=Thinking(reasoning=evil))
