@@ -53,4 +53,5 @@ def _again(call: Call, terms: Terms, edge: str) -> Call:
         return call
     counting = "path" in call.beside
     upstream, name = call.target.upstream, call.target.name
-    return replace(call, use=bounded(call.use, asking, upstream, terms, name, counting=counting))
+    use = bounded(call.use, asking, call.arguments, upstream, terms, name, counting=counting)
+    return replace(call, use=use)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bailiwick.core.call import ModelUse
+from bailiwick.core.canonical import JsonObject
 from bailiwick.core.pricing import Price, Size, Terms, most
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.meter import Meter
@@ -37,7 +38,7 @@ def bounds(asking: Asking = ASKING, size: Size | None = None, price: Price | Non
     terms = Terms(
         (("m", price),) if price is not None else (), (("m", size),) if size is not None else ()
     )
-    use = bounded(ModelUse({}, "m"), asking, "local", terms, "m")
+    use = bounded(ModelUse({}, "m"), asking, {}, "local", terms, "m")
     return dict(use.bounds), dict(use.unbounded)
 
 
@@ -97,9 +98,32 @@ def test_embeddings_have_no_answer_and_no_template() -> None:
     assert found["cost:USD"] == 1
 
 
+@pytest.mark.parametrize(
+    ("dialect", "letter", "bytes_each"),
+    [
+        (Dialect.CHAT, "a", 1),
+        (Dialect.CHAT, "\u00e9", 2),
+        (Dialect.CHAT, "e\u0301", 3),  # composed it would be two
+        (Dialect.CHAT, "\U0001d160", 12),
+        (Dialect.CHAT, "\ufb2c", 6),
+        (Dialect.EMBEDDINGS, "\ufdfa", 33),
+    ],
+)
+def test_letters_count_as_the_longer_of_what_is_sent_and_what_is_made_of_it(
+    dialect: Dialect, letter: str, bytes_each: int
+) -> None:
+    def given(count: int) -> int:
+        body: JsonObject = {"model": "m", "max_tokens": 1, "input": letter * count}
+        asking = read_request(dialect, body)
+        use = bounded(ModelUse({}, "m"), asking, body, "local", Terms(), "m")
+        return use.bounds["input_tokens"]
+
+    assert given(100) - given(0) == 100 * bytes_each
+
+
 def test_counting_takes_nothing() -> None:
     terms = Terms((("m", PRICE),))
-    use = bounded(ModelUse({}, "m"), ASKING, "local", terms, "m", counting=True)
+    use = bounded(ModelUse({}, "m"), ASKING, {}, "local", terms, "m", counting=True)
     assert use.bounds == {"input_tokens": 0, "output_tokens": 0, "tokens": 0}
 
 

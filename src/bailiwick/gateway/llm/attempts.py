@@ -279,7 +279,9 @@ class Attempts:
         counting = request.path.partition("?")[0].endswith("/count_tokens")
         spec, counted = server.spec, self._gate.counts_tokens(visit.caller)
         if counted:
-            use = bounded(use, asking, spec.name, spec.terms, found.model, counting=counting)
+            use = bounded(
+                use, asking, request.body, spec.name, spec.terms, found.model, counting=counting
+            )
         beside = dict(request.beside)
         if use.because:
             beside["in_place_of"] = use.because  # a person stamps that it is a substitute

@@ -13,25 +13,38 @@ itself leave everything unbounded: it may go round with them any number of times
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Literal
+
 from msgspec.structs import replace
 
 from bailiwick.core.call import ModelUse
+from bailiwick.core.canonical import JsonObject
 from bailiwick.core.limits import COST
 from bailiwick.core.pricing import Price, Size, Terms, most
 from bailiwick.core.values import show
 from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.strict_json import encode
 
 _NOTHING = {"input_tokens": 0, "output_tokens": 0, "tokens": 0}
 _ANSWERS = (Dialect.CHAT, Dialect.RESPONSES, Dialect.MESSAGES)
 
 
 def bounded(
-    use: ModelUse, asking: Asking, server: str, terms: Terms, model: str, *, counting: bool = False
+    use: ModelUse,
+    asking: Asking,
+    body: JsonObject,
+    server: str,
+    terms: Terms,
+    model: str,
+    *,
+    counting: bool = False,
 ) -> ModelUse:
     """`use` with what the call may take of one model of one server at most.
 
     Args:
         asking: what the request asks.
+        body: the request itself.
         server: its name.
         terms: what is declared of its models.
         model: the server's own name for it.
@@ -41,7 +54,7 @@ def bounded(
         return replace(use, bounds=_NOTHING)
     price, size = terms.of(model)
     unbounded: dict[str, str] = {}
-    given = _input(asking, size, server, unbounded)
+    given = _input(asking, body, size, server, unbounded)
     answered = _output(asking, size, server, unbounded)
     bounds: dict[str, int] = {}
     if given is not None:
@@ -59,7 +72,9 @@ def bounded(
     return replace(use, bounds=bounds, unbounded=unbounded)
 
 
-def _input(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) -> int | None:
+def _input(
+    asking: Asking, body: JsonObject, size: Size, server: str, unbounded: dict[str, str]
+) -> int | None:
     if asking.hosted:
         unbounded["input_tokens"] = _hosted(asking)
         return None
@@ -72,8 +87,22 @@ def _input(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) -
         return size.context
     # A server that embeds adds marks to each input, which are fewer than its quotes and comma.
     template = size.template_tokens if asking.dialect in _ANSWERS else 0
-    given = asking.input_bytes + template
+    given = _bytes(asking, body) + template
     return given if size.context is None else min(given, size.context)
+
+
+def _bytes(asking: Asking, body: JsonObject) -> int:
+    """Size of the request, as sent or as some tokenizers make it, whichever is more.
+
+    They compose letters first, which makes a few longer: U+1D160, of four bytes, becomes twelve.
+    Models that embed look at what letters stand for.
+    """
+    whole = encode(body)
+    if whole.isascii():
+        return asking.input_bytes
+    form: Literal["NFC", "NFKC"] = "NFC" if asking.dialect in _ANSWERS else "NFKC"
+    made = unicodedata.normalize(form, whole.decode())
+    return max(asking.input_bytes, len(made.encode()))
 
 
 def _output(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) -> int | None:
