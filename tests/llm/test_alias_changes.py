@@ -165,7 +165,7 @@ def test_a_change_that_waits_outlives_the_gateway(
     (digest,) = waiting(gateway)
     accept(gateway, "ben", digest)
     gateway.stop()
-    declared = REST.format(url=upstream.url)
+    declared = REST.format(url=upstream.url) + aliases("one/m")  # as it is in force
     with running(tmp_path, declared) as again:
         again.agent_token()
         assert served_by(again) == "one/m"

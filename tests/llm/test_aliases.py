@@ -38,7 +38,10 @@ models:
   gone: {{url: "http://127.0.0.1:{closed}", dialects: [chat], models: [m]}}
   narrow:
     {{url: {one}, dialects: [chat], models: [m], max_concurrent: 1, max_waiting: 0}}
+  patient:
+    {{url: {one}, dialects: [chat], models: [m], max_concurrent: 1, wait_seconds: 1}}
 aliases:
+  hurried: {{models: [one/m, two/m], whole_seconds: 1, breaker: {{failures: 1000}}}}
   assistant: {{models: [one/m, two/m], breaker: {{failures: 1000}}}}
   careful: {{models: [one/m, two/m], fail_over: {{on: [unreachable]}}, breaker: {{failures: 1000}}}}
   downward: {{models: [gone/m, two/m]}}
@@ -63,7 +66,7 @@ mandates:
       - {{model: one/short, only: {{model_call: {{max_output: 100}}}}, other_arguments: allow}}
       - {{models: [one/m, one/heavy, one/sealed, one/counted, one/gale], other_arguments: allow}}
       - {{models: [two/m, two/heavy, two/sealed, two/gale], other_arguments: allow}}
-      - {{models: [gone/m, narrow/m, words/e], other_arguments: allow}}
+      - {{models: [gone/m, narrow/m, patient/m, words/e], other_arguments: allow}}
     stamp:
       - {{model: one/sealed, role: reviewer}}
     limits:
@@ -248,6 +251,30 @@ def test_a_first_byte_that_does_not_come_is_stood_in_for(
     assert one.gone.wait(SECONDS)
 
 
+def test_an_answer_that_takes_too_long_is_cut_and_not_begun_again(
+    gateway: Running, one: ModelServer, two: ModelServer
+) -> None:
+    one.answers.append(Answer(events=CHAT_EVENTS, wait_before=2))
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0)
+    with (
+        pytest.raises(openai.APIError, match="did not end its answer in time"),
+        client.chat.completions.create(**chat("hurried"), stream=True) as stream,
+    ):
+        list(stream)
+    assert not two.sent
+    assert one.gone.wait(SECONDS)
+
+
+def test_whoever_waits_for_a_turn_waits_within_bounds(gateway: Running, one: ModelServer) -> None:
+    one.answers.append(Answer(events=[chat_chunk({"content": "slow"})], wait_before=0))
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0)
+    with client.chat.completions.create(**chat("patient/m"), stream=True):
+        assert one.started.wait(SECONDS)
+        with pytest.raises(openai.InternalServerError, match="had no room for another request"):
+            client.chat.completions.create(**chat("patient/m"))
+        one.go.set()
+
+
 # --- what may not be repeated ---------------------------------------------------------------------
 
 
@@ -389,6 +416,7 @@ def test_an_alias_none_of_whose_models_is_well_says_when_to_come_again(gateway: 
     status, headers, body = ask(gateway, chat("resting"))
     assert status == 503
     assert headers["x-should-retry"] == "true"
+    assert 3590 < int(headers["retry-after"]) <= 3600
     assert b"no model of `resting` is well" in body
     assert calls(gateway)[0]["code"] == "alias_resting"
 

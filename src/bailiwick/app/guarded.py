@@ -55,7 +55,7 @@ def sort(
         puts: all that was declared, changed or not.
         rows: what is in force.
         known: every definition there is.
-        by: who declares; "" for the gateway's operator.
+        by: who declares; "" for the files that the gateway starts with, which take nothing back.
     """
     held = _held(known)
     now: list[ObjectPut] = []
@@ -67,7 +67,7 @@ def sort(
         before = held.get((put.kind, put.name))
         changes = row is None or row.version != put.version
         if guard is None or not changes:
-            if before is not None:  # declared as it is in force: the change is taken back
+            if before is not None and by:  # declared as it is in force: a person takes it back
                 pins.append(_pin(before.kind, before, PinState.WITHDRAWN, by, at_ms))
             if changes:
                 now.append(put)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bailiwick.core.call import NOTHING, CallKind, ModelUse, Target
@@ -96,13 +96,18 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """One model was asked. `failure`: why it did not serve, of `failures.FAILURES`; "" if the
-    answer is the one to give."""
+    """One model was asked.
+
+    Attributes:
+        failure: why it did not serve, of `failures.FAILURES`; "" if the answer is the one to give.
+        after_seconds: when it is worth asking again, if that is soon.
+    """
 
     model: str
     call: ModelCall
     answer: Answer
     failure: str = ""
+    after_seconds: int = 1
 
 
 class Attempts:
@@ -217,8 +222,10 @@ class Attempts:
             return tried
         rested = first[0]
         seconds = self._models.health.ready_in(rested, alias.breaker, self._clock.monotonic())
-        because = f"no model of `{alias.name}` is well; ask again in {math.ceil(seconds)} s"
-        return await self._refused(request, rested, Deny("alias_resting", (), because))
+        after = math.ceil(seconds)
+        because = f"no model of `{alias.name}` is well; ask again in {after} s"
+        refused = await self._refused(request, rested, Deny("alias_resting", (), because))
+        return replace(refused, after_seconds=after)
 
     def _speaking(self, groups: list[list[Candidate]], dialect: Dialect) -> list[list[Candidate]]:
         servers = self._models.current
@@ -355,7 +362,8 @@ async def _answer(request: _Request, tried: _Tried) -> None:
         await call.break_off(status, code, answer.text)
         return
     again = waits or code in _SOON
-    retry = (_RETRIED, (b"retry-after", b"1")) if again else (_NOT_RETRIED,)
+    after = (b"retry-after", b"%d" % tried.after_seconds)
+    retry = (_RETRIED, after) if again else (_NOT_RETRIED,)
     named = (b"bailiwick-call", answer.call.encode())
     await refuse(visit.send, visit.dialect, status, code, answer.text, named, *retry)
 
