@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import bailiwick.gateway.telemetry.keeping as keeping_module
+from bailiwick.app.run_record import RunRecord
 from bailiwick.app.spans import Spans
 from bailiwick.core.errors import StoreError
 from bailiwick.gateway.gate import Asked
@@ -185,3 +186,26 @@ def test_an_agent_may_send_so_many_spans_in_a_minute() -> None:
     assert 1 <= flood.seconds_left() <= 60
     clock.advance(60)
     assert flood.takes(CLERK, 1)
+
+
+async def test_the_record_of_a_run_ends_with_what_its_agent_told(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = RunRecord(kept.house.records, kept.house.recorder)
+    assert (await record.page(kept.run, "", 10)).following == ""
+    for number in range(3):
+        kept.house.clock.advance(1)
+        await kept.send(span(n=str(number)))
+    monkeypatch.setattr("bailiwick.app.run_record._BATCHES", 2)
+    calls = await record.page(kept.run, "", 10)
+    first = await record.page(kept.run, calls.following, 10)
+    rest = await record.page(kept.run, first.following, 10)
+    assert (len(first.lines), len(rest.lines), rest.following) == (2, 1, "")
+    for line in (*first.lines, *rest.lines):
+        told = json.loads(line)
+        assert (told["record"], told["claimed_by"], told["run"]) == ("spans", "agent", kept.run)
+        (entry,) = told["entries"]
+        shown = entry["shown"]["spans"]
+        salt, text = bytes.fromhex(shown["salt"]), shown["text"].encode()
+        assert commit(salt, text) == entry["leaf"]["spans"]
+        assert len(json.loads(text)["spans"]) == told["spans"] == 1

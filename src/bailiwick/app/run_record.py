@@ -19,7 +19,16 @@ from bailiwick.core.errors import TheirError, VerificationError
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.ledger.commitment import commit
 from bailiwick.ledger.leaf import parse_leaf
-from bailiwick.ports import CallQuery, CallRow, HoldRow, RecordPage, Records, RunRow, StoredEntry
+from bailiwick.ports import (
+    CallQuery,
+    CallRow,
+    HoldRow,
+    RecordPage,
+    Records,
+    RunRow,
+    SpansRow,
+    StoredEntry,
+)
 
 VERSION = 1
 MAX_PAGE_BYTES = 8 * 1024 * 1024
@@ -28,7 +37,15 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024
 _SALTS = {"said": "said_salt", "reasoning": "reasoning_salt", "instruction": "instruction_salt"}
 """Commitments with a salt of their own; the others share `salt`."""
 
-_COMMITTED = ("arguments", "result", "error", "said", "reasoning", "content", "instruction")
+_COMMITTED = (
+    *("arguments", "result", "error", "said", "reasoning", "content", "instruction"),
+    "spans",
+)
+
+_SPANS = "spans:"
+"""Behind the calls come the spans that the agent sent; `after` says so, and behind which batch."""
+
+_BATCHES = 50
 
 # INVARIANT: what msgspec knows of a type is made here, by one thread (see stores/sqlite_reads).
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -47,6 +64,8 @@ class RunRecord:
         run = await self._records.run(run_id)
         if run is None:
             raise TheirError("run_unknown", f"no run `{run_id[:64]}`")
+        if after.startswith(_SPANS):
+            return await self._spans(run_id, after.removeprefix(_SPANS))
         if after:
             call = await self._records.call(after)
             if call is None or call.run != run_id:
@@ -63,7 +82,28 @@ class RunRecord:
             last = row.id
             if opened > MAX_PAGE_BYTES:
                 break
-        return RecordPage(lines, last if rows and last != rows[-1].id else "")
+        if rows and last != rows[-1].id:
+            return RecordPage(lines, last)
+        kept, _ = await self._records.spans_kept(run_id)
+        return RecordPage(lines, _SPANS if kept else "")
+
+    async def _spans(self, run_id: str, after: str) -> RecordPage:
+        """A page of what the agent told of itself."""
+        rows = await self._records.spans(run_id, after, _BATCHES + 1)
+        lines: list[bytes] = []
+        opened, last = 0, ""
+        for row in rows[:_BATCHES]:
+            entries = await self._entries([row.entry_index])
+            lines.append(await asyncio.to_thread(self._spans_line, row, entries))
+            opened += sum(len(each.sealed) for each in entries)
+            last = row.id
+            if opened > MAX_PAGE_BYTES:
+                break
+        return RecordPage(lines, _SPANS + last if rows and last != rows[-1].id else "")
+
+    def _spans_line(self, row: SpansRow, entries: Sequence[StoredEntry]) -> bytes:
+        whole = {"record": "spans", "v": VERSION, **asdict(row), "claimed_by": "agent"}
+        return _encode({**whole, "entries": self._told(entries)})
 
     async def _run_line(self, run: RunRow) -> bytes:
         entries = [] if run.entry_index is None else await self._entries([run.entry_index])
