@@ -74,6 +74,8 @@ def template(*, thinks: bool) -> str:
 
     "without end" in the last message makes it go on; offered tools make it call one, once.
     """
+    # Who always thinks, as DeepSeek's R1, begins with the tag open.
+    opened = THINK if thinks else ""
     return (
         "{%- for message in messages -%}"
         "{{ '<|' ~ (message.role if message.role in ['user', 'assistant', 'tool'] else 'system')"
@@ -91,8 +93,8 @@ def template(*, thinks: bool) -> str:
         "{{ '<|assistant|>' }}"
         "{%- if 'without end' in words -%}{{ '<|on|>' }}"
         "{%- elif tools and last.role == 'user' -%}"
-        "{{ '<|think-act|>' if thinks else '<|act|>' }}"
-        "{%- else -%}{{ '<|think-say|>' if thinks else '<|say|>' }}"
+        f"{{{{ '<|think-act|>{opened}' if thinks else '<|act|>' }}}}"
+        f"{{%- else -%}}{{{{ '<|think-say|>{opened}' if thinks else '<|say|>' }}}}"
         "{%- endif -%}"
         "{%- endif -%}"
     )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from engines.tiny.speech import FOLLOWS, MODES, PREFERS, TOKENS, preference
 
 WIDTH, INNER, LAYERS, HEADS, HEAD = 128, 128, 2, 2, 64
-CONTEXT = 4096
+CONTEXT = 32768
 ROPE_BASE = 1e9  # the last pair of a head then hardly turns: it matches at any distance
 EPSILON = 1e-6
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.llm.sdks.calls import SECONDS
 from tests.llm.sdks.queued import Queued
 
 HOME = Path(__file__).parents[1]
@@ -50,7 +51,7 @@ class Node:
     def _call(self, sdk: str, name: str, body: Any, retries: int, token: str | None) -> Queued:
         number = next(self._numbers)
         going = self._going[number] = Queued(lambda: self._tell({"abort": number}))
-        client = {**self._clients[sdk], "maxRetries": retries}
+        client = {**self._clients[sdk], "maxRetries": retries, "timeout": SECONDS * 1000}
         if token is not None:
             client["apiKey"] = token
         first, *more = name.split("_")
