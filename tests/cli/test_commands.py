@@ -434,3 +434,31 @@ def test_a_pin_is_accepted_by_its_digest(asking: Command, gateway: FakeGateway) 
         "name": "transfer",
         "digest": "bb",
     }
+
+
+def test_models_are_told_with_who_rests_and_why(asking: Command, gateway: FakeGateway) -> None:
+    candidate = {
+        "model": "local/m", "place": 1, "weight": 3, "state": "resting", "ready_in_seconds": 29,
+        "served": 7, "failed": 5, "last_failure": "timeout", "last_failure_ms": 1_700_000_000_000,
+    }  # fmt: skip
+    server = {"name": "local", "dialects": ["chat"], "under_way": 3, "waiting": 0, "most": 256}
+    alias = {"name": "assistant", "models": [candidate]}
+    gateway.says("GET /api/v1/models", {"servers": [server], "aliases": [alias]})
+    told = asking("models").out
+    assert "assistant stands for" in told
+    assert "resting for 29 s" in told
+    assert "timeout at 2023-11-14" in told
+
+
+def test_without_model_servers_there_is_nothing_to_tell(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    gateway.says("GET /api/v1/models", {"servers": [], "aliases": []})
+    assert "no model server is declared" in asking("models").err
+
+
+def test_an_acceptance_that_is_not_enough_says_so(asking: Command, gateway: FakeGateway) -> None:
+    held = {**PINS["pins"][1], "upstream": "@declared", "kind": "alias", "state": "held"}
+    gateway.says("POST /api/v1/pins/accept", {"pin": held})
+    told = asking("pins", "accept", "@declared/alias/assistant", "bb").out
+    assert "waits for others to accept it too" in told

@@ -11,6 +11,12 @@ import pytest
 from bailiwick.console.guard import SECURITY_HEADERS
 from bailiwick.console.rights import why_not
 from bailiwick.ports import CallState, Person
+from bailiwick.ports.model_status import (
+    AliasStatus,
+    CandidateStatus,
+    ModelServerStatus,
+    ModelsStatus,
+)
 from bailiwick.testing.sample_day import empty_day, sample_day, ulid
 from tests.console.client import HOST, ORIGIN, Answer, Client
 from tests.console.conftest import House, build
@@ -43,6 +49,10 @@ async def test_xss_in_everything_an_agent_or_server_names(tmp_path: Path) -> Non
         replace(each, name=EVIL, state=EVIL, detail=EVIL, stderr_tail=(EVIL,))
         for each in day.control.statuses
     ]
+    day.control.models_status = ModelsStatus(
+        [ModelServerStatus(EVIL, [EVIL], 0, 0, 1)],
+        [AliasStatus(EVIL, [CandidateStatus(EVIL, 1, 1, EVIL, last_failure=EVIL)])],
+    )
     day.records.pin_rows = [
         replace(each, upstream=EVIL, name=EVIL, kind=EVIL, definition=f'"{EVIL[:40]}"')
         for each in day.records.pin_rows

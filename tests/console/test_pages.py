@@ -10,10 +10,24 @@ import pytest
 
 from bailiwick.console.mandates import view_mandate
 from bailiwick.core.errors import StoreError
-from bailiwick.ports import CallState, HoldState, PinState
+from bailiwick.ports import CallState, HoldState, Pinned, PinState
+from bailiwick.ports.model_status import (
+    AliasStatus,
+    CandidateStatus,
+    ModelServerStatus,
+    ModelsStatus,
+)
 from bailiwick.testing.sample_day import empty_day, sample_day, ulid
 from tests.console.client import Client
 from tests.console.conftest import VKEY, House, build
+
+MODELS = ModelsStatus(
+    [ModelServerStatus("local", ["chat"], 3, 0, 256)],
+    [AliasStatus("assistant", [
+        CandidateStatus("local/m", 1, 1, "resting", 29, 7, 5, "timeout", 1_700_000_000_000),
+        CandidateStatus("spare/m", 2, 1, "ready", served=4),
+    ])],
+)  # fmt: skip
 
 HOLD, CALL = ulid(1020), ulid(20)
 TWO_PEOPLE = ulid(1022)
@@ -233,6 +247,24 @@ async def test_a_server_in_trouble_shows_its_last_words(house: House) -> None:
     page = (await (await house.sign_in("ben")).get("/servers")).text
     assert "Restarted 3 times." in page
     assert "fatal: not a git repository" in page
+
+
+async def test_models_show_who_rests_and_why(house: House) -> None:
+    house.day.control.models_status = MODELS
+    page = (await (await house.sign_in("ben")).get("/servers")).text
+    assert "<code>assistant</code> stands for" in page
+    assert "At rest" in page
+    assert "for 29 s" in page
+    assert "timeout, <time" in page
+    assert "3 of 256" in page
+
+
+async def test_a_declared_change_says_for_whom_it_waits(house: House) -> None:
+    held = Pinned("@declared", "alias", "assistant", "ab", "{}", PinState.HELD, 1, "eve")
+    house.day.records.pin_rows = [held]
+    page = (await (await house.sign_in("ben")).get("/pins")).text
+    assert "by eve. It stays as it is until" in page
+    assert "agents cannot use this" not in page
 
 
 async def test_a_mandate_shows_its_versions_and_can_be_revoked(house: House) -> None:
