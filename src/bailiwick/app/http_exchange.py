@@ -131,6 +131,8 @@ class Exchange:
             if not self.gone:
                 _log.error("a request failed: %s", type(error).__name__, exc_info=error)
         finally:
+            if self._end is _CHUNKED:
+                self._send_head()
             self._connection.ended(self)
 
     # --- what the connection tells -------------------------------------------------------------
@@ -222,8 +224,17 @@ class Exchange:
         if self._left:
             # The body follows: one write for both.
             self._head = b"".join(head)
+        elif self._end is _CHUNKED:
+            # A first piece often follows at once; the head waits for it no longer than this turn.
+            self._head = b"".join(head)
+            asyncio.get_running_loop().call_soon(self._send_head)
         else:
             self._connection.write(b"".join(head))
+
+    def _send_head(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self.gone:
+            self._connection.write(head)
 
     def _send_body(self, body: bytes, more: bool) -> None:
         if self._end is _DECLARED:
@@ -240,6 +251,12 @@ class Exchange:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             if not more:
                 body += b"0\r\n\r\n"
+            if self._head:
+                if len(body) > _JOINED_BYTES:
+                    self._send_head()
+                else:
+                    body = self._head + body
+                    self._head = b""
         elif self._end is _NOWHERE:
             body = b""
         if body:
