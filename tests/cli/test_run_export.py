@@ -179,6 +179,42 @@ def test_inspect_ai_reads_whatever_is_in_a_record(tmp_path: Path) -> None:
     assert read.stdout.split() == [str(encrypted), str(len(events))]
 
 
+def test_in_a_folder_a_file_gets_a_name_of_its_own(
+    asking: Command, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    lines = b'{"record":"run","id":"01R/../x","at_ms":1795341600000}\n'
+    page = lines + b'{"record":"page","next":null}\n'
+    gateway.answers["GET /api/v1/runs/01R/record?limit=100"] = (200, page)
+    target = tmp_path / "logs"
+    target.mkdir()
+    for form in ("jsonl", "otlp", "inspect"):
+        ended = asking("run", "export", "01R", "--format", form, "-o", str(target))
+        assert ended.code == Exit.OK, ended.err
+    assert {path.name for path in target.iterdir()} == {
+        "run-01Rx.jsonl",
+        "run-01Rx.otlp.json",
+        "2026-11-22T10-00-00+00-00_bailiwick_01Rx.json",
+    }
+    assert (target / "run-01Rx.jsonl").read_bytes() == lines
+
+
+@pytest.mark.slow
+def test_inspect_ai_lists_the_log_and_does_not_trust_what_is_in_it(tmp_path: Path) -> None:
+    name = "2026-11-22T10-00-00+00-00_bailiwick_01R.json"
+    (tmp_path / name).write_text(json.dumps(inspect_log(everything(), "0")))
+    program = (
+        "import sys; from inspect_ai.log import list_eval_logs, read_eval_log\n"
+        "(found,) = list_eval_logs(sys.argv[1])\n"
+        "log = read_eval_log(found, header_only=True)\n"
+        "print(found.name, log.eval.viewer.trust_content)"
+    )
+    read = subprocess.run(
+        [INSPECT, "-c", program, tmp_path], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert read.returncode == 0, read.stderr[-2000:]
+    assert read.stdout.split() == [f"file://{tmp_path}/{name}", "False"]
+
+
 def test_arguments_that_are_no_object_are_told_as_they_were() -> None:
     assert tool_call(AskedTool("", "f", ""), "call_0") == {
         "id": "call_0",

@@ -8,8 +8,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -22,6 +24,7 @@ from bailiwick.cli.reach import Reach, reaching
 from bailiwick.core.canonical import JsonObject
 
 _PAGE = 100
+_ENDINGS = {"jsonl": "jsonl", "otlp": "otlp.json"}
 
 
 class Form(StrEnum):
@@ -46,7 +49,13 @@ def export_run(
     ] = Form.JSONL,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to; stdout by default."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to; stdout by default. In a folder the file gets a name of its own, by"
+            " which Inspect's viewer finds it.",
+        ),
     ] = None,
 ) -> int:
     """Write all of a run: what was thought, asked, decided, stamped and done.
@@ -55,6 +64,9 @@ def export_run(
     it as carefully as what is in it asks for.
     """
     lines = _lines(reach.api(), run_id)
+    if output is not None and output.is_dir():
+        first = next(lines)
+        lines, output = chain([first], lines), output / _name(form, first)
     with _target(output) as target:
         if form is Form.JSONL:
             for line in lines:
@@ -64,6 +76,17 @@ def export_run(
     if output is not None:
         show.note(f"wrote {show.visible(str(output))}")
     return Exit.OK
+
+
+def _name(form: Form, first: bytes) -> str:
+    """What a file in a folder is called. Inspect lists `TIME_TASK_ID.json` only."""
+    run = json.loads(first)
+    ident = "".join(c for c in str(run.get("id")) if c.isalnum())
+    if form is not Form.INSPECT:
+        return f"run-{ident}.{_ENDINGS[form]}"
+    at_ms = run.get("at_ms")
+    at = datetime.fromtimestamp(at_ms / 1000 if isinstance(at_ms, int) else 0, UTC)
+    return f"{at:%Y-%m-%dT%H-%M-%S}+00-00_bailiwick_{ident}.json"
 
 
 def _whole(form: Form, lines: Iterator[bytes]) -> JsonObject:

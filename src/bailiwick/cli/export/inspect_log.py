@@ -87,6 +87,8 @@ def _spec(exported: Exported, version: str) -> JsonObject:
         "dataset": {"name": "run", "samples": 1, "sample_ids": [word(run, "id")]},
         "model": models[0] if models else "none/none",
         "config": {},
+        # Models and servers wrote what is in it: it is shown as text, never rendered.
+        "viewer": {"trust_content": False},
         "packages": {"bailiwick": version},
         "metadata": {
             name: run.get(name)
