@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bailiwick.console.circumstances import said_only
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.run_words import RunWords
 from bailiwick.ports import Caller, HoldState
@@ -236,6 +236,21 @@ async def test_a_mandate_says_in_words_when_it_is_good(house: House) -> None:
         "from the network zone office",
         "in a run that a person started",
         "another: 1",
+    ]
+    asked: JsonObject = {"asked_as": "assistant", "substitute": False, "max_output": 9, "tools": []}
+    assert said_only({"model_call": asked}) == [
+        "for a model asked for as assistant and in no other model's place and with an answer of at "
+        "most 9 tokens and offering no tools but none"
+    ]
+    more: JsonObject = {
+        "substitute": True,
+        "more_output_than": 9,
+        "hosted_tools": ["mcp"],
+        "any_tool": "shell",
+    }
+    assert said_only({"model_call": more}) == [
+        "in place of another model and with an answer that may take more than 9 tokens and "
+        "offering no tools of the model's server but mcp and offering the tool shell"
     ]
     assert said_only(None) == []
     assert said_only("damaged") == ["damaged"]

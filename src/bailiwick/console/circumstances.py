@@ -40,10 +40,32 @@ def _phrase(key: str, value: Json) -> str:
             return f"for the end user {_or(value)}"
         case "zones":
             return f"from the network zone {_or(value)}"
+        case "model_call" if isinstance(value, Mapping):
+            return " and ".join(_of_model(name, asked) for name, asked in value.items())
         case "asked_by_model":
             return " or ".join(_ASKED.get(word, word) for word in _words(value))
         case "started_by":
             return f"in a run that a {_plain(value)} started"
+        case _:
+            return f"{key}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def _of_model(key: str, value: Json) -> str:
+    match key:
+        case "asked_as":
+            return f"for a model asked for as {_or(value)}"
+        case "substitute":
+            return "in place of another model" if value is True else "in no other model's place"
+        case "max_output":
+            return f"with an answer of at most {_plain(value)} tokens"
+        case "more_output_than":
+            return f"with an answer that may take more than {_plain(value)} tokens"
+        case "tools":
+            return f"offering no tools but {_or(value) or 'none'}"
+        case "hosted_tools":
+            return f"offering no tools of the model's server but {_or(value) or 'none'}"
+        case "any_tool":
+            return f"offering the tool {_or(value)}"
         case _:
             return f"{key}: {json.dumps(value, ensure_ascii=False)}"
 

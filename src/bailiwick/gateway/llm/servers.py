@@ -99,10 +99,13 @@ class ModelServer:
         Args:
             path: from `/v1` on.
             fields: headers of the agent's; one that is declared for the server wins over them.
-            answer_seconds: for a whole answer or the start of a stream; None for the server's own.
+            answer_seconds: for a whole answer or the start of a stream, within the server's own
+                time; None for that.
         """
         going = [(name, value) for name, value in fields if name not in self._own]
         template = self._template("POST", path)
+        if answer_seconds is not None:
+            answer_seconds = min(answer_seconds, self.spec.timeout_seconds)
         return await self._client.send(template, going, body, answer_seconds=answer_seconds)
 
     @property
