@@ -86,6 +86,12 @@ _RUN = {
         lambda m: m.labels.facts.end_user_by,
         "Who said so: `person`, `agent`, or empty.",
     ),
+    "asked_by_model": _Known(
+        Simple.TEXT,
+        lambda m: m.labels.facts.asked_by_model,
+        "How a tool call stands to what its models asked for: `matched`, `altered`, `unasked` or "
+        "`unknown`.",
+    ),
     "zones": _Known(_TEXTS, _zones, "Network zones of the caller's address."),
     "untrusted": _Known(
         Simple.FLAG, lambda m: m.labels.untrusted is not None, "Whether it read untrusted text."
