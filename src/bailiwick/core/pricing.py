@@ -63,11 +63,13 @@ class Size(msgspec.Struct, frozen=True):
         context: most tokens of input and output together; None if it is not declared.
         max_output: most tokens of one answer; None likewise.
         template_tokens: most that the server adds to the text of a request.
+        heeds: names of the bounds of the output that the server reads; () for those of the dialect.
     """
 
     context: int | None = None
     max_output: int | None = None
     template_tokens: int = DEFAULT_TEMPLATE_TOKENS
+    heeds: tuple[str, ...] = ()
 
 
 NO_SIZE = Size()

@@ -16,8 +16,9 @@ from bailiwick.core.glob import Glob
 from bailiwick.core.narrowing.globs import includes, overlap
 from bailiwick.core.pricing import DEFAULT_TEMPLATE_TOKENS, MAX_TOKENS, Price, Size, Terms
 from bailiwick.core.values import show
+from bailiwick.declared.objects import texts
 from bailiwick.declared.problems import Problem, did_you_mean
-from bailiwick.declared.shapes import Field, MapOf, Quantity, Record, Text, Whole
+from bailiwick.declared.shapes import Choice, Field, ListOf, MapOf, Quantity, Record, Text, Whole
 from bailiwick.declared.tree import Items, Node, Scalar, Table
 
 MAX_PATTERNS = 500
@@ -25,6 +26,9 @@ MAX_PATTERNS = 500
 
 KINDS = ("input", "cached", "cache_written", "output", "reasoning")
 """Sorts of tokens that have a price of their own."""
+
+BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""How requests bound their output."""
 
 _T = TypeVar("_T")
 
@@ -61,8 +65,13 @@ _SIZE = Record(
             "Most tokens that the server adds to the text of a request: marks of roles, and what "
             f"the model is told about tools. {DEFAULT_TEMPLATE_TOKENS:,} unless said otherwise.",
         ),
+        "heeds": Field(
+            ListOf(Choice(BOUNDS), or_one=True, most=len(BOUNDS)),
+            "Which bounds of the output it reads, where it does not read all that its dialect has. "
+            "A call that states another has none.",
+        ),
     },
-    some_of=("context", "max_output", "template"),
+    some_of=("context", "max_output", "template", "heeds"),
 )
 
 PRICES = Field(
@@ -143,6 +152,7 @@ def _size(size: Mapping[str, Json]) -> Size:
         context=_whole(size.get("context")),
         max_output=_whole(size.get("max_output")),
         template_tokens=DEFAULT_TEMPLATE_TOKENS if template is None else template,
+        heeds=texts(size, "heeds"),
     )
 
 

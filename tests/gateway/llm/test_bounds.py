@@ -74,6 +74,21 @@ def test_without_a_bound_of_the_answer_there_is_none(stated: int | None) -> None
     }
 
 
+def test_a_bound_that_the_server_does_not_read_is_none() -> None:
+    terms = Terms((), (("m", Size(heeds=("max_tokens",))),))
+
+    def use(**bound: int) -> ModelUse:
+        body: JsonObject = {"model": "m", "messages": [], **bound}
+        asking = read_request(Dialect.CHAT, body)
+        return bounded(ModelUse({}, "m"), asking, body, "local", terms, "m")
+
+    assert use(max_tokens=10).bounds["output_tokens"] == 10
+    assert use(max_tokens=10, max_completion_tokens=20).bounds["output_tokens"] == 20
+    other = use(max_completion_tokens=10)
+    assert "output_tokens" not in other.bounds
+    assert other.unbounded["output_tokens"].startswith("it states no `max_tokens`: state one")
+
+
 def test_what_bytes_do_not_bound_is_bounded_by_the_context_alone() -> None:
     pictured = replace(ASKING, unsized=("image_url",))
     found, why = bounds(pictured, price=PRICE)

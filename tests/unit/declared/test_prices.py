@@ -72,9 +72,11 @@ def test_prices_are_exact_and_stand_the_most_specific_first() -> None:
 
 
 def test_sizes_have_a_template_of_their_own() -> None:
-    found = terms("sizes: {gpt-*: {context: 1000, max_output: 10}, gpt-5: {template: 0}}")
+    found = terms(
+        "sizes: {gpt-*: {context: 1000, max_output: 10}, gpt-5: {template: 0, heeds: max_tokens}}"
+    )
     assert found.sizes == (
-        ("gpt-5", Size(None, None, 0)),
+        ("gpt-5", Size(None, None, 0, ("max_tokens",))),
         ("gpt-*", Size(1000, 10, DEFAULT_TEMPLATE_TOKENS)),
     )
 

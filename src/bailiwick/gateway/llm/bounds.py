@@ -55,7 +55,7 @@ def bounded(
     price, size = terms.of(model)
     unbounded: dict[str, str] = {}
     given = _input(asking, body, size, server, unbounded)
-    answered = _output(asking, size, server, unbounded)
+    answered = _output(asking, body, size, server, unbounded)
     bounds: dict[str, int] = {}
     if given is not None:
         bounds["input_tokens"] = given
@@ -105,7 +105,9 @@ def _bytes(asking: Asking, body: JsonObject) -> int:
     return max(asking.input_bytes, len(made.encode()))
 
 
-def _output(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) -> int | None:
+def _output(
+    asking: Asking, body: JsonObject, size: Size, server: str, unbounded: dict[str, str]
+) -> int | None:
     if asking.dialect not in _ANSWERS:
         return 0
     if asking.hosted:
@@ -113,11 +115,13 @@ def _output(asking: Asking, size: Size, server: str, unbounded: dict[str, str]) 
         return None
     # For some servers 0 means that there is no bound. `choices` are in what the request states.
     stated = [asking.max_output] if asking.max_output else []
+    if size.heeds and not any(body.get(name) for name in size.heeds):
+        stated = []
     declared = [each for each in (size.max_output, size.context) if each is not None]
     found = [*stated, *(each * asking.choices for each in declared)]
     if not found:
         unbounded["output_tokens"] = (
-            f"it states no {_BOUND[asking.dialect]}: state one, or have `sizes` with a "
+            f"it states no {_bound(asking, size)}: state one, or have `sizes` with a "
             f"`max_output` declared for model server {show(server)}"
         )
         return None
@@ -161,6 +165,10 @@ _BOUND = {
     Dialect.RESPONSES: "`max_output_tokens`",
     Dialect.MESSAGES: "`max_tokens`",
 }
+
+
+def _bound(asking: Asking, size: Size) -> str:
+    return " or ".join(f"`{name}`" for name in size.heeds) or _BOUND[asking.dialect]
 
 
 def _hosted(asking: Asking) -> str:
