@@ -199,6 +199,9 @@ def test_a_mandate_can_forbid_substitution_and_the_first_failure_is_the_answer(
     denied = gateway.cli("calls")["calls"][0]
     assert (denied["state"], denied["upstream"]) == ("denied", "two")
     assert denied["code"] == "not_in_these_circumstances"
+    assert "only for itself, in no other's place" in denied["because"]
+    explained = json.dumps(gateway.cli("explain", denied["id"], check=False))
+    assert "in place of `one/steady overloaded`" in explained  # as recorded, compared again
 
 
 def test_a_substitute_can_be_made_to_wait_for_a_person_and_the_stamp_says_for_what(
