@@ -11,8 +11,10 @@ import pytest_asyncio
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
+from bailiwick.core.run_words import run_words
 from bailiwick.gateway.gate import Asked, Refused, Said
 from bailiwick.gateway.held import Waiting
+from bailiwick.gateway.run_facts import begun
 from bailiwick.ports import Caller
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import CLERK, Dispatched, House
@@ -183,6 +185,37 @@ async def test_a_run_that_was_ended_is_joined_no_more_and_let_go_no_more(house: 
     refused = await agent.act(PAY, BEN, "toolu_1", key="session:abc")
     assert isinstance(refused, Refused)
     assert refused.code == "run_ended"
+
+
+async def test_the_end_of_a_run_ends_the_sessions_that_joined_it_and_no_other_use_of_the_token(
+    house: House,
+) -> None:
+    agent = claude(house, "one")
+    await agent.think(tool_call(NAME, BEN, "toolu_1"))
+    thinking = await run_of(agent)
+    await agent.act(PAY, BEN, "toolu_1")
+    await agent.act(READ, {}, key="session:abc")
+    assert await run_of(agent) != thinking  # nothing says whose it is
+    await agent.think(tool_call(NAME, BEN, "toolu_2"))
+    await agent.act(PAY, BEN, key="session:def")
+    house.runs.end(thinking)
+    assert not done(await agent.act(READ, {}, key="session:def"))
+    assert done(await agent.act(READ, {}))
+
+
+async def test_a_run_that_a_person_began_is_joined_by_its_token_or_its_name_only(
+    house: House,
+) -> None:
+    started = begun(house.runs.new_id(), "clerk", "payments", run_words(), "ada")
+    await house.runs.start(started, "ada", house.clock.wall_ms(), token="token-r")
+    agent = Agent(house, caller=replace(CLERK, run=started.run))
+    await agent.think(tool_call(NAME, BEN, "toolu_1"))
+    assert await run_of(agent) == started.run
+    other = claude(house, "")
+    await other.act(PAY, BEN, "toolu_1")
+    assert (await run_of(other), await other.match()) != (started.run, "matched")
+    await agent.act(PAY, BEN, "toolu_1")
+    assert (await run_of(agent), await agent.match()) == (started.run, "matched")
 
 
 async def test_a_call_joins_no_run_whose_words_it_contradicts(house: House) -> None:

@@ -10,8 +10,8 @@ run's token and `Bailiwick-Run`; that is decided before this. What is left:
    by the model's id of the call, by what exactly is asked, or by the trace (`Thoughts.run_of`). A
    session that has been joined to a run once stays there with all that cannot be told.
 
-INVARIANT: a call only ever joins a run of the same agent under the same mandate, and one whose
-words it does not contradict.
+INVARIANT: a call only ever joins a run of the same agent under the same mandate, one whose words it
+does not contradict, and none that a person began: that takes the run's token, or its name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import msgspec
 from bailiwick.core.call import Call, CallKind
 from bailiwick.gateway.gate import Asked
 from bailiwick.gateway.memories import Chain, Memories
-from bailiwick.gateway.run_facts import RunFacts, objection
+from bailiwick.gateway.run_facts import PERSON, RunFacts, objection
 from bailiwick.gateway.runs import SESSION_KEY, Runs
 from bailiwick.gateway.thoughts import Thoughts
 
@@ -68,7 +68,10 @@ class Joining:
         told = self._runs.facts(run or self._joined.get(session, ""))
         if told is None or (told.agent, told.mandate) != (caller.agent, caller.mandate):
             return None
-        if not told.ended and objection(told, asked) is not None:
+        if told.started_by == PERSON or (not told.ended and objection(told, asked) is not None):
+            return None
+        if told.ended and not run and not asked.run_key.startswith(_MCP_SESSION):
+            # What a token was used for last is over; other uses of it are not.
             return None
         self._joined[session] = told.run
         self._joined.move_to_end(session)
