@@ -147,7 +147,7 @@ class TracesDoor:
         """The body as it was sent."""
         if scope["method"] != "POST":
             raise TheirError("method_not_allowed", "this takes POST")
-        if kind not in (PROTOBUF, JSON) or not headers.content_type:
+        if _named(headers.content_type) != kind:
             told = "send application/x-protobuf or application/json"
             raise TheirError("content_type_not_otlp", told)
         watch = Watch(self._rounds, receive, self._limits.body_seconds)
@@ -196,12 +196,13 @@ def _typed(kind: bytes) -> tuple[bytes, bytes]:
 
 
 def _media_type(raw: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """That of the request, in which it is answered; protobuf where it is neither."""
-    for name, value in raw:
-        if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-            return JSON if kind == JSON else PROTOBUF if kind == PROTOBUF else b"text/plain"
-    return PROTOBUF
+    """How to answer: as was asked; in JSON, which people read, where that was in neither."""
+    told = next((value for name, value in raw if name == b"content-type"), None)
+    return PROTOBUF if _named(told) == PROTOBUF else JSON
+
+
+def _named(content_type: bytes | None) -> bytes:
+    return (content_type or b"").partition(b";")[0].strip().lower()
 
 
 def _encoding(raw: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -130,7 +130,9 @@ class Teller:
         """See `Watcher.begun`."""
         call = context.call
         waits = None if hold is None else _opened(hold)
-        said = content_of_request(call) if self.content else _NO_SAMPLE
+        # What waits for a person may wait for days: what it says is taken down when it runs.
+        wanted = self.content and hold is None
+        said = content_of_request(call) if wanted else _NO_SAMPLE
         decision = "allow" if hold is None else "hold"
         self._open[call.id] = _Begun(at_ms, decision, code, verdict.rules, said, waits)
         if len(self._open) > MAX_OPEN:
@@ -150,12 +152,7 @@ class Teller:
 
     def stamped(self, context: CallContext, hold: HoldRow) -> None:
         """See `Watcher.stamped`."""
-        begun = self._open.get(context.call.id)
-        said: Mapping[str, str]
-        if begun is not None:
-            said = begun.content
-        else:
-            said = content_of_request(context.call) if self.content else _NO_SAMPLE
+        said = content_of_request(context.call) if self.content else _NO_SAMPLE
         waited = self._waited(hold, "used", hold.decided_ms)
         self._parents.pop(context.call.id, None)
         self._open[context.call.id] = _Begun(
