@@ -144,7 +144,7 @@ def recorded(gateway: Running) -> dict[str, Any]:
     return said
 
 
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until something holds; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():
