@@ -8,12 +8,15 @@ from typing import Any
 
 import anthropic
 import openai
+import pydantic
 import pytest
 
 from tests.app.running import Running
 from tests.llm.conftest import KEY
 from tests.llm.model_server import (
     CHAT,
+    MESSAGE,
+    RESPONSE,
     SECONDS,
     TOOL_CALL,
     Answer,
@@ -90,6 +93,38 @@ def test_tool_calls_reach_the_agent_whole(client: Any, upstream: ModelServer) ->
     (call,) = answer.choices[0].message.tool_calls
     assert call.type == "function"
     assert json.loads(call.function.arguments) == {"a": 2, "b": 40}
+
+
+class Sum(pydantic.BaseModel):
+    """What a program wants of a model, in Python's own words."""
+
+    sum: int
+
+
+def test_answers_are_parsed_into_what_the_program_declared(
+    client: Any, claude: Any, upstream: ModelServer
+) -> None:
+    text = '{"sum": 42}'
+    chat = {**CHAT["choices"][0], "message": {"role": "assistant", "content": text}}  # type: ignore[index]
+    item = {
+        **RESPONSE["output"][0],
+        "content": [{"type": "output_text", "text": text, "annotations": []}],
+    }
+    for answer in (
+        {**CHAT, "choices": [chat]},
+        {**RESPONSE, "output": [item]},
+        {**MESSAGE, "content": [{"type": "text", "text": text}]},
+    ):
+        upstream.answers.append(Answer(body=json.dumps(answer).encode()))
+    one = client.chat.completions.parse(model="tiny", messages=HELLO, response_format=Sum)
+    assert one.choices[0].message.parsed == Sum(sum=42)
+    assert upstream.last.body["response_format"]["json_schema"]["strict"] is True
+    two = client.responses.parse(model="tiny", input="hello", text_format=Sum)
+    assert two.output_parsed == Sum(sum=42)
+    assert upstream.last.body["text"]["format"]["type"] == "json_schema"
+    three = claude.messages.parse(model="tiny", max_tokens=9, messages=HELLO, output_format=Sum)
+    assert three.parsed_output == Sum(sum=42)
+    assert upstream.last.body["output_config"]["format"]["type"] == "json_schema"
 
 
 def test_responses_plain_and_streamed(client: Any) -> None:
