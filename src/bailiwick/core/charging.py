@@ -170,7 +170,7 @@ def _made(
         window.until,
         limit.failed_frees,
         limit.scale // 10 ** decimals_of(unit) if limit.minor_units else 0,
-        COST + unit if takes is COST else takes,
+        COST + unit if takes == COST else takes,
     )
 
 

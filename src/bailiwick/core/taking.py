@@ -35,7 +35,7 @@ def taken_by(use: ModelUse | None, limit: Limit) -> tuple[str, int]:
     """
     if use is None:
         raise _unbounded(limit, "tokens_unbounded", "it does not say what it may take")
-    if limit.takes is COST:
+    if limit.takes == COST:
         return _cost(use, limit)
     steps = use.bounds.get(limit.takes)
     if steps is None:
