@@ -9,7 +9,9 @@ pieces. So a stream is over its bound of N tokens
    alone may be a server that cuts tokens to pieces, or text that is mostly blanks;
 3. when it has more characters than N of the longest tokens there are.
 
-An honest stream is never cut, and one that heeds no bound ends at about twice or three times of it.
+A stream within its bound is cut only if both of 2 are so, which would take text like none known
+from a server like none known. One that heeds no bound ends at two or three times of it, or later
+if its server sends many tokens in one piece.
 """
 
 from __future__ import annotations
