@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bailiwick.cli.api import Api
 from tests.agents.agents import Agent
 from tests.agents.desk import END_SECONDS, Desk, NotSeated, seated
 from tests.agents.model.script import SCRIPTED
@@ -61,7 +62,7 @@ def spend_day(agent: Agent, office: Office, folder: Path) -> Day:
 def _spend(desk: Desk, office: Office) -> Day:
     with desk.started() as process:
         try:
-            hold = _await_hold(process, desk.agent, office)
+            hold = await_hold(process, office.as_person("ada"), f"{desk.agent.name}-office")
             waited = _hold_and_stamp(process, office, hold)
             returncode = process.wait(END_SECONDS)
         except (DayFailed, subprocess.TimeoutExpired) as error:
@@ -83,14 +84,18 @@ def _hold_and_stamp(
     return waited
 
 
-def _await_hold(process: subprocess.Popen[bytes], agent: Agent, office: Office) -> dict[str, Any]:
-    ada = office.as_person("ada")
+def await_hold(process: subprocess.Popen[bytes], person: Api, mandate: str) -> dict[str, Any]:
+    """The call that waits under this mandate, once there is one.
+
+    Raises:
+        DayFailed: the agent ended, or it took too long.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        for hold in ada.get("holds")["holds"]:  # type: ignore[union-attr]
-            if hold["agent"] == agent.name:  # type: ignore[index, call-overload]
+        for hold in person.get("holds")["holds"]:  # type: ignore[union-attr]
+            if hold["mandate"] == f"{mandate}@1":  # type: ignore[index, call-overload]
                 return hold  # type: ignore[return-value]
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_SECONDS)
             break
-    raise DayFailed(f"{agent.name} held nothing")
+    raise DayFailed(f"nothing was held under {mandate}")

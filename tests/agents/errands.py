@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.agents.agents import Agent
+from tests.agents.day import await_hold
 from tests.agents.desk import Desk, seated
-from tests.agents.model.script import ENDLESS, SCRIPTED, SLOW
+from tests.agents.model.script import BRIEF, ENDLESS, SCRIPTED, SLOW
 from tests.agents.office import ERRANDS, Office, model_id
 
 MOST_SECONDS = 60.0
+REASON = "not today"
 
 
 @dataclass(frozen=True)
@@ -63,27 +65,54 @@ def spent(agent: Agent, office: Office, folder: Path) -> Errand:
         return _run(desk, office, "spent")
 
 
+def held(agent: Agent, office: Office, folder: Path) -> Errand:
+    """Its thought waits for the treasurer, who approves."""
+    with seated(agent, office, folder, f"{agent.name}-held", BRIEF) as desk:
+        return _run(desk, office, "held", decide="approve")
+
+
+def refused(agent: Agent, office: Office, folder: Path) -> Errand:
+    """Its thought waits for the treasurer, who refuses."""
+    with seated(agent, office, folder, f"{agent.name}-refused", BRIEF) as desk:
+        return _run(desk, office, "refused", decide="refuse")
+
+
 def left(agent: Agent, office: Office, folder: Path) -> Errand:
     """The person presses Ctrl-C while the model speaks."""
     with seated(agent, office, folder, f"{agent.name}-left", SLOW) as desk:
         return _run(desk, office, "left", interrupt=True)
 
 
-RUNNERS = dict(zip(ERRANDS, (denied, endless, spent, left), strict=True))
+RUNNERS = dict(zip(ERRANDS, (denied, endless, spent, held, refused, left), strict=True))
 
 
-def _run(desk: Desk, office: Office, kind: str, *, interrupt: bool = False) -> Errand:
+def _run(
+    desk: Desk, office: Office, kind: str, *, interrupt: bool = False, decide: str = ""
+) -> Errand:
     began = time.monotonic()
     with desk.started() as process:
         try:
             if interrupt:
                 _interrupt(desk, process)
+            if decide:
+                _decide(process, desk, office, kind, decide)
             returncode = process.wait(MOST_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise ErrandFailed(f"{error}\n{desk.output}\n{desk.tap.summary()}") from error
     took = time.monotonic() - began
     calls = office.calls(f"{desk.agent.name}-{kind}")
     return Errand(desk, returncode, desk.output, took, calls)
+
+
+def _decide(
+    process: subprocess.Popen[bytes], desk: Desk, office: Office, kind: str, decision: str
+) -> None:
+    """What the treasurer says to the one call that waits under this mandate."""
+    ben = office.as_person("ben")
+    hold = await_hold(process, ben, f"{desk.agent.name}-{kind}")
+    words = {"decision": decision, "rendering_sha256": hold["rendering_sha256"]}
+    more = {"reason": REASON} if decision == "refuse" else {}
+    ben.post(f"holds/{hold['id']}/stamp", {**words, **more})
 
 
 def _interrupt(desk: Desk, process: subprocess.Popen[bytes]) -> None:

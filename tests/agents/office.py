@@ -15,7 +15,7 @@ from typing import Any
 from bailiwick.cli.api import Api
 from tests.agents.agents import AGENTS
 from tests.agents.model.endpoint import Model, scripted_model
-from tests.agents.model.script import ENDLESS, MODELS, SCRIPTED, SLOW, Step
+from tests.agents.model.script import BRIEF, ENDLESS, MODELS, SCRIPTED, SLOW, Step
 from tests.app.running import Running, running
 
 CREDITOR = "BE68539007547034"
@@ -23,7 +23,7 @@ KEY = "bank-key-that-no-agent-may-see"
 MODEL_KEY = "model-key-that-no-agent-may-see"
 BECAUSE = "Payments above 1000 EUR wait for the treasurer."
 COMMIT = "Open the books"
-ERRANDS = ("denied", "endless", "spent", "left")
+ERRANDS = ("denied", "endless", "spent", "held", "refused", "left")
 """Short work, each under a mandate of its own."""
 
 MOST_CALLS = 5
@@ -127,7 +127,17 @@ def _errands(agent: str, kind: str) -> dict[str, Any]:
             {"model": model_id(agent, ENDLESS), "other_arguments": "allow"},
             {"model": model_id(agent, SLOW), "other_arguments": "allow"},
             {"model": f"{agent}-away/*", "other_arguments": "allow"},
+            {"model": model_id(agent, BRIEF), "other_arguments": "allow"},
             {"tool": "bank/balance", "other_arguments": "allow"},
+        ],
+        "stamp": [
+            {
+                "id": "thoughts",
+                "model": model_id(agent, BRIEF),
+                # Not for the title that some want beside it.
+                "when": {"tools": {"present": True}},
+                "role": "treasurer",
+            }
         ],
         "limits": [
             {"id": "tokens", "model": f"{agent}-*/*", "tokens": MOST_TOKENS, "each": "run"}

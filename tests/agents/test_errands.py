@@ -6,8 +6,9 @@ import pytest
 
 from tests.agents.agents import AGENTS
 from tests.agents.conftest import Days
+from tests.agents.errands import REASON
 from tests.agents.known import KNOWN
-from tests.agents.model.script import ENDLESS, ENDLESS_TOKENS, SCRIPTED, SLOW
+from tests.agents.model.script import BRIEF, BRIEF_WORD, ENDLESS, ENDLESS_TOKENS, SCRIPTED, SLOW
 from tests.agents.office import MOST_CALLS, MOST_TOKENS, model_id
 
 pytestmark = [pytest.mark.agents, pytest.mark.slow]
@@ -70,6 +71,30 @@ def test_the_model_was_asked_as_often_as_the_record_says(days: Days, agent: str)
     done = [call for call in calls if call["upstream"] == f"{agent}-model"]
     served = [call for call in done if call["state"] == "done"]
     assert len(served) == len(days.office.models[agent].said(ENDLESS).bodies)
+
+
+@EACH
+def test_a_thought_waits_for_a_stamp_like_an_act(days: Days, agent: str) -> None:
+    errand = days.errand(agent, "held")
+    assert errand.returncode == 0, errand.output
+    assert BRIEF_WORD in errand.output
+    waited = [call for call in errand.calls if call["hold"]]
+    assert [(call["state"], call["code"]) for call in waited] == [("done", "approved")]
+    streams = [one.response.body for one in errand.desk.tap.exchanges()]
+    assert any(body.startswith(b": waiting for a stamp, hold ") for body in streams)
+
+
+@EACH
+def test_a_thought_that_a_person_refuses_stops_the_agent_with_their_words(
+    days: Days, agent: str
+) -> None:
+    errand = days.errand(agent, "refused")
+    assert errand.returncode != 0
+    assert f"a person refused this call: {REASON}" in errand.output
+    assert len({call["hold"] for call in errand.calls if call["hold"]}) == 1
+    assert days.errand(agent, "held").returncode == 0
+    thoughts = [turn for turn in days.office.models[agent].said(BRIEF).turns if turn.offered]
+    assert len(thoughts) == 1, "the one that was approved"
 
 
 @EACH

@@ -21,9 +21,14 @@ ENDLESS_TOKENS = 10_000
 SLOW = "slow"
 """The model that says `SLOW_WORD` for ever."""
 
-MODELS = (SCRIPTED, ENDLESS, SLOW)
+BRIEF = "brief"
+"""The model that says one word and asks for nothing."""
+
+MODELS = (SCRIPTED, ENDLESS, SLOW, BRIEF)
 LAST_WORD = "Done. The last answer was: "
 SLOW_WORD = "thinking, "
+BRIEF_WORD = "No invoice is open."
+WORDS = {SLOW: SLOW_WORD, BRIEF: BRIEF_WORD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ def answer(script: Sequence[Step], turn: Turn, model: str = SCRIPTED) -> Answer:
     """The next step of the script; words where there is none, or its tool is not offered."""
     if not turn.offered:
         return Say("A day at the office")  # an agent asks its model for a title without any tools
-    if model == SLOW:
-        return Say(SLOW_WORD)
+    if model in WORDS:
+        return Say(WORDS[model])
     if model == SCRIPTED and len(turn.results) >= len(script):
         return Say(LAST_WORD + turn.results[-1])
     step = script[0 if model == ENDLESS else len(turn.results)]

@@ -255,6 +255,8 @@ def _claude(_place: Place, settings: Path, wiring: ModelWiring) -> Sequence[Part
         **dict.fromkeys(names, wiring.model),
         # It would be sent in the token's place.
         "ANTHROPIC_API_KEY": "",
+        # Or it asks for what a person refused once more, in one piece, and they are asked again.
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
     }
     taken: dict[At, Json] = {("env", name): value for name, value in variables.items()}
     return (Part(settings.parent / ".claude" / "settings.local.json", JSON, taken),)
