@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +32,7 @@ people: {{ada: {{name: Ada, roles: [operator]}}, ben: {{name: Ben, roles: [revie
 agents: {{clerk: {{owner: ada}}}}
 models:
   one: {{url: {one}, dialects: [chat, messages, responses],
-    models: [m, heavy, sealed, short, counted, gale]}}
+    models: [m, heavy, sealed, short, counted, gale, flap, touch]}}
   two: {{url: {two}, dialects: [chat, messages, responses],
     models: [m, heavy, hidden, sealed, gale]}}
   words: {{url: {two}, dialects: [embeddings], models: [e]}}
@@ -41,12 +42,14 @@ models:
   patient:
     {{url: {one}, dialects: [chat], models: [m], max_concurrent: 1, wait_seconds: 1}}
 aliases:
+  flaky: {{models: [one/flap, two/m], breaker: {{failures: 2, seconds: 3600}}}}
+  touchy: {{models: [one/touch], breaker: {{failures: 1, seconds: 1}}}}
   hurried: {{models: [one/m, two/m], whole_seconds: 1, breaker: {{failures: 1000}}}}
   assistant: {{models: [one/m, two/m], breaker: {{failures: 1000}}}}
   careful: {{models: [one/m, two/m], fail_over: {{on: [unreachable]}}, breaker: {{failures: 1000}}}}
   downward: {{models: [gone/m, two/m]}}
   secret: {{models: [two/hidden]}}
-  partly: {{models: [two/hidden, one/m]}}
+  partly: {{models: [two/hidden, one/m], breaker: {{failures: 1000}}}}
   vectors: {{models: [one/m, words/e]}}
   spread: {{models: [{{one/heavy: 1, two/heavy: 1}}]}}
   brief: {{models: [one/m, two/m], first_byte_seconds: 1, breaker: {{failures: 1000}}}}
@@ -67,7 +70,9 @@ mandates:
       - {{models: [one/m, one/heavy, one/sealed, one/counted, one/gale], other_arguments: allow}}
       - {{models: [two/m, two/heavy, two/sealed, two/gale], other_arguments: allow}}
       - {{models: [gone/m, narrow/m, patient/m, words/e], other_arguments: allow}}
+      - {{models: [one/flap, one/touch], other_arguments: allow}}
     stamp:
+      - {{model: one/touch, role: reviewer, when: {{temperature: {{at_least: 1}}}}}}
       - {{model: one/sealed, role: reviewer}}
     limits:
       - {{id: once, model: one/counted, calls: 1, each: lifetime}}
@@ -416,7 +421,7 @@ def test_an_alias_none_of_whose_models_is_well_says_when_to_come_again(gateway: 
     status, headers, body = ask(gateway, chat("resting"))
     assert status == 503
     assert headers["x-should-retry"] == "true"
-    assert 3590 < int(headers["retry-after"]) <= 3600
+    assert 3000 < int(headers["retry-after"]) <= 3600
     assert b"no model of `resting` is well" in body
     assert calls(gateway)[0]["code"] == "alias_resting"
 
@@ -432,6 +437,26 @@ def test_no_room_is_stood_in_for_and_else_said_at_once(gateway: Running, one: Mo
         assert b"too many requests waiting" in body
         assert ask(gateway, chat("crowded"))[1]["bailiwick-substitute"] == "narrow/m busy"
         one.go.set()
+
+
+def test_a_server_that_breaks_off_once_begun_is_let_rest_too(
+    gateway: Running, one: ModelServer, two: ModelServer
+) -> None:
+    one.answers.extend(Answer(events=CHAT_EVENTS[:2], cut=True) for _ in range(2))
+    for _ in range(2):
+        assert ask(gateway, chat("flaky", stream=True))[0] == 200
+    assert ask(gateway, chat("flaky"))[1]["bailiwick-substitute"] == "one/flap resting"
+
+
+def test_a_call_that_waits_for_a_person_keeps_nobody_from_trying_its_model(
+    gateway: Running, one: ModelServer
+) -> None:
+    one.answers.append(failing(503))
+    assert ask(gateway, chat("touchy", temperature=0))[0] == 503
+    rested = threading.Event()
+    rested.wait(1.1)  # its rest; the next call is to show whether it serves again, and is held
+    assert ask(gateway, chat("touchy", temperature=1))[0] == 409
+    assert ask(gateway, chat("touchy", temperature=0))[0] == 200
 
 
 # --- what is on record ----------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def check_aliases(
                 yield from _check_name(each.name, server, each.place)
         elif each.kind == "model" and each.place is not None:
             for (kind, name), alias in everything.items():
-                if kind == "alias":
+                if kind == "alias" and alias.node is None:  # else it is looked at by itself
                     yield from _check_name(name, each, each.place)
                     yield from _check_served(alias, each, each.place)
 
@@ -175,8 +175,6 @@ def _check_name(alias: str, server: Declaration, place: Place | None) -> Iterato
 
 
 def _check_served(alias: Declaration, server: Declaration, place: Place) -> Iterator[Problem]:
-    if alias.node is not None:
-        return  # it is declared here too, and looked at by itself
     for group in _groups(alias.spec):
         for name, model, _ in group:
             if name == server.name and not _serves(server, model):

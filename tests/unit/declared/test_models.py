@@ -179,8 +179,9 @@ def test_a_name_is_an_alias_or_a_model_and_not_both(name: str, told: str) -> Non
     # The other way round: the alias is there already when the server is declared.
     stored = load_text(f"{ANY}aliases: {{{name}: {{models: [one/m]}}}}") if name != "one" else None
     if stored is not None:
+        found = [from_document(each.document) for each in stored.objects.values()]
         with pytest.raises(DeclarationError, match=re.escape(told)):
-            load_text(ONE, stored=stored.objects.values())
+            load_text(ONE, stored=found)
 
 
 def test_a_server_that_serves_anything_takes_no_name_from_an_alias() -> None:

@@ -13,7 +13,16 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
-from bailiwick.gateway.gate import Answer, Answered, Asked, Gate, Hints, Refused, StillWaiting
+from bailiwick.gateway.gate import (
+    Answer,
+    Answered,
+    Asked,
+    Gate,
+    Hints,
+    Refused,
+    StillWaiting,
+    Tick,
+)
 from bailiwick.gateway.llm.aliases import Alias, Candidate, draw
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.call import ModelCall
@@ -329,19 +338,33 @@ class Attempts:
         watch.follow(call, self._limits.keep_alive_seconds, lambda: _lost(call, watch))
         if watch.gone:
             raise ClientGone
-        watched = name in self._models.watched
-        health = self._models.health
-        if watched:
-            health.begin(name)
-        failure: str | None = None
-        try:
+        if name in self._models.watched:
+            answer = await self._watched(name, asked, call)
+        else:
             answer = await self._gate.govern(asked, call.dispatch, call.on_tick)
-            failure = call.failed if call.sent else None
+        return _Tried(name, call, answer, call.failed or ("" if call.sent else _denied(answer)))
+
+    async def _watched(self, name: str, asked: Asked, call: ModelCall) -> Answer:
+        """Govern a call of a model that aliases stand for, and take note of how it did."""
+        health = self._models.health
+
+        def note(failure: str | None) -> None:
+            now, at_ms = self._clock.monotonic(), self._clock.wall_ms()
+            health.end(name, failure, now, at_ms, call.rest_seconds)
+
+        async def on_tick(tick: Tick) -> None:
+            # It waits for a person, maybe for hours: whether the model serves is for others to try.
+            note(None)
+            await call.on_tick(tick)
+
+        health.begin(name)
+        done = False
+        try:
+            answer = await self._gate.govern(asked, call.dispatch, on_tick)
+            done = call.sent
         finally:
-            if watched:
-                now, at_ms = self._clock.monotonic(), self._clock.wall_ms()
-                health.end(name, failure, now, at_ms, call.rest_seconds)
-        return _Tried(name, call, answer, failure or _denied(answer))
+            note((call.failed or call.broke) if done else None)
+        return answer
 
 
 async def _answer(request: _Request, tried: _Tried) -> None:

@@ -162,6 +162,13 @@ class ModelCall:
         """As `emit`."""
         raise AssertionError("a model call ends with `deliver` or `refuse`")
 
+    @property
+    def broke(self) -> str:
+        """Why its server let go of a stream that had begun; "" if it did not (`failures`)."""
+        error = self.broken
+        theirs = error is not None and error.code.startswith("upstream_")
+        return failure_of(error) if error is not None and theirs else ""
+
     # --- for the edge ----------------------------------------------------------------------------
 
     async def deliver(self, call: str) -> None:
