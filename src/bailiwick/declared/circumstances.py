@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 
+from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.circumstances import (
     AskedByModel,
@@ -26,6 +27,7 @@ from bailiwick.declared.model_calls import MODEL_CALL, of_model_calls
 from bailiwick.declared.names import LINE, NAME
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.problems import Problem, did_you_mean
+from bailiwick.declared.readings import TARGET_KINDS
 from bailiwick.declared.shapes import Choice, Field, ListOf, MapOf, Record, Text
 from bailiwick.declared.tree import Items, Node, Scalar, Table
 
@@ -204,7 +206,8 @@ def check_only(node: Table, everything: Objects) -> Iterator[Problem]:
                 message = "ends when it begins: for whole days leave `from` and `to` out"
                 yield Problem(end.place, message)
     asked = only.get("asked_by_model")
-    if asked is not None and node.get("model") is not None:
+    models = [key for key, kind in TARGET_KINDS.items() if kind is CallKind.MODEL]
+    if asked is not None and any(node.get(key) is not None for key in models):
         message = "`asked_by_model` is about what a model asks for; this rule is about models"
         yield Problem(asked.place, message)
     for word in _scalars(only.get("agent_may_say")):

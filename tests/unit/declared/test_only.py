@@ -243,3 +243,14 @@ def test_a_mandate_whose_calendar_is_gone_cannot_be_compiled() -> None:
     with pytest.raises(ConfigError) as caught:
         compile_mandate(declared.objects["mandate", "pay"], 1, people, agents)
     assert caught.value.code == "mandate_without_calendar"
+
+
+@pytest.mark.parametrize("key", ["model: local/x", "models: [local/x]"])
+def test_a_rule_about_models_cannot_ask_what_a_model_asked_for(key: str) -> None:
+    rule = f"""\
+        only: {{zones: office}}
+    deny:
+      - {{{key}, only: {{asked_by_model: unasked}}}}
+"""
+    text = house("{started_by: person}", rule) + "models: {local: {url: http://127.0.0.1:1}}\n"
+    assert any("this rule is about models" in found for found in problems(text))
