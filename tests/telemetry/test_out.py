@@ -137,6 +137,8 @@ def test_a_model_call_and_a_tool_call_arrive_below_the_agents_span(
     assert chat.attributes["gen_ai.provider.name"] == "openai"
     assert chat.attributes["gen_ai.request.model"] == "tiny"
     assert chat.attributes["gen_ai.response.model"] == "tiny-0001"
+    assert chat.attributes["server.address"] == "127.0.0.1"
+    assert chat.attributes["server.port"] == urlsplit(upstream.url).port
     assert chat.attributes["gen_ai.request.temperature"] == 0.25
     assert chat.attributes["gen_ai.request.max_tokens"] == 50
     assert chat.attributes["gen_ai.usage.input_tokens"] == 7

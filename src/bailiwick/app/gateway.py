@@ -22,7 +22,7 @@ from bailiwick.app.randomness import Randomness
 from bailiwick.app.recovery import settle_unknown
 from bailiwick.app.settings import Settings
 from bailiwick.app.system_clock import SystemClock
-from bailiwick.app.telemetry import start_export, telemetry_settings
+from bailiwick.app.telemetry import Known, start_export, telemetry_settings
 from bailiwick.console import Parts, console_app
 from bailiwick.core.errors import BailiwickError, VerificationError
 from bailiwick.core.network import Network
@@ -263,7 +263,8 @@ async def _build(
     thoughts = Thoughts(RecalledThoughts(records, recorder), clock.wall_ms)
     telemetry = telemetry_settings(settings.environ)
     if telemetry is not None:
-        events.watcher = start_export(telemetry, stack, clock, vault.pseudonym, runs.session)
+        known = Known(vault.pseudonym, runs.session, lambda name: _address(models, name))
+        events.watcher = start_export(telemetry, stack, clock, known)
     traces = Traces(records)
     events.traced = traces.saw
     pipeline = Pipeline(
@@ -399,6 +400,11 @@ async def _publish_the_rest(publisher: Publisher) -> None:
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _address(models: ModelServers, name: str) -> str:
+    server = models.current.get(name)
+    return "" if server is None else server.spec.url
 
 
 def _proxies(authority: Authority) -> Sequence[Network] | None:

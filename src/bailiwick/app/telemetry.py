@@ -23,6 +23,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from urllib.parse import unquote
 
@@ -125,19 +126,25 @@ class Collector:
         self._client.close()
 
 
-def start_export(
-    settings: TelemetrySettings,
-    stack: contextlib.AsyncExitStack,
-    clock: Clock,
-    pseudonym: Callable[[str], str],
-    session: Callable[[str], str],
-) -> Watcher:
-    """Begin to send spans; `stack` sends the last of them and ends it.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What of the gateway spans are told with.
 
-    Args:
+    Attributes:
         pseudonym: how a person is called in the ledger.
         session: the agent's own name of the session of a run, or "".
+        model_server: the address of a model server by its name, "" for none.
     """
+
+    pseudonym: Callable[[str], str]
+    session: Callable[[str], str]
+    model_server: Callable[[str], str]
+
+
+def start_export(
+    settings: TelemetrySettings, stack: contextlib.AsyncExitStack, clock: Clock, known: Known
+) -> Watcher:
+    """Begin to send spans; `stack` sends the last of them and ends it."""
     from bailiwick.gateway.telemetry.exporter import Exporter
 
     installed = version("bailiwick")
@@ -153,8 +160,25 @@ def start_export(
     stack.push_async_callback(exporter.close)
     task = asyncio.create_task(exporter.run())
     stack.push_async_callback(_stop, task)
-    person = _by_name if settings.names else pseudonym
-    return Unfailing(Teller(exporter.offer, person, session, content=settings.content))
+    person = _by_name if settings.names else known.pseudonym
+    return Unfailing(
+        Teller(
+            exporter.offer,
+            person,
+            known.session,
+            lambda name: _host_and_port(known.model_server(name)),
+            content=settings.content,
+        )
+    )
+
+
+@lru_cache(256)
+def _host_and_port(url: str) -> tuple[str, int]:
+    try:
+        origin, _ = parse_url(url)
+    except ConfigError:
+        return "", 0
+    return origin.host, origin.port
 
 
 def _by_name(person: str) -> str:

@@ -109,12 +109,14 @@ class Teller:
         tell: gets the steps; must not raise.
         person: how a person is called in telemetry: by name, or by pseudonym.
         session: the agent's own name of the session of a run, or "".
+        model_server: host and port of a model server by its name; ("", 0) where it is not known.
         content: whether arguments, results and messages are told too.
     """
 
     tell: Callable[[CallStep], None]
     person: Callable[[str], str]
     session: Callable[[str], str]
+    model_server: Callable[[str], tuple[str, int]] = lambda _name: ("", 0)
     content: bool = False
     _open: OrderedDict[str, _Begun] = field(default_factory=OrderedDict)
     _parents: OrderedDict[str, str] = field(default_factory=OrderedDict)
@@ -238,10 +240,13 @@ class Teller:
             tool_call="" if thought is None else thought.tool_call,
             asked_by="" if thought is None else thought.model_call,
             said_and_did="" if thought is None else thought.match.value,
-            model=_model(context, reply) if target.kind is CallKind.MODEL else None,
+            model=self._model(context, reply) if target.kind is CallKind.MODEL else None,
             hold=begun.hold,
             content=said,
         )
+
+    def _model(self, context: CallContext, reply: UpstreamReply | None) -> ModelStep:
+        return _model(context, reply, self.model_server(context.call.target.upstream))
 
     def _waited(self, hold: HoldRow, state: str, decided_ms: int | None) -> HoldStep:
         stamps = tuple(
@@ -255,7 +260,7 @@ def _opened(hold: HoldOpened) -> HoldStep:
     return HoldStep(hold.id, hold.at_ms, None, "waiting", hold.role, hold.count)
 
 
-def _model(context: CallContext, reply: UpstreamReply | None) -> ModelStep:
+def _model(context: CallContext, reply: UpstreamReply | None, server: tuple[str, int]) -> ModelStep:
     call: Call = context.call
     facts = {} if reply is None else reply.facts
     served, status = facts.get("served"), facts.get("http_status")
@@ -268,6 +273,7 @@ def _model(context: CallContext, reply: UpstreamReply | None) -> ModelStep:
     path = call.beside.get("path")
     return ModelStep(
         dialect=context.edge.partition("/")[2],
+        server=server,
         served=served if isinstance(served, str) else "",
         http_status=status if isinstance(status, int) else 0,
         request=request_attributes(call.arguments),

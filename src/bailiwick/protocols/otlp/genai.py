@@ -180,6 +180,9 @@ def _of_model(call: CallStep, model: ModelStep) -> dict[str, Value]:
         "bailiwick.dialect": model.dialect,
         **model.request,
     }
+    host, port = model.server
+    if host:
+        found["server.address"], found["server.port"] = host, port
     if model.served:
         found["gen_ai.response.model"] = model.served
     if model.finish_reasons:

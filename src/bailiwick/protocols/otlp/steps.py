@@ -49,6 +49,7 @@ class ModelStep(msgspec.Struct, frozen=True):
             `cached_tokens`, `reasoning_tokens`, …
         asked_as: the name that the agent used.
         counts_only: only tokens were to be counted.
+        server: host and port of what was asked; ("", 0) where it is not known.
     """
 
     dialect: str
@@ -60,6 +61,7 @@ class ModelStep(msgspec.Struct, frozen=True):
     asked_as: str = ""
     substitute: bool = False
     counts_only: bool = False
+    server: tuple[str, int] = ("", 0)
 
 
 class CallStep(msgspec.Struct, frozen=True, kw_only=True):
