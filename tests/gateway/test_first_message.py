@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from bailiwick.core.flow import NO_FACTS, Flow
+from bailiwick.core.mandate import Mandate
 from bailiwick.core.run_words import MAX_INSTRUCTION_CHARS, run_words
 from bailiwick.gateway.gate import Refused, Said
 from bailiwick.gateway.held import Waiting
@@ -35,6 +36,13 @@ def agent_saying(house: House, *texts: str, session: str = "s1", role: str = "us
     return agent
 
 
+async def again(house: House, current: Mandate) -> None:
+    """Close the gate, and open it on the same record, under this mandate."""
+    house.clock.wall += 1_000  # ids are in order within one process, and by time beyond it
+    await house.close()
+    await house.open(current)
+
+
 async def told(agent: Agent) -> RunFacts:
     found = agent.house.runs.facts((await agent.newest()).run)
     assert found is not None
@@ -47,17 +55,15 @@ async def test_the_first_message_is_the_instruction_as_the_agents_word(house: Ho
     found = await told(agent)
     assert (found.instruction, found.supplier, found.started_by) == (WORDS, "agent", "agent")
     assert found.instruction_from == "first_message"
-    await house.close()
-    await house.open(replace(thoughtful(), first_message_instructs=True))
+    await again(house, replace(thoughtful(), first_message_instructs=True))
     await agent.think()
     assert await told(agent) == found
 
 
 async def test_it_vouches_as_an_agents_instruction_does(house: House) -> None:
     for person_only, vouched in ((False, True), (True, False)):
-        await house.close()
         flow = Flow(person_instructs=person_only, vouch_role="treasurer")
-        await house.open(replace(thoughtful(), first_message_instructs=True, flow=flow))
+        await again(house, replace(thoughtful(), first_message_instructs=True, flow=flow))
         agent = agent_saying(house, WORDS, session=str(person_only))
         await agent.think()
         chain = house.authority.chain("payments")
@@ -66,8 +72,7 @@ async def test_it_vouches_as_an_agents_instruction_does(house: House) -> None:
 
 
 async def test_it_is_off_unless_the_mandate_says_so(house: House) -> None:
-    await house.close()
-    await house.open(thoughtful())
+    await again(house, thoughtful())
     agent = agent_saying(house, WORDS)
     await agent.think()
     assert (await told(agent)).instruction == ""
