@@ -13,7 +13,7 @@ from tests.agents.day import Day, spend_day
 from tests.agents.errands import RUNNERS, Errand
 from tests.agents.office import Office, open_office
 
-AT_ONCE = 2
+AT_ONCE = 3
 """Errands at a time, beside the days: those spend most of theirs waiting."""
 
 

@@ -61,9 +61,14 @@ class Desk:
         return [Path(file["settings"]) for file in files]
 
     @contextlib.contextmanager
-    def started(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The agent at work, as `connect` says; it and what it started end with the block."""
+    def started(self, *, tokenless: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+        """The agent at work, as `connect` says; it and what it started end with the block.
+
+        Args:
+            tokenless: somebody forgot what `connect` said, and typed the bare command.
+        """
         command = self.connected["next"][0].split(": ", 1)[1]
+        command = self.agent.command if tokenless else command
         with (self.folder / "output.txt").open("wb") as output:
             process = subprocess.Popen(
                 ["bash", "-c", f"{command} {' '.join(self.agent.words)} '{TASK}'"],

@@ -77,20 +77,32 @@ def refused(agent: Agent, office: Office, folder: Path) -> Errand:
         return _run(desk, office, "refused", decide="refuse")
 
 
+def forgotten(agent: Agent, office: Office, folder: Path) -> Errand:
+    """The agent is started without the token in its environment."""
+    with seated(agent, office, folder, f"{agent.name}-forgotten", BRIEF) as desk:
+        return _run(desk, office, "forgotten", tokenless=True)
+
+
 def left(agent: Agent, office: Office, folder: Path) -> Errand:
     """The person presses Ctrl-C while the model speaks."""
     with seated(agent, office, folder, f"{agent.name}-left", SLOW) as desk:
         return _run(desk, office, "left", interrupt=True)
 
 
-RUNNERS = dict(zip(ERRANDS, (denied, endless, spent, held, refused, left), strict=True))
+RUNNERS = dict(zip(ERRANDS, (denied, endless, spent, held, refused, forgotten, left), strict=True))
 
 
 def _run(
-    desk: Desk, office: Office, kind: str, *, interrupt: bool = False, decide: str = ""
+    desk: Desk,
+    office: Office,
+    kind: str,
+    *,
+    interrupt: bool = False,
+    decide: str = "",
+    tokenless: bool = False,
 ) -> Errand:
     began = time.monotonic()
-    with desk.started() as process:
+    with desk.started(tokenless=tokenless) as process:
         try:
             if interrupt:
                 _interrupt(desk, process)

@@ -23,7 +23,7 @@ KEY = "bank-key-that-no-agent-may-see"
 MODEL_KEY = "model-key-that-no-agent-may-see"
 BECAUSE = "Payments above 1000 EUR wait for the treasurer."
 COMMIT = "Open the books"
-ERRANDS = ("denied", "endless", "spent", "held", "refused", "left")
+ERRANDS = ("denied", "endless", "spent", "held", "refused", "forgotten", "left")
 """Short work, each under a mandate of its own."""
 
 MOST_CALLS = 5

@@ -97,6 +97,15 @@ def test_a_thought_that_a_person_refuses_stops_the_agent_with_their_words(
     assert len(thoughts) == 1, "the one that was approved"
 
 
+@pytest.mark.parametrize("agent", [name for name in AGENTS if name != "opencode"])
+def test_without_the_token_it_thinks_nowhere_else(days: Days, agent: str) -> None:
+    """opencode takes the token from its file, and so cannot be without."""
+    errand = days.errand(agent, "forgotten")
+    assert errand.returncode != 0
+    assert not errand.calls
+    assert not errand.desk.outside.asked
+
+
 @EACH
 def test_ctrl_c_ends_the_models_answer(days: Days, agent: str) -> None:
     errand = days.errand(agent, "left")
