@@ -99,7 +99,7 @@ def gateway(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         declared = DECLARED.format(one=one.url, two=two.url, closed=taken.getsockname()[1])
-        with running(folder, declared, "--hold-window", "1") as gateway:
+        with running(folder, declared, "--hold-window", "4") as gateway:
             gateway.agent_token()
             yield gateway
 
@@ -457,6 +457,28 @@ def test_a_call_that_waits_for_a_person_keeps_nobody_from_trying_its_model(
     rested.wait(1.1)  # its rest; the next call is to show whether it serves again, and is held
     assert ask(gateway, chat("touchy", temperature=1))[0] == 409
     assert ask(gateway, chat("touchy", temperature=0))[0] == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_two_that_wait_with_the_same_call_both_hear_its_one_answer(
+    gateway: Running, one: ModelServer, stream: bool
+) -> None:
+    body = chat("one/touch", temperature=2, seed=int(stream), stream=stream)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask, gateway, body) for _ in range(2)]
+        holds: list[dict[str, Any]] = []
+        for _ in range(100):
+            holds = holds or [
+                each
+                for each in gateway.cli("holds")["holds"]
+                if each["name"] == "touch" and f"seed: {int(stream)}" in each["rendering"]
+            ]
+        gateway.cli("stamp", holds[0]["id"], "--approve", person="ben")
+        answers = [each.result() for each in asked]
+    told = [answer for status, _, answer in answers if status == 200]
+    assert len(one.sent) == 1
+    assert len(told) == 2
+    assert all(b"hel" in each for each in told), told
 
 
 # --- what is on record ----------------------------------------------------------------------------

@@ -371,11 +371,20 @@ async def _answer(request: _Request, tried: _Tried) -> None:
     """Tell the agent what came of it."""
     call, answer, visit = tried.call, tried.answer, request.visit
     if isinstance(answer, Answered):
-        if call.broken is not None:
+        if call.sent and call.broken is not None:
             await call.break_off(502, call.broken.code, call.broken.message)
-        else:
+        elif call.sent:
             await call.deliver(answer.call)
+        elif not await call.deliver_other(answer.call, answer.reply):
+            text = "it ran for another request that waited for it too, and what came back broke off"
+            await _say(tried, visit, Refused(answer.call, "outcome_unknown", text))
         return
+    await _say(tried, visit, answer)
+
+
+async def _say(tried: _Tried, visit: Visit, answer: Refused | StillWaiting) -> None:
+    """Tell the agent why there is no answer."""
+    call = tried.call
     waits = isinstance(answer, StillWaiting)
     code = "still_waiting" if isinstance(answer, StillWaiting) else answer.code
     if tried.failure == BUSY:

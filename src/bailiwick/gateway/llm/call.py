@@ -23,7 +23,7 @@ from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.failures import SERVER_ERROR, failure_in, failure_of
 from bailiwick.gateway.llm.meter import Meter
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Deadlines, Patience, is_error
-from bailiwick.gateway.llm.replies import streamed_reply, whole_reply
+from bailiwick.gateway.llm.replies import streamed_reply, told_again, whole_reply
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.llm.used import overrun, settled
 from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS
@@ -188,6 +188,25 @@ class ModelCall:
         if self._late is not None:
             await self._begin(*self._late)
         await self._end(self._held_back)
+
+    async def deliver_other(self, call: str, reply: UpstreamReply) -> bool:
+        """Send the answer to the same call, which another request waited for as well and got.
+
+        Returns:
+            False when there is no whole answer to send.
+        """
+        found = told_again(reply)
+        if found is None:
+            return False
+        status, body, events = found
+        if events:
+            await self._begin(status, [(b"content-type", b"text/event-stream; charset=utf-8")])
+            self._held_back = body
+        else:
+            kind = (b"content-type", b"application/json")
+            self._answer = status, [kind, *self._served], body
+        await self.deliver(call)
+        return True
 
     async def break_off(self, status: int, code: str, text: str) -> None:
         """End a stream that had begun with an error of its dialect."""

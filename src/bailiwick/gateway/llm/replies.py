@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.facts import facts_of
 from bailiwick.gateway.llm.used import counts_of
@@ -25,6 +27,31 @@ def streamed_reply(
     if broke_off:
         return _reply(dialect, said, status, error=record)
     return _reply(dialect, said, status, result=record)
+
+
+class _Recorded(msgspec.Struct):
+    status: int
+    body: msgspec.Raw = msgspec.Raw(b"")
+    events: str = ""
+    broke_off: str = ""
+    bytes: int = 0
+
+
+def told_again(reply: UpstreamReply) -> tuple[int, bytes, bool] | None:
+    """The answer in a reply, to be told to another request that waited for the same call.
+
+    Returns:
+        HTTP status, body, and whether that is a stream of events; None where not all of it was
+        kept, or it broke off.
+    """
+    try:
+        found = msgspec.json.decode(reply.result or reply.error or b"", type=_Recorded)
+    except msgspec.DecodeError:
+        return None
+    if bytes(found.body):
+        return found.status, bytes(found.body), False
+    whole = found.events and not found.broke_off and not found.bytes
+    return (found.status, found.events.encode(), True) if whole else None
 
 
 def _reply(
