@@ -24,6 +24,8 @@ from bailiwick.core.shell import read_command
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
+from bailiwick.gateway.llm.capture import StreamCapture
+from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
 
 SECONDS = 2.0
@@ -133,3 +135,19 @@ def test_a_name_of_megabytes_is_compared_with_no_pattern() -> None:
     started = time.perf_counter()
     assert {pattern.covers(target) for pattern in patterns} == {CANNOT_TELL}
     assert time.perf_counter() - started < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [(b"event: x\ndata: ", b"aa"), (b"data: x\n", b"data: y\n"), (b": x\n", b":\n")],
+    ids=["one line", "many lines", "comments"],
+)
+def test_an_event_in_ten_thousands_of_pieces_is_looked_at_once(begin: bytes, piece: bytes) -> None:
+    capture = StreamCapture(Dialect.RESPONSES, 200)
+    gone = capture.add(begin)
+    started = time.perf_counter()
+    for _ in range(60_000):
+        gone += capture.add(piece)
+    gone += capture.add(b"\n\n")
+    assert time.perf_counter() - started < SECONDS
+    assert gone == begin + piece * 60_000 + b"\n\n"

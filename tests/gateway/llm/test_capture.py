@@ -399,3 +399,14 @@ def test_a_large_event_goes_on_in_pieces() -> None:
     assert capture.add(piece) == piece
     assert capture.add(b'"}}]}\n') == b""
     assert capture.add(b"\n") == b'"}}]}\n\n'
+
+
+def test_an_event_without_end_is_too_much_whatever_its_lines_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "MAX_HELD_BYTES", 1000)
+    capture = StreamCapture(Dialect.CHAT, 200)
+    line = b": nothing that anybody reads\n"
+    capture.add(line * 20)
+    with pytest.raises(UpstreamBroken, match="an event is longer"):
+        capture.add(line * 20)

@@ -29,7 +29,7 @@ MAX_STREAM_BYTES = 256 * 1024 * 1024
 """Longest stream that is passed on: a server that never ends is cut off."""
 
 MAX_HELD_BYTES = 16 * 1024 * 1024
-"""Most that may come behind a tool call, or behind the end."""
+"""Most that may come behind a tool call, behind the end, or of one event without its end."""
 
 # At the start of a line only: inside the JSON of an event a line end is always escaped, so no
 # model can say these.
@@ -50,6 +50,7 @@ _ACTS = (b"tool", b"call")
 
 _BLANK = b"\n\n"
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LONGEST_END = 4
 _LINE_END = b"\n"
 _LONGEST_MARK = 32
 
@@ -66,12 +67,12 @@ class StreamCapture:
         self._mark = _LAST.get(dialect)
         self._words = _WORDS.get(dialect, ())
         self._reader = reader(dialect)
-        self._kept: list[bytes] = []
+        # Not lists of pieces: of two bytes each they would take thirty times the room.
+        self._kept = bytearray()
         self._digest = hashlib.sha256()
         self._tail = _LINE_END
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._unfinished = b""
+        self._held = bytearray()
+        self._unfinished = bytearray()
         self._acts = False
         self._ended = False
         self.size = 0
@@ -92,25 +93,45 @@ class StreamCapture:
     def _add(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
         if self.size <= MAX_KEPT_BYTES:
-            self._kept.append(chunk)
+            self._kept += chunk
         else:
             self._beyond(chunk)
         self._reader.feed(chunk)
         if self._unfinished:
-            chunk, self._unfinished = self._unfinished + chunk, b""
+            if self._waits(chunk):
+                return b""
+            chunk = bytes(self._unfinished)
+            self._unfinished = bytearray()
         at = self._end_in(chunk)
         if self._held or self._reader.asked:
             at = 0
         elif at < 0:
             if not chunk.endswith(b"\n\n"):  # as nearly all do
-                chunk, self._unfinished = _apart(chunk)
+                chunk, unfinished = _apart(chunk)
+                self._unfinished += unfinished
             return chunk
-        self._held.append(chunk[at:])
-        self._held_bytes += len(chunk) - at
-        if self._held_bytes > MAX_HELD_BYTES:
+        self._held += chunk[at:]
+        if len(self._held) > MAX_HELD_BYTES:
             text = f"more than {MAX_HELD_BYTES} bytes came after a tool call or the end"
             raise UpstreamBroken("upstream_too_large", text)
         return chunk[:at]
+
+    def _waits(self, chunk: bytes) -> bool:
+        """Add to the unfinished event; whether it stays so. Looks at each byte once: an event may
+        come in a million pieces.
+
+        Raises:
+            UpstreamBroken: `upstream_too_large`: there is no end to it.
+        """
+        unfinished = self._unfinished
+        before = max(0, len(unfinished) - _LONGEST_END + 1)
+        unfinished += chunk
+        if self._reader.asked or any(unfinished.find(end, before) >= 0 for end in _ENDS):
+            return False
+        if len(unfinished) > MAX_HELD_BYTES:
+            text = f"an event is longer than {MAX_HELD_BYTES} bytes"
+            raise UpstreamBroken("upstream_too_large", text)
+        return True
 
     def _beyond(self, chunk: bytes) -> None:
         """Keep no more than there is room for; of the whole, length and digest are told."""
@@ -121,8 +142,8 @@ class StreamCapture:
         before = self.size - len(chunk)
         if before <= MAX_KEPT_BYTES:
             # All of it was kept so far. Most streams end before they need a digest.
-            self._digest.update(b"".join(self._kept))
-            self._kept.append(chunk[: MAX_KEPT_BYTES - before])
+            self._digest.update(self._kept)
+            self._kept += chunk[: MAX_KEPT_BYTES - before]
         self._digest.update(chunk)
 
     def _end_in(self, chunk: bytes) -> int:
@@ -142,15 +163,15 @@ class StreamCapture:
     @property
     def is_complete(self) -> bool:
         """Whether the last event is here whole."""
-        return self._ended and b"".join(self._held[-2:]).endswith(_ENDS)
+        return self._ended and self._held.endswith(_ENDS)
 
     def held_back(self) -> bytes:
         """What waits for the record."""
-        return b"".join(self._held) + self._unfinished
+        return bytes(self._held + self._unfinished)
 
     def events(self) -> bytes:
         """What was kept."""
-        return b"".join(self._kept)
+        return bytes(self._kept)
 
     def made(self) -> Made:
         """How much of an answer has come."""
