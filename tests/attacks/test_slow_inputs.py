@@ -11,6 +11,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from bailiwick.core.argument_path import look_alikes
 from bailiwick.core.call import CallKind, Target
@@ -26,6 +30,7 @@ from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.otlp.read import read_protobuf
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
 
 SECONDS = 2.0
@@ -151,3 +156,23 @@ def test_an_event_in_ten_thousands_of_pieces_is_looked_at_once(begin: bytes, pie
     gone += capture.add(b"\n\n")
     assert time.perf_counter() - started < SECONDS
     assert gone == begin + piece * 60_000 + b"\n\n"
+
+
+@pytest.mark.parametrize("place", ["in an attribute", "of an event", "of a resource"])
+def test_a_million_attributes_of_two_bytes_are_not_all_looked_at(place: str) -> None:
+    """4 KB of gzip made 1.4 GB of them."""
+    many = KeyValueList.FromString(b"\x0a\x00" * 1_000_000)
+    resource, span = Resource(), Span(trace_id=b"\1" * 16, span_id=b"\2" * 8)
+    if place == "in an attribute":
+        span.attributes.append(KeyValue(key="x", value=AnyValue(kvlist_value=many)))
+    elif place == "of an event":
+        span.events.append(Span.Event(attributes=many.values))
+    else:
+        resource.attributes.extend(many.values)
+    spans = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=[span])])
+    body = ExportTraceServiceRequest(resource_spans=[spans]).SerializeToString()
+    started = time.perf_counter()
+    claims = read_protobuf(body)
+    assert time.perf_counter() - started < SECONDS
+    assert len(claims.spans) == 1
+    assert claims.spans[0].left_out > 900_000 or place == "of a resource"

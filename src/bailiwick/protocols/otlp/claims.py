@@ -8,7 +8,7 @@ reason. Unknown fields are skipped, as the format asks. Numbers that JSON cannot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,12 +114,18 @@ class Taking:
         self.left_out += 1
         return text[:most]
 
-    def pairs(self, pairs: Iterable[tuple[str, Any]], depth: int = 0) -> dict[str, Json]:
-        """Attributes by name; of one that stands twice the last counts."""
+    def pairs(self, pairs: Collection[tuple[str, Any]], depth: int = 0) -> dict[str, Json]:
+        """Attributes by name; of one that stands twice the last counts.
+
+        What there is no room for is not looked at: it may be millions.
+        """
         found: dict[str, Json] = {}
-        for key, value in pairs:
+        for place, (key, value) in enumerate(pairs):
+            if not self._room(depth):
+                self.left_out += len(pairs) - place
+                break
             name = self.text(key, MAX_NAME_CHARS)
-            if not self._room(depth) or (len(found) >= MAX_ATTRIBUTES and name not in found):
+            if len(found) >= MAX_ATTRIBUTES and name not in found:
                 self.left_out += 1
             else:
                 found[name] = self._value(value, depth)
@@ -135,11 +141,11 @@ class Taking:
             return self.pairs(held, depth + 1)
         if kind == "list":
             found: list[Json] = []
-            for each in held:
-                if self._room(depth + 1):
-                    found.append(self._value(each, depth + 1))
-                else:
-                    self.left_out += 1
+            for place, each in enumerate(held):
+                if not self._room(depth + 1):
+                    self.left_out += len(held) - place
+                    break
+                found.append(self._value(each, depth + 1))
             return found
         return self._plain(held)
 

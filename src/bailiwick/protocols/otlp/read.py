@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -54,7 +54,7 @@ _MAX_KIND = 5
 _MAX_STATUS = 2
 _MAX_DROPPED = 2**31
 
-_Pairs = Sequence[tuple[str, Any]]
+_Pairs = Collection[tuple[str, Any]]
 _Part = tuple[int, int]
 
 
@@ -88,7 +88,7 @@ def read_protobuf(body: bytes) -> Claims:
     try:
         for of_resource in walk.parts((0, len(body)), 1):
             resource = Resource.FromString(walk.joined(of_resource, 1))
-            position = _add_resource(claims, _wire_pairs(resource.attributes), _look_at_wire)
+            position = _add_resource(claims, _WirePairs(resource.attributes), _look_at_wire)
             for of_scope in walk.parts(of_resource, 2):
                 scope = InstrumentationScope.FromString(walk.joined(of_scope, 1))
                 for start, stop in walk.parts(of_scope, 2):
@@ -253,9 +253,9 @@ def _of_wire(span: WireSpan) -> _Raw:
         kind=span.kind,
         begin_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
-        attributes=_wire_pairs(span.attributes),
+        attributes=_WirePairs(span.attributes),
         events=[
-            (event.name, event.time_unix_nano, _wire_pairs(event.attributes))
+            (event.name, event.time_unix_nano, _WirePairs(event.attributes))
             for event in span.events
         ],
         links=[(link.trace_id.hex(), link.span_id.hex()) for link in span.links],
@@ -267,8 +267,23 @@ def _of_wire(span: WireSpan) -> _Raw:
     )
 
 
-def _wire_pairs(pairs: Sequence[KeyValue]) -> _Pairs:
-    return [(each.key, each.value) for each in pairs]
+class _WirePairs(Collection[tuple[str, AnyValue]]):
+    """Attributes that are looked at one by one: two bytes make one, and there may be millions."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Sequence[KeyValue]) -> None:
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[tuple[str, AnyValue]]:
+        for each in self._pairs:
+            yield each.key, each.value
+
+    def __contains__(self, pair: object) -> bool:
+        return any(pair == each for each in self)
 
 
 def _look_at_wire(value: AnyValue) -> tuple[str, Any]:
@@ -276,7 +291,7 @@ def _look_at_wire(value: AnyValue) -> tuple[str, Any]:
     if kind == "array_value":
         return "list", value.array_value.values
     if kind == "kvlist_value":
-        return "pairs", _wire_pairs(value.kvlist_value.values)
+        return "pairs", _WirePairs(value.kvlist_value.values)
     if kind == "bytes_value":
         return "plain", base64.b64encode(value.bytes_value).decode()
     return "plain", None if kind is None else getattr(value, kind)
