@@ -29,7 +29,8 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError, TheirError
 from bailiwick.core.network import Network, caller_address
 from bailiwick.gateway.gate import Gate
-from bailiwick.gateway.llm.attempts import BETA, Attempts, Models
+from bailiwick.gateway.llm.attempt import Models
+from bailiwick.gateway.llm.attempts import BETA, Attempts
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.llm.visit import Visit, refuse
 from bailiwick.gateway.llm.wording import STATUS

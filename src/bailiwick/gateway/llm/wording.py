@@ -24,8 +24,8 @@ STATUS = {
 }
 
 DENIED_STATUS = 403
-"""Also of a limit without room. Agents take 429 for a pause: opencode 1.18 tries again for ever, and
-Codex 0.169 shows nothing of the reason (docs/agents.md)."""
+"""Also of a limit without room. Agents take 429 for a pause: opencode 1.18 tries again for ever,
+and Codex 0.169 shows nothing of the reason (docs/agents.md)."""
 
 HELD_STATUS = 409
 """Both SDKs try again by themselves after it, and the same call picks its hold up again."""

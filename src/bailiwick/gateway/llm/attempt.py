@@ -1,0 +1,286 @@
+"""One model is asked: a call that is judged, recorded, held, sent and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bailiwick.core.call import NOTHING, CallKind, ModelUse, Target
+from bailiwick.core.canonical import JsonObject
+from bailiwick.core.values import show
+from bailiwick.core.verdict import Deny
+from bailiwick.gateway.gate import (
+    Answer,
+    Answered,
+    Asked,
+    Gate,
+    Hints,
+    Refused,
+    StillWaiting,
+    Tick,
+)
+from bailiwick.gateway.llm.aliases import Alias
+from bailiwick.gateway.llm.bounds import bounded
+from bailiwick.gateway.llm.call import ModelCall
+from bailiwick.gateway.llm.failures import BUSY, DENIED, LIMIT_REACHED
+from bailiwick.gateway.llm.health import Health
+from bailiwick.gateway.llm.names import Meant
+from bailiwick.gateway.llm.patience import NO_PATIENCE, Patience
+from bailiwick.gateway.llm.servers import ModelServer
+from bailiwick.gateway.llm.visit import Visit, refuse
+from bailiwick.gateway.llm.wording import HELD_STATUS, status_of
+from bailiwick.gateway.mcp.core import Limits
+from bailiwick.gateway.mcp.said import read_said
+from bailiwick.gateway.mcp.watch import Watch
+from bailiwick.gateway.mcp.wire import ClientGone
+from bailiwick.ports import Clock
+from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.mcp.headers import trace_parent
+
+_NOT_RETRIED = (b"x-should-retry", b"false")
+_RETRIED = (b"x-should-retry", b"true")
+_SOON = ("upstream_busy", "alias_resting")
+"""Refusals that may be over in a moment."""
+
+
+class Models(Protocol):
+    """The model servers and aliases of a gateway (implemented by `ModelServers`)."""
+
+    @property
+    def current(self) -> Mapping[str, ModelServer]:
+        """The servers there are now, by name."""
+        ...
+
+    @property
+    def aliases(self) -> Mapping[str, Alias]:
+        """The aliases there are now, by name."""
+        ...
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """`SERVER/MODEL` of all that aliases stand for."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """How those are doing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, read: the same for every model it is sent to."""
+
+    visit: Visit
+    path: str
+    body: JsonObject
+    asking: Asking
+    fields: list[tuple[str, str]]
+    beside: Mapping[str, str]
+    key: str
+    hints: Hints
+    watch: Watch
+    removed: tuple[str, ...] = ()
+    blocked: Deny | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One model was asked.
+
+    Attributes:
+        failure: why it did not serve, of `failures.FAILURES`; "" if the answer is the one to give.
+        after_seconds: when it is worth asking again, if that is soon.
+    """
+
+    model: str
+    call: ModelCall
+    answer: Answer
+    failure: str = ""
+    after_seconds: int = 1
+
+
+class Asker:
+    """Asks one model at a time.
+
+    Args:
+        gate: judges, records and dispatches.
+        models: servers and aliases as they are now.
+        limits: bounds.
+        clock: time.
+    """
+
+    def __init__(self, gate: Gate, models: Models, limits: Limits, clock: Clock) -> None:
+        self._gate = gate
+        self._models = models
+        self._limits = limits
+        self._clock = clock
+
+    async def ask(
+        self,
+        request: Request,
+        found: Meant,
+        use: ModelUse,
+        patience: Patience = NO_PATIENCE,
+        blocked: Deny | None = None,
+    ) -> Tried:
+        """Govern one call of one model."""
+        visit, asking = request.visit, request.asking
+        server = self._models.current[found.server]
+        blocked = request.blocked if blocked is None else blocked
+        counting = request.path.partition("?")[0].endswith("/count_tokens")
+        spec, counted = server.spec, self._gate.counts_tokens(visit.caller)
+        if counted:
+            use = bounded(
+                use, asking, request.body, spec.name, spec.terms, found.model, counting=counting
+            )
+        beside = dict(request.beside)
+        if use.because:
+            beside["in_place_of"] = use.because  # a person stamps that it is a substitute
+        asked = Asked(
+            visit.caller,
+            Target(CallKind.MODEL, found.server, found.model),
+            request.body,
+            request.key,
+            f"llm/{visit.dialect.value}",
+            trace_parent(visit.headers),
+            _blocked(found, server, visit.dialect) if blocked is None else blocked,
+            beside,
+            read_said(visit.headers, NOTHING),
+            visit.address,
+            use,
+            request.hints,
+        )
+        # What runs is what was judged: the judged parse, with the server's own name for the model.
+        going = request.body
+        if found.model != asking.model:
+            going = {**going, "model": found.model}
+        name = f"{found.server}/{found.model}"
+        served = _served(name, use, self._models)
+        if use.removed:
+            served.append((b"bailiwick-removed-tools", b"%d" % len(use.removed)))
+        call = ModelCall(
+            visit.send,
+            server,
+            asking,
+            request.path,
+            going,
+            request.fields,
+            served,
+            patience,
+            use if counted else None,
+        )
+        watch = request.watch
+        watch.follow(call, self._limits.keep_alive_seconds, lambda: _lost(call, watch))
+        if watch.gone:
+            raise ClientGone
+        if name in self._models.watched:
+            answer = await self._watched(name, asked, call)
+        else:
+            answer = await self._gate.govern(asked, call.dispatch, call.on_tick)
+        return Tried(name, call, answer, call.failed or ("" if call.sent else _denied(answer)))
+
+    async def _watched(self, name: str, asked: Asked, call: ModelCall) -> Answer:
+        """Govern a call of a model that aliases stand for, and take note of how it did."""
+        health = self._models.health
+
+        def note(failure: str | None) -> None:
+            now, at_ms = self._clock.monotonic(), self._clock.wall_ms()
+            health.end(name, failure, now, at_ms, call.rest_seconds)
+
+        async def on_tick(tick: Tick) -> None:
+            # It waits for a person, maybe for hours: whether the model serves is for others to try.
+            note(None)
+            await call.on_tick(tick)
+
+        health.begin(name)
+        done = False
+        try:
+            answer = await self._gate.govern(asked, call.dispatch, on_tick)
+            done = call.sent
+        finally:
+            note((call.failed or call.broke) if done else None)
+        return answer
+
+
+async def answer(request: Request, tried: Tried) -> None:
+    """Tell the agent what came of it."""
+    call, answer, visit = tried.call, tried.answer, request.visit
+    if isinstance(answer, Answered):
+        if call.sent and call.broken is not None:
+            await call.break_off(502, call.broken.code, call.broken.message)
+        elif call.sent:
+            await call.deliver(answer.call)
+        elif not await call.deliver_other(answer.call, answer.reply):
+            text = "it ran for another request that waited for it too, and what came back broke off"
+            await _say(tried, visit, Refused(answer.call, "outcome_unknown", text))
+        return
+    await _say(tried, visit, answer)
+
+
+async def _say(tried: Tried, visit: Visit, answer: Refused | StillWaiting) -> None:
+    """Tell the agent why there is no answer."""
+    call = tried.call
+    waits = isinstance(answer, StillWaiting)
+    code = "still_waiting" if isinstance(answer, StillWaiting) else answer.code
+    if tried.failure == BUSY:
+        code = "upstream_busy"
+    status = HELD_STATUS if waits else status_of(code)
+    if call.streaming:
+        await call.break_off(status, code, answer.text)
+        return
+    again = waits or code in _SOON
+    after = (b"retry-after", b"%d" % tried.after_seconds)
+    retry = (_RETRIED, after) if again else (_NOT_RETRIED,)
+    named = (b"bailiwick-call", answer.call.encode())
+    await refuse(visit.send, visit.dialect, status, code, answer.text, named, *retry)
+
+
+def use_of(request: Request, because: str = "", instead_of: str = "") -> ModelUse:
+    """How a call came about and what it asks for; what it may take depends on the model."""
+    asking = request.asking
+    return ModelUse(
+        {},
+        asking.model,
+        substitute=bool(because),
+        because=because,
+        instead_of=instead_of,
+        max_output=asking.max_output,
+        tools=asking.tools,
+        hosted=asking.hosted,
+        removed=request.removed,
+    )
+
+
+def _served(name: str, use: ModelUse, models: Models) -> list[tuple[bytes, bytes]]:
+    """What the agent is told of who served it. Nothing is swapped silently."""
+    told = [(b"bailiwick-served-by", name.encode())]
+    if use.asked_as in models.aliases:
+        told.append((b"bailiwick-asked-as", use.asked_as.encode()))
+        told.append((b"bailiwick-substitute", (use.because or "false").encode()))
+    return told
+
+
+def _denied(answer: Answer) -> str:
+    """What a refusal by the gate amounts to, where nothing was sent."""
+    if not isinstance(answer, Refused):
+        return ""
+    return LIMIT_REACHED if answer.code == "limit_exceeded" else DENIED
+
+
+def _lost(call: ModelCall, watch: Watch) -> None:
+    """The client is gone: so is the call, unless only its record is still to be written."""
+    if not call.sent:
+        watch.task.cancel()
+
+
+def _blocked(found: Meant, server: ModelServer, dialect: Dialect) -> Deny | None:
+    if not found.served:
+        because = f"server `{found.server}` has no model {show(found.model)}"
+        return Deny("model_unknown", (), because)
+    if dialect.value not in server.spec.dialects:
+        spoken = ", ".join(sorted(server.spec.dialects))
+        because = f"server `{found.server}` speaks {spoken}, and calls are not translated"
+        return Deny("dialect_not_spoken", (), because)
+    return None
