@@ -155,6 +155,14 @@ def test_a_call_that_was_denied_and_would_run_now_takes_of_its_limits() -> None:
     ]
 
 
+@pytest.mark.parametrize("code", ["dialect_not_spoken", "definition_changed", "run_ended"])
+def test_what_the_gateway_refused_by_itself_no_mandate_lets_through(code: str) -> None:
+    found = simulation(COUNTED + "calls: 1, each: lifetime}]")
+    found.asked(msgspec.structs.replace(asked(1, "deny"), code=code))
+    found.asked(asked(2, "allow"))
+    assert (flips(found), dict(found.counts)) == ([], {"deny": 1, "allow": 1})
+
+
 def test_a_held_call_counts_only_once_its_stamp_was_used() -> None:
     stamped = ", stamp: [{tool: bank/pay, when: {amount: {at_least: 5}}}]"
     rules = COUNTED + "calls: 1, each: lifetime}]" + stamped

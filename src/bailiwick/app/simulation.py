@@ -5,7 +5,8 @@ the counters of limits and the memories of runs as they would have become under 
 
 1. A call that would run takes of its limits and is sent, where it was let run in the record, or
    where it would be now. What came back then is what came back: a call that was refused in the
-   record has no result, and takes what it would have reserved.
+   record has no result, and takes what it would have reserved. What the gateway refused for a
+   reason of its own, such as a server that was not there, no mandate would have let through.
 2. A call that would wait, and ran without waiting in the record, is taken as stamped. One that
    waited in the record too runs where its stamp was used; without a stamp it never does.
 3. Counting begins with nothing at the start of the period, and the mandates count as active and
@@ -62,6 +63,21 @@ _PLACES = {
     Settlement.UNKNOWN: Place.UNKNOWN,
 }
 _NOT_SENT = frozenset({"upstream_down", "mandate_revoked", "token_revoked", "run_ended"})
+_WHATEVER_A_MANDATE_SAYS = frozenset(
+    {
+        "run_fixed",
+        "run_unknown",
+        "run_ended",
+        "model_unknown",
+        "dialect_not_spoken",
+        "alias_resting",
+        "definition_changed",
+        "definition_unknown",
+        "upstream_down",
+        "ledger_unavailable",
+    }
+)
+"""Denials by the gateway itself (docs/reference/verdicts.md), which another mandate changes not."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -152,6 +168,9 @@ class Simulation:
             self._approved(event)
             return
         self.calls += 1
+        if event.decision == "deny" and event.code in _WHATEVER_A_MANDATE_SAYS:
+            self.counts["deny"] += 1
+            return
         labels, memory = self._labels(event)
         verdict = self._judge(event, labels)
         now = _word(verdict)
