@@ -67,6 +67,7 @@ mandates:
       - {{id: crowd, model: local/crowd, output_tokens: 100, each: lifetime}}
       - {{id: once, model: local/once, output_tokens: 50, each: call}}
       - {{id: errors, model: local/errors, output_tokens: 20, each: lifetime}}
+      - {{id: failing, model: local/failing, output_tokens: 1000, each: lifetime}}
       - {{id: lies, model: local/lies*, output_tokens: 1000, each: lifetime}}
       - {{id: priced, models: [local/cheap*, local/embed], cost: {{USD: 100}}, each: lifetime}}
   others:
@@ -315,6 +316,23 @@ def test_errors_that_say_that_nothing_began_take_nothing(
 
 def endless(pieces: int, text: str = "word after word ") -> list[bytes]:
     return [chat_chunk({"role": "assistant", "content": text}) for _ in range(pieces)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "json_validate_failed", "failed_generation": "{" * 20},
+        {"message": "max_tokens or model output limit was reached"},
+        {"message": "too long", "usage": {"total_tokens": 20}},
+    ],
+)
+def test_an_error_after_something_was_generated_counts_as_its_bound(
+    gateway: Running, upstream: ModelServer, error: dict[str, Any]
+) -> None:
+    before = limit(gateway, "failing")["used"]
+    upstream.answers.append(Answer(400, json.dumps({"error": error}).encode()))
+    assert ask(gateway, chat("failing"))[0] == 400
+    assert limit(gateway, "failing")["used"] == before + 10
 
 
 @pytest.mark.usefixtures("stopped")

@@ -4,7 +4,7 @@ counts   what the answer says, under the names of `ModelUse.bounds`; what it doe
          says in a way that cannot be, is missing, and is settled at its bound
 cost     of the counts, sort by sort; missing where a count is
 nothing  an answer by which the server says that it did not begin: refused as malformed,
-         unknown or too much, or not taken on for now
+         unknown or too much, or not taken on for now; unless it tells of what was generated
 
 """
 
@@ -29,6 +29,10 @@ MAX_TOKEN_CHARACTERS = 256
 NOT_BEGUN = frozenset({400, 402, 404, 405, 413, 415, 422, 429, 503, 529})
 """HTTP statuses that say that no model has begun. After any other error it may have."""
 
+
+_GENERATED = (b"failed_generation", b'"usage"', b"output limit was reached")
+"""In such an error: a model has answered, and what it made was of no use. Groq answers 400 so to
+text that is not the JSON asked for, and OpenAI to thinking that took all of the output."""
 
 _NOTHING = {"input_tokens": 0, "output_tokens": 0, "tokens": 0}
 _NOT_FINISHED = (UNFINISHED, UNREADABLE, ERROR)
@@ -85,7 +89,7 @@ def settled(reply: UpstreamReply, price: Price | None, status: int) -> UpstreamR
     """A reply that also says what it cost, or that it took nothing."""
     if reply.error is None:
         return replace(reply, used=priced(reply.used, price))
-    if status in NOT_BEGUN:
+    if status in NOT_BEGUN and not any(sign in reply.error for sign in _GENERATED):
         return replace(reply, used=priced(_NOTHING, price))
     return reply
 
