@@ -54,6 +54,28 @@ def test_bytes_and_the_template_bound_the_input_and_the_request_its_answer() -> 
     assert bounds(size=Size(template_tokens=0))[0]["input_tokens"] == 1_000
 
 
+@pytest.mark.parametrize(
+    ("betas", "body", "expected"),
+    [
+        ("", {}, (1_500, 100)),
+        ("context-management-2025-06-27,prompt-caching-2024-07-31", {}, (1_500, 100)),
+        ("files-1,context-1m-2025-08-07", {}, (9_024, 100)),
+        ("CONTEXT-1M-2025-08-07", {}, (9_024, 100)),
+        ("output-128k-2025-02-19", {}, (9_024, 50_000)),
+        ("output-2k-2030-01-01", {}, (2_048, 2_048)),
+        ("", {"anthropic_beta": ["context-1m-2025-08-07"]}, (9_024, 100)),
+        ("", {"betas": ["output-128k-2025-02-19"]}, (9_024, 50_000)),
+    ],
+)
+def test_a_model_that_the_request_makes_larger_is_bounded_by_its_new_size(
+    betas: str, body: JsonObject, expected: tuple[int, int]
+) -> None:
+    asking = replace(ASKING, dialect=Dialect.MESSAGES, input_bytes=8_000, max_output=50_000)
+    terms = Terms(sizes=(("m", Size(1_500, 100)),))
+    use = bounded(ModelUse({}, "m"), asking, body, "local", terms, "m", betas=betas)
+    assert (use.bounds["input_tokens"], use.bounds["output_tokens"]) == expected
+
+
 def test_a_declared_size_bounds_what_is_stated_too() -> None:
     found, _ = bounds(replace(ASKING, max_output=10**15), Size(1_500, 100))
     assert found == {"input_tokens": 1_500, "output_tokens": 100, "tokens": 1_500}

@@ -132,8 +132,11 @@ class Asker:
         counting = request.path.partition("?")[0].endswith("/count_tokens")
         spec, counted = server.spec, self._gate.counts_tokens(visit.caller)
         if counted:
+            betas = request.beside.get("anthropic-beta", "")
             use = bounded(
-                use, asking, request.body, spec.name, spec.terms, found.model, counting=counting
+                *(use, asking, request.body, spec.name, spec.terms, found.model),
+                counting=counting,
+                betas=betas,
             )
         beside = dict(request.beside)
         if use.because:

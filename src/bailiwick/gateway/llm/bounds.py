@@ -13,6 +13,7 @@ itself leave everything unbounded: it may go round with them any number of times
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Literal
 
@@ -39,6 +40,7 @@ def bounded(
     model: str,
     *,
     counting: bool = False,
+    betas: str = "",
 ) -> ModelUse:
     """`use` with what the call may take of one model of one server at most.
 
@@ -49,10 +51,12 @@ def bounded(
         terms: what is declared of its models.
         model: the server's own name for it.
         counting: it only counts tokens, which takes none.
+        betas: features that it switches on in a header: some make a model larger.
     """
     if counting:
         return replace(use, bounds=_NOTHING)
-    price, size = terms.of(model)
+    price, declared = terms.of(model)
+    size = _enlarged(declared, betas, body)
     unbounded: dict[str, str] = {}
     given = _input(asking, body, size, server, unbounded)
     answered = _output(asking, body, size, server, unbounded)
@@ -70,6 +74,26 @@ def bounded(
     if costs is not None and price is not None:
         bounds[COST + price.currency] = costs
     return replace(use, bounds=bounds, unbounded=unbounded)
+
+
+_LARGER = re.compile(r"(context|output)-([0-9]{1,4})([km])(?![a-z0-9])", re.IGNORECASE)
+"""`context-1m-2025-08-07`, `output-128k-2025-02-19`: what is made larger, and how large."""
+
+_BETA_FIELDS = ("anthropic_beta", "betas")
+"""How the same is said in a body."""
+
+
+def _enlarged(size: Size, betas: str, body: JsonObject) -> Size:
+    """The size with what the request itself makes larger."""
+    inside = (encode(body[name]).decode() for name in _BETA_FIELDS if name in body)
+    for what, number, unit in _LARGER.findall(",".join((betas, *inside))):
+        tokens = int(number) << (10 if unit in "kK" else 20)
+        if size.context is not None and tokens > size.context:
+            size = replace(size, context=tokens)
+        # More of a context is more room for an answer only if it says so.
+        if what.lower() == "output" and size.max_output is not None and tokens > size.max_output:
+            size = replace(size, max_output=tokens)
+    return size
 
 
 def _input(
