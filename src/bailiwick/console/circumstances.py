@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from bailiwick.core.canonical import Json
 
 _ASKED = {
-    "matched": "as a model asked for it",
-    "altered": "otherwise than a model asked for it",
-    "unasked": "without a model asking for it",
+    "matched": "when a model asked for exactly this",
+    "altered": "when a model asked for it with other arguments",
+    "unasked": "when no model asked for it",
 }
 
 

@@ -19,9 +19,9 @@ from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show
 
 PERSON = "person"
 _ASKED = {
-    "matched": "as a model asked for it",
-    "altered": "otherwise than a model asked for it",
-    "unasked": "without a model asking for it",
+    "matched": "when a model asked for exactly this",
+    "altered": "when a model asked for it with other arguments",
+    "unasked": "when no model asked for it",
 }
 MAX_LISTED = 5
 

@@ -69,8 +69,17 @@ def test_a_refusal_says_what_differs() -> None:
     refused = under(rules, "altered", "iban", "amount")
     assert isinstance(refused, Deny)
     assert refused.because == (
-        "`bank/pay` is allowed only as a model asked for it "
+        "`bank/pay` is allowed only when a model asked for exactly this "
         "(the model asked for it with other `iban` or `amount`)"
+    )
+
+
+def test_what_a_person_reads_who_is_to_stamp_says_when() -> None:
+    rules = mandate(allow("bank/pay"), replace(stamp("bank/pay"), circumstances=(OTHERWISE,)))
+    held = under(rules, "unasked")
+    assert isinstance(held, Hold)
+    assert held.because.endswith(
+        ": when a model asked for it with other arguments or when no model asked for it"
     )
 
 
