@@ -14,7 +14,7 @@ import pytest
 
 from tests.app.running import Running
 from tests.llm.conftest import KEY
-from tests.llm.model_server import SECONDS, Answer, ModelServer
+from tests.llm.model_server import CHAT_EVENTS, SECONDS, Answer, ModelServer
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello"}]
@@ -75,6 +75,38 @@ def test_the_server_s_key_does_not_reach_the_agent(gateway: Running, upstream: M
     assert KEY.encode() not in body
     assert KEY not in str(headers)
     assert b"refused the gateway's key" in body
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 429, 500])
+@pytest.mark.parametrize("place", ["body", "header"])
+def test_a_server_that_repeats_what_it_was_sent_does_not_tell_the_key(
+    gateway: Running, upstream: ModelServer, status: int, place: str
+) -> None:
+    told = f"you sent Authorization: Bearer {KEY}" if place == "body" else "no"
+    body = json.dumps({"error": {"message": told}}).encode()
+    headers = {"x-request-id": KEY} if place == "header" else {}
+    upstream.answers.append(Answer(status, body, headers))
+    found, heads, said = ask(gateway, tiny())
+    assert found == 502
+    assert KEY not in f"{heads}{said.decode()}"
+    assert KEY not in json.dumps(_newest_call(gateway))
+
+
+def test_a_stream_that_tells_the_key_is_cut_before_it(
+    gateway: Running, upstream: ModelServer
+) -> None:
+    error = json.dumps({"error": {"message": f"headers: {KEY}"}}).encode()
+    upstream.answers.append(Answer(events=[*CHAT_EVENTS[:2], b"data: " + error + b"\n\n"]))
+    found, _, said = ask(gateway, tiny(stream=True))
+    assert found == 200
+    assert KEY.encode() not in said
+    assert b"told the key" in said
+    assert KEY not in json.dumps(_newest_call(gateway))
+
+
+def _newest_call(gateway: Running) -> Any:
+    newest = gateway.cli("calls", "--limit", "1")["calls"][0]["id"]
+    return gateway.cli("call", newest)
 
 
 def test_a_key_may_come_as_anthropic_sends_it_and_two_different_ones_may_not(

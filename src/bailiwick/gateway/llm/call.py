@@ -228,6 +228,17 @@ class ModelCall:
             raise UpstreamBroken(
                 "upstream_garbage", f"server `{name}` streamed what nobody asked to"
             )
+        for _, value in answer.fields():
+            self._check_key(value)
+        if answer.stream is None:
+            self._check_key(answer.body)
+
+    def _check_key(self, said: bytes) -> None:
+        """That the server does not tell the gateway's key: neither agents nor records hold it."""
+        if self._server.tells_its_key(said):
+            name = self._server.spec.name
+            text = f"server `{name}` told the key that it was sent"
+            raise UpstreamBroken("upstream_garbage", text)
 
     def _whole(self, answer: Response) -> UpstreamReply:
         body, status = answer.body, answer.status
@@ -261,6 +272,7 @@ class ModelCall:
         ready: list[bytes] = []
         try:
             async for chunk in stream:
+                self._check_key(chunk)
                 going = capture.add(chunk)
                 deadlines.began()
                 if self._meter is not None and self._meter.is_over(capture.made()):

@@ -22,6 +22,12 @@ from bailiwick.protocols.strict_json import parse
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_LISTED = 10_000
 _LIST_SECONDS = 10.0
+_KEYS = ("auth", "key", "secret", "token")
+"""In the names of headers that hold a key."""
+
+_MIN_KEY_CHARS = 16
+"""Shorter ones could be words of an answer."""
+
 _FIXED = (
     ("Content-Type", "application/json"),
     ("Accept", "application/json, text/event-stream"),
@@ -75,6 +81,13 @@ class ModelServer:
         self._client = HttpClient(spec.name, origin, limits, tls)
         self._fields = [(name, reveal(value)) for name, value in spec.headers.items()]
         self._own = {name.lower() for name, _ in self._fields}
+        self._keys = tuple(
+            word.encode()
+            for name, value in self._fields
+            if any(sign in name.lower() for sign in _KEYS)
+            for word in value.split()
+            if len(word) >= _MIN_KEY_CHARS
+        )
         self._templates: dict[str, Template] = {}
         self._globs = tuple(Glob(text) for text in spec.models)
 
@@ -107,6 +120,10 @@ class ModelServer:
         if answer_seconds is not None:
             answer_seconds = min(answer_seconds, self.spec.timeout_seconds)
         return await self._client.send(template, going, body, answer_seconds=answer_seconds)
+
+    def tells_its_key(self, answer: bytes) -> bool:
+        """Whether a piece of an answer holds the key: servers repeat headers in their errors."""
+        return any(key in answer for key in self._keys)
 
     @property
     def load(self) -> tuple[int, int]:
