@@ -97,8 +97,9 @@ def warnings(sorted_: Sorted, rows: Rows, declared: Iterable[Declaration]) -> li
         guard = guard_of(from_document(rows[put.kind, put.name].document))
         place = places.get((put.kind, put.name))
         if guard is not None and place is not None:
-            message = f"{put.kind} `{put.name}` stays as it is until {guard.phrase} accepted this"
-            found.append(Problem(place, f"{message} (`bailiwick pins`)"))
+            have = "has" if guard.people == 1 else "have"
+            message = f"{put.kind} `{put.name}` stays as it is until {guard.phrase} {have} accepted"
+            found.append(Problem(place, f"{message} this (`bailiwick pins`)"))
     return found
 
 

@@ -93,6 +93,9 @@ def warn(
             warnings += _literal_variables(node)
         elif each.kind == "model":
             warnings += warn_terms(node)
+            warnings += _warn_changes(node, everything)
+        elif each.kind == "alias":
+            warnings += _warn_changes(node, everything)
         elif each.kind == "mandate":
             warnings += _warn_targets(node, everything, tools)
             warnings += _warn_arguments(node)
@@ -267,21 +270,38 @@ def _warn_stamps(node: Table, everything: Objects) -> Iterator[Problem]:
     for section, rule in _rules(node):
         if section != "stamp":
             continue
-        role = rule.get("role")
-        people = rule.get("people")
-        needed = people.value if isinstance(people, Scalar) else 1
-        out = {str(name.value) for name in _scalars(rule.get("not"))}
-        out |= {words[word] for word in out & words.keys()}
-        able = {
-            name
-            for (kind, name), person in everything.items()
-            if kind == "person" and name not in out
-            if not isinstance(role, Scalar) or role.value in texts(person.spec, "roles")
-        }
-        if isinstance(needed, int) and len(able) < needed:
-            who = f" with the role {show(role.value)}" if isinstance(role, Scalar) else ""
-            message = f"needs {needed} people{who} to stamp; there are {len(able)} who may"
-            yield Problem((people or role or rule).place, message)
+        yield from _warn_stamp(rule, words, everything)
+
+
+def _warn_changes(node: Table, everything: Objects) -> Iterator[Problem]:
+    changes = node.get("changes")
+    stamp = changes.get("stamp") if isinstance(changes, Table) else None
+    if isinstance(stamp, Table):  # whom `requester` excludes is known once somebody changes it
+        yield from _warn_stamp(stamp, {}, everything)
+
+
+def _warn_stamp(rule: Table, words: Mapping[str, str], everything: Objects) -> Iterator[Problem]:
+    role, people = rule.get("role"), rule.get("people")
+    needed = people.value if isinstance(people, Scalar) else 1
+    out = {str(name.value) for name in _scalars(rule.get("not"))}
+    out |= {words[word] for word in out & words.keys()}
+    able = {
+        name
+        for (kind, name), person in everything.items()
+        if kind == "person" and name not in out
+        if not isinstance(role, Scalar) or role.value in texts(person.spec, "roles")
+    }
+    if not isinstance(needed, int) or len(able) >= needed:
+        return
+    who, near = "", ""
+    if isinstance(role, Scalar):
+        who = f" with the role {show(role.value)}"
+        roles = _roles(everything)
+        near = "" if role.value in roles else did_you_mean(str(role.value), roles)
+    asked = "1 person" if needed == 1 else f"{needed} people"
+    there = {0: "nobody may", 1: "1 person may"}.get(len(able), f"{len(able)} may")
+    place = (people or role or rule).place
+    yield Problem(place, f"needs {asked}{who} to stamp, and {there}{near}")
 
 
 def _upstreams(everything: Objects, kind: CallKind) -> tuple[set[str], str]:

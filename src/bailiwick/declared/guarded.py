@@ -76,11 +76,11 @@ class Guard:
 
     @property
     def phrase(self) -> str:
-        """`2 people with role reviewer, not requester`."""
+        """`2 different people with the role `reviewer` (not `requester`)`."""
         people = "1 person" if self.people == 1 else f"{self.people} different people"
-        role = f" with role {self.role}" if self.role else ""
-        excluded = f", not {', '.join(sorted(self.excluded))}" if self.excluded else ""
-        return people + role + excluded
+        role = f" with the role `{self.role}`" if self.role else ""
+        excluded = ", ".join(f"`{name}`" for name in sorted(self.excluded))
+        return people + role + (f" (not {excluded})" if excluded else "")
 
 
 def guard_of(declaration: Declaration) -> Guard | None:

@@ -437,9 +437,10 @@ def test_an_allow_rule_that_names_no_arguments_is_a_warning() -> None:
 
 def test_a_stamp_that_nobody_can_give_is_a_warning() -> None:
     assert warnings(HOUSE.replace("[requester]", "[requester, owner]")) == [
-        "f.yaml:36:15: needs 1 people with the role `treasurer` to stamp; there are 0 who may"
+        "f.yaml:36:15: needs 1 person with the role `treasurer` to stamp, and nobody may"
     ]
-    assert len(warnings(HOUSE.replace("role: treasurer", "role: tresurer"))) == 1
+    (misspelt,) = warnings(HOUSE.replace("role: treasurer", "role: tresurer"))
+    assert misspelt.endswith("and nobody may, did you mean `treasurer`?")
     assert len(warnings(HOUSE.replace("expires: 1h", "people: 2"))) == 1
 
 

@@ -17,6 +17,7 @@ from bailiwick.declared.readings import read_target
 from bailiwick.gateway.llm import failures as edge
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
+README = PAGE.parents[1] / "README.md"
 WHO = "people: {ada: {name: Ada}}\nagents: {clerk: {owner: ada}}\n"
 
 
@@ -38,6 +39,15 @@ def test_the_page_s_example_is_sound() -> None:
     declared = load_text(example("Models"), environment={"OPENAI_API_KEY": "k"})
     assert declared.warnings == ()
     assert sorted(declared.of("model")) == ["hosted", "local"]
+
+
+def test_the_first_page_s_example_is_sound() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    declared = load_text(text, environment={"OPENAI_API_KEY": "k"})
+    assert declared.warnings == ()
+    assert len(text.splitlines()) <= 11, "short enough to be read at a glance"
+    mini, size = compile_model(declared.of("model")["hosted"]).terms.of("gpt-mini")
+    assert (mini is not None, size.max_output) == (True, 16_384)
 
 
 def test_the_page_s_deny_rules_are_sound() -> None:
@@ -137,6 +147,32 @@ def test_the_page_s_alias_is_sound() -> None:
     assert (alias.attempts, alias.breaker_failures, alias.first_byte_seconds) == (2, 5, 10)
     guard = guard_of(declared.of("alias")["assistant"])
     assert guard == Guard("platform", frozenset({"requester"}), 2)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [
+        (
+            "{role: platfrom, not: requester}",
+            "needs 1 person with the role `platfrom` to stamp, and nobody may, "
+            "did you mean `platform`?",
+        ),
+        (
+            "{role: platform, people: 2}",
+            "needs 2 people with the role `platform` to stamp, and 1 person may",
+        ),
+    ],
+)
+def test_changes_that_nobody_could_accept_are_a_warning(stamp: str, said: str) -> None:
+    people = "people: {ben: {name: Ben, roles: [platform]}}\n"
+    alias = f"aliases: {{assistant: {{models: [one/m], changes: {{stamp: {stamp}}}}}}}\n"
+    assert [problem.message for problem in load_text(people + ONE + alias).warnings] == [said]
+
+
+def test_the_words_of_a_guard_name_role_and_exceptions() -> None:
+    assert Guard("platform", frozenset({"requester"})).phrase == (
+        "1 person with the role `platform` (not `requester`)"
+    )
 
 
 def test_an_alias_compiles_alike_from_a_file_and_a_store() -> None:
