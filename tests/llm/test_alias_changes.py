@@ -78,7 +78,7 @@ def test_a_change_waits_for_as_many_people_as_the_alias_in_force_asks_for(
 ) -> None:
     report = apply(gateway, aliases("one/n"))
     assert report["changes"][0]["action"] == "hold"
-    assert "2 different people with role reviewer" in report["problems"][0]["message"]
+    assert "2 different people with the role `reviewer`" in report["problems"][0]["message"]
     assert served_by(gateway) == "one/m"
     (digest,) = waiting(gateway)
     code, said = accept(gateway, "ben", digest)
