@@ -114,6 +114,24 @@ def test_requests_and_answers_can_be_replayed_exactly(lines: list[dict[str, Any]
     ]
 
 
+def test_nothing_said_makes_a_line_or_moves_a_terminal(
+    gateway: Running, upstream: ModelServer
+) -> None:
+    odd = "\u2028{}\u2029\x85\x9b2J\x7f\u202eé\U0001f600\ufeff"
+    answer = {"choices": [{"message": {"content": odd, "reasoning": odd}}]}
+    upstream.answers.append(Answer(body=json.dumps(answer, ensure_ascii=False).encode()))
+    session = {"agent-session-id": "odd"}
+    asked = {**body(Dialect.CHAT), "messages": [{"role": "user", "content": odd}]}
+    ask(gateway, asked, PATHS[Dialect.CHAT], session)
+    run = gateway.cli("calls", "--limit", "1")["calls"][0]["run"]
+    written = export(gateway, run)
+    assert written.replace("\n", "").isprintable()
+    assert written.isascii()
+    found = [json.loads(line) for line in written.splitlines()]
+    assert [line["record"] for line in found] == ["run", "call"]
+    assert json.dumps(found).count(json.dumps(odd)[1:-1]) >= 2
+
+
 def test_a_file_is_its_owners_alone(gateway: Running, run_id: str, tmp_path: Path) -> None:
     target = tmp_path / "run.jsonl"
     target.write_text("older")

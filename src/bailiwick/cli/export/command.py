@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -70,12 +71,23 @@ def export_run(
     with _target(output) as target:
         if form is Form.JSONL:
             for line in lines:
-                target.write(line + b"\n")
+                target.write(_ascii(line) + b"\n")
         else:
             target.write(json.dumps(_whole(form, lines), indent=1).encode() + b"\n")
     if output is not None:
         show.note(f"wrote {show.visible(str(output))}")
     return Exit.OK
+
+
+def _ascii(line: bytes) -> bytes:
+    """The same JSON without what a terminal obeys, or what some readers take for a line's end."""
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _ODD.sub(lambda odd: json.dumps(odd[0])[1:-1], line.decode()).encode()
+
+
+_ODD = re.compile("[^\\x00-\\x7e]+")
+"""In a JSON text these stand inside of strings only."""
 
 
 def _name(form: Form, first: bytes) -> str:
