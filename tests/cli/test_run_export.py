@@ -157,6 +157,14 @@ def test_every_line_becomes_an_event_and_a_span() -> None:
     assert len(spans) == 1 + (len(exported.calls) - 1) + 6
 
 
+def test_an_error_in_a_tool_s_own_answer_is_not_called_by_the_verdict_s_code() -> None:
+    line = model_line(1, {"a": 1}, None, kind="tool", state="failed", code="allowed")
+    whole = json.loads(json.dumps(otlp_json(Exported(RUN, [line]), "0")))
+    (_, span) = whole["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    kinds = {each["key"]: each["value"] for each in span["attributes"]}
+    assert kinds["error.type"] == {"stringValue": "tool_error"}
+
+
 @pytest.mark.slow
 def test_inspect_ai_reads_whatever_is_in_a_record(tmp_path: Path) -> None:
     assert INSPECT.exists(), "scripts/setup-evals installs Inspect AI"

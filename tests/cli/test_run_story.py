@@ -48,6 +48,7 @@ def thinks(**more: Any) -> dict[str, Any]:
         "dialect": "chat",
         "asked_as": "assistant",
         "substitute": True,
+        "in_place_of": "spare/big overloaded",
         "served": "qwen3",
         "told": [{"role": "user", "text": text("Pay 4711.")}],
         "usage": {"input": 1812, "output": 64},
@@ -97,8 +98,8 @@ def test_a_story_tells_what_was_thought_asked_decided_and_done(
     for words in (
         "(given by ada)",
         "thinks with local/tiny  done",
-        "asked for as assistant; it stood in for another, qwen3 served, tokens: 1,812 input,",
-        "USD 0.25, tool_calls",
+        "asked for as assistant; it stood in for spare/big overloaded, qwen3 served, tokens:",
+        "tokens: 1,812 input, 64 output, USD 0.25, tool_calls",
         "│ user: Pay 4711.",
         "reasons (full) (25 characters)\n     │ Rent is due.\n",
         "(encrypted: only the model's maker can read it)",
@@ -144,6 +145,10 @@ def test_json_is_the_page_as_it_came(asking: Command, gateway: FakeGateway) -> N
 )  # fmt: skip
 def test_what_is_not_as_it_should_be_is_said(told: dict[str, Any], words: str) -> None:
     assert words in "\n".join(lines(tool(**told)))
+
+
+def test_of_a_substitute_whose_request_was_erased_it_is_still_said() -> None:
+    assert "it stood in for another" in "\n".join(lines(thinks(in_place_of="")))
 
 
 def test_what_the_model_was_told_otherwise_is_said() -> None:

@@ -130,7 +130,12 @@ def thought() -> CallPath:
         {
             "call": {"arguments": ASKED},
             "because": "allowed by x",
-            "use": {"asked_as": "assistant", "substitute": True, "bounds": {}},
+            "use": {
+                "asked_as": "assistant",
+                "substitute": True,
+                "because": "a/b busy",
+                "bounds": {},
+            },
             "retold": [{"match": "altered", "tool_call": "c0", "call": "019"}],
         },
         {"result": {}, "said": SAID, "used": {"cost:USD": SUM_SCALE // 4, "tokens": 9}},
@@ -151,6 +156,7 @@ def test_a_model_call_tells_what_it_was_told_thought_said_and_asked_for() -> Non
     model = step_of(thought()).model
     assert model is not None
     assert (model.asked_as, model.substitute, model.served) == ("assistant", True, "tiny-0001")
+    assert model.in_place_of == "a/b busy"
     assert model.parameters == {"temperature": 0.5, "stream": True}
     assert (model.messages, model.tools) == (4, ("bank__pay", "web_search"))
     assert [(each.role, each.text.text) for each in model.told] == [
@@ -183,6 +189,12 @@ def test_a_tool_call_leads_back_to_the_thought_and_the_thought_to_the_call() -> 
     altered = step_of(done("altered", differences=["amount"]))
     assert (altered.said_and_did, altered.differences) == ("altered", ("amount",))
     assert linked([step_of(done())])[0].model is None
+
+
+@pytest.mark.parametrize(("code", "ended"), [("allowed", ""), ("approved", ""), ("gone", "gone")])
+def test_only_what_did_not_go_well_ended_as_something(code: str, ended: str) -> None:
+    done_well = done()
+    assert step_of(replace(done_well, call=replace(done_well.call, code=code))).ended_as == ended
 
 
 def test_a_held_call_tells_who_stamped_and_how_long_it_waited() -> None:

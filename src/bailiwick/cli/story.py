@@ -229,7 +229,9 @@ def _model_words(model: JsonObject) -> str:
     money = [f"{currency} {amount}" for currency, amount in mapping(model, "cost").items()]
     asked, served = show.word(model, "asked_as"), show.word(model, "served")
     finish = show.word(model, "finish")
-    stood_in = "; it stood in for another" if model.get("substitute") else ""
+    stood_in = ""
+    if model.get("substitute"):
+        stood_in = f"; it stood in for {show.word(model, 'in_place_of') or 'another'}"
     parts = [
         f"asked for as {_plain(asked)}{stood_in}" if asked else "",
         f"{_plain(served)} served" if served else "",

@@ -49,6 +49,7 @@ from bailiwick.ports.control import (
 )
 from bailiwick.ports.knowing import CallExplained, MandateRead
 from bailiwick.ports.records import (
+    LET_RUN,
     BalanceRow,
     CallQuery,
     CallRow,
@@ -77,6 +78,7 @@ from bailiwick.ports.upstreams import (
 )
 
 __all__ = [
+    "LET_RUN",
     "ApplyReport",
     "Authenticator",
     "BalanceRow",

@@ -9,6 +9,9 @@ from typing import Protocol
 from bailiwick.core.accounts import Transfer
 from bailiwick.ports.changes import CallState, HoldState, Pinned, SubjectKey
 
+LET_RUN = frozenset({"allowed", "approved"})
+"""Codes of calls that were let run. A call that then went well keeps its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
@@ -33,6 +36,11 @@ class CallRow:
     outcome_index: int | None
     approved_index: int | None = None
     """The entry written when a stamped call was let run; None for calls that were not held."""
+
+    @property
+    def ended_as(self) -> str:
+        """Why it ended as it did; "" if it went well, or has no outcome."""
+        return "" if self.outcome_index is None or self.code in LET_RUN else self.code
 
 
 @dataclass(frozen=True, slots=True)

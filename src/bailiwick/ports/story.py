@@ -76,6 +76,7 @@ class ModelSaid:
     Attributes:
         asked_as: the name that the agent used; "" where that is not known.
         substitute: another model was to serve, and this one stood in for it.
+        in_place_of: which one, and why: `local/qwen3-8b overloaded`; "" where it was erased.
         served: what the server says served it.
         parameters: of the request, without messages, tools and whatever else is long.
         messages: how many the request has; None where it was erased.
@@ -94,6 +95,7 @@ class ModelSaid:
     dialect: str
     asked_as: str = ""
     substitute: bool = False
+    in_place_of: str = ""
     served: str = ""
     http_status: int = 0
     parameters: JsonObject = field(default_factory=dict)

@@ -19,6 +19,7 @@ from bailiwick.cli.export.view import (
     word,
 )
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.ports import LET_RUN
 from bailiwick.protocols.llm.kept import keep
 from bailiwick.protocols.otlp.encode import to_json
 from bailiwick.protocols.otlp.genai import spans_of
@@ -71,7 +72,7 @@ def _call(call: JsonObject) -> CallStep:
         code=word(leaf, "code"),
         rules=tuple(str(each) for each in rules) if isinstance(rules, list) else (),
         state=word(call, "state"),
-        ended_as=word(call, "code") if call.get("outcome_index") is not None else "",
+        ended_as=_ended_as(call),
         begin_ms=number(call, "at_ms"),
         end_ms=ended if isinstance(ended, int) else None,
         edge=word(leaf, "edge"),
@@ -84,6 +85,11 @@ def _call(call: JsonObject) -> CallStep:
         hold=_hold(mapping(call.get("hold"))),
         content=_said(call) if model else _done(call),
     )
+
+
+def _ended_as(call: JsonObject) -> str:
+    code = word(call, "code")
+    return "" if call.get("outcome_index") is None or code in LET_RUN else code
 
 
 def _model(call: JsonObject, leaf: JsonObject) -> ModelStep:
