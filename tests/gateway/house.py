@@ -160,9 +160,7 @@ class House:
         )
         self.runs = Runs(self.journal, self.records, self.recorder, new_id)
         nonces = itertools.count()
-        self.thoughts = Thoughts(
-            RecalledThoughts(self.records, self.recorder), self.clock.wall_ms
-        )
+        self.thoughts = Thoughts(RecalledThoughts(self.records, self.recorder), self.clock.wall_ms)
         self.gate = Pipeline(
             journal=self.journal,
             recorder=self.recorder,
