@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
 
 from bailiwick.gateway.mcp.watch import Rounds, Watch
 from bailiwick.gateway.mcp.wire import Outcome
@@ -100,3 +105,32 @@ async def test_the_round_sleeps_while_nothing_is_in_flight() -> None:
     watch = Watch(rounds, never, 10)
     watch.stop()
     await eventually(lambda: rounds._timer is None)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """No garbage is collected: what is freed is freed because nothing refers to it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("followed", [False, True])
+async def test_a_request_is_gone_with_its_end_and_waits_for_no_collector(followed: bool) -> None:
+    rounds = Rounds(60.0)
+
+    async def served() -> weakref.ref[Sink]:
+        sink = Sink()
+        watch = Watch(rounds, never, 60.0)
+        watch.follow(sink, 60.0, lambda: (watch, sink))
+        if followed:
+            assert watch.is_due() is False
+            await asyncio.sleep(0)
+        watch.stop()
+        return weakref.ref(sink)
+
+    left = await asyncio.create_task(served())
+    for _ in range(4):  # the follower ends
+        await asyncio.sleep(0)
+    assert left() is None

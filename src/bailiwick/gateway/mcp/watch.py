@@ -117,10 +117,14 @@ class Watch:
         self._keep_alive_seconds = keep_alive_seconds
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching, for good."""
         self._rounds.leave(self)
-        if self._follower is not None:
-            self._follower.cancel()
+        # Who is told of a loss may lead back here, and so does a follower. Let go of both: else all
+        # of the request stays until garbage is collected, and then nobody is served for a while.
+        self._lost = _nothing
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.cancel()
 
     def is_due(self) -> bool:
         """Do what is to be done in a round; whether to come again."""
@@ -147,3 +151,7 @@ class Watch:
                 self.gone = True
                 self._lost()
                 return
+
+
+def _nothing() -> None:
+    """There is nobody left to tell."""
