@@ -94,7 +94,8 @@ class ModelEndpoint:
             messages += _history()
         messages.append({"role": "user", "content": _ASKED})
         body: dict[str, object] = {"model": self.model, "messages": messages}
-        body |= {"temperature": 0.2, "max_tokens": 256}
+        # A stream beyond its bound is cut.
+        body |= {"temperature": 0.2, "max_tokens": max(256, self.pieces)}
         if self.pieces:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
