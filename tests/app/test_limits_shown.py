@@ -129,6 +129,8 @@ async def test_each_key_and_each_run_is_shown_apart(house: House) -> None:
         ("bo", 3 * SUM_SCALE),
         ("cy", 4 * SUM_SCALE),
     }
+    (run,) = {row.run for row in rows}
+    assert await house.records.run(run) is not None
 
 
 async def test_a_limit_on_single_calls_is_shown_by_what_it_allows(house: House) -> None:

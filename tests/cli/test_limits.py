@@ -38,6 +38,16 @@ def test_limits_are_listed_with_what_is_unknown(asking: Command, gateway: FakeGa
     assert asking("limits", "--mandate", "payables", "--json").json == LIMITS
 
 
+def test_a_limit_of_each_run_says_which_run(asking: Command, gateway: FakeGateway) -> None:
+    (row,) = LIMITS["limits"]
+    assert isinstance(row, dict)
+    rows = [{**row, "key": "", "run": "01KR"}, {**row, "run": "01KS"}]
+    gateway.says("GET /api/v1/limits", {"limits": rows, "unsettled": []})
+    out = asking("limits").out
+    assert "run 01KR" in out
+    assert "ch93<U+202E>, run 01KS" in out
+
+
 def test_where_there_are_no_limits_it_says_so(asking: Command, gateway: FakeGateway) -> None:
     gateway.says("GET /api/v1/limits", {"limits": [], "unsettled": []})
     ended = asking("limits")

@@ -94,6 +94,13 @@ async def test_the_page_shows_each_limit_and_what_is_unknown(house: House) -> No
     assert "\u202e" not in page  # a value of a call cannot turn the page around
 
 
+async def test_a_limit_of_each_run_leads_to_its_runs(house: House) -> None:
+    house.day.control.limit_rows = [replace(ROW, run=ulid(7)), replace(ROW, run=ulid(8), key="bo")]
+    page = (await (await house.sign_in("ben")).get("/limits")).text
+    assert f'href="/runs/{ulid(7)}"' in page
+    assert f'href="/runs/{ulid(8)}"' in page
+
+
 async def test_an_empty_page_teaches(tmp_path: Path) -> None:
     page = (await (await build(empty_day(), tmp_path).sign_in("ben")).get("/limits")).text
     assert 'class="empty"' in page

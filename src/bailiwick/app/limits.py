@@ -126,6 +126,7 @@ class Limits:
         return replace(
             row,
             account=held.account,
+            run=account_parts(held.account).start if limit.window.kind == "run" else "",
             key=", ".join(str(part) for part in json.loads(held.key)) if held.key else "",
             pending=held.pending,
             posted=held.posted,

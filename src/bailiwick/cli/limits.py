@@ -42,7 +42,7 @@ def limits_list(
             (
                 show.word(row, "mandate") or f"all from {show.word(row, 'person')}",
                 show.word(row, "limit"),
-                show.word(row, "key"),
+                _apart(row),
                 *(show.word(mapping(row, "in_words"), column) for column in _AMOUNTS),
                 show.when(row.get("frees_ms")),
             )
@@ -57,6 +57,12 @@ def limits_list(
             show.out(show.visible(f"  {call} since {since}"))
         show.out("  say what became of one: bailiwick limits settle CALL --happened --reason WHY")
     return Exit.OK
+
+
+def _apart(row: JsonObject) -> str:
+    """What an account is for: a value that is counted by itself, a run."""
+    run = show.word(row, "run")
+    return ", ".join(filter(None, (show.word(row, "key"), f"run {run}" if run else "")))
 
 
 @reaching

@@ -202,6 +202,7 @@ class LimitRow:
         posted: what is spent; of calls under way at once, always 0.
         frees_ms: when something of it is free again by itself; None when at no certain time.
         person: whose it is, over all mandates from that person; "" for a limit of a mandate's.
+        run: which one, of a limit of each run; else "".
     """
 
     mandate: str
@@ -217,6 +218,7 @@ class LimitRow:
     unknown: int
     frees_ms: int | None
     person: str = ""
+    run: str = ""
 
     @property
     def used(self) -> int:
