@@ -70,8 +70,9 @@ async def test_a_slow_request_is_shown_signs_of_life_until_it_stops() -> None:
     async with asyncio.timeout(5):
         await slow.wait()
         await sink.twice.wait()
+    follower = watch._follower
     watch.stop()
-    await eventually(lambda: watch._follower is not None and watch._follower.cancelled())
+    await eventually(lambda: follower is not None and follower.cancelled())
     assert not watch.gone
 
 
