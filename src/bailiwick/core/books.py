@@ -84,7 +84,7 @@ class Books:
         """See `Counters.used`. Loads the account if it is not remembered."""
         return self._account(charge.account, charge.key, charge.since_ms).used(charge)
 
-    def reserve(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Posting | tuple[()]:
+    def reserve(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Posting:
         """Set all `charges` aside for `call`, or none.
 
         Returns:
@@ -99,13 +99,13 @@ class Books:
         if lines:
             if lines.amounts() != _amounts(call, charges):
                 raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
-            return ()
+            return _NOTHING
         _amounts(call, charges)
         over = exceeded(charges, self)
         if over is not None:
             raise LimitReached(over.code, over.because)
         if not charges:
-            return ()
+            return _NOTHING
         legs = [
             (
                 charge,
@@ -127,7 +127,7 @@ class Books:
         to: Place,
         actual: Sequence[tuple[str, str, int]] = (),
         only: Collection[tuple[str, str]] = (),
-    ) -> Posting | tuple[()]:
+    ) -> Posting:
         """End what `call` has reserved, or the part of it in the accounts `only`.
 
         Args:
@@ -148,7 +148,7 @@ class Books:
         """
         lines = self._lines(call)
         if not lines:
-            return ()
+            return _NOTHING
         legs = lines.ended(call, to, actual, only)
         self._move(call, legs)
         lines.take(legs)
@@ -156,7 +156,7 @@ class Books:
             self._calls[call] = lines
         else:
             self._calls.pop(call, None)
-        return Posting(call, at_ms, legs) if legs else ()
+        return Posting(call, at_ms, legs) if legs else _NOTHING
 
     def replay(self, transfers: Iterable[Transfer]) -> None:
         """Take over transfers that were written before, in their order."""
@@ -242,6 +242,7 @@ class Books:
                 self._long.add(which)
 
 
+_NOTHING = Posting("", 0, ())
 _FREE, _PENDING, _POSTED = Place.FREE, Place.PENDING, Place.POSTED
 
 

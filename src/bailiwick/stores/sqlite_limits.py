@@ -109,7 +109,6 @@ class SqliteLimits:
             Conflict: with LimitReached among them; nothing has changed then.
         """
         self._new_call = opened_call
-        made: Posting | tuple[()]
         if isinstance(change, Reserved):
             made = self.books.reserve(change.call, change.at_ms, change.charges)
         else:
