@@ -5,22 +5,21 @@ from __future__ import annotations
 from bailiwick.cli.exits import Exit
 from tests.cli.fakes import Command, FakeGateway
 
+ROW = {
+    "mandate": "payables",
+    "limit": "per-payee",
+    "key": "ch93\u202e",
+    "in_words": {
+        "used": "CHF 12,090.50",
+        "pending": "CHF 0.50",
+        "unknown": "",
+        "left": "CHF 7,909.50",
+        "ceiling": "CHF 20,000",
+    },
+    "frees_ms": None,
+}
 LIMITS = {
-    "limits": [
-        {
-            "mandate": "payables",
-            "limit": "per-payee",
-            "key": "ch93\u202e",
-            "in_words": {
-                "used": "CHF 12,090.50",
-                "pending": "CHF 0.50",
-                "unknown": "",
-                "left": "CHF 7,909.50",
-                "ceiling": "CHF 20,000",
-            },
-            "frees_ms": None,
-        }
-    ],
+    "limits": [ROW],
     "unsettled": [{"call": "01KB", "at_ms": 1795341600000}],
 }
 AUDIT = {"transfers": 8, "accounts": 2, "calls": 4, "unsettled": 1, "agree": True}
@@ -39,8 +38,9 @@ def test_limits_are_listed_with_what_is_unknown(asking: Command, gateway: FakeGa
 
 
 def test_a_limit_of_each_run_says_which_run(asking: Command, gateway: FakeGateway) -> None:
-    (row,) = LIMITS["limits"]
-    assert isinstance(row, dict)
+    rows = LIMITS["limits"]
+    assert isinstance(rows, list)
+    (row,) = rows
     rows = [{**row, "key": "", "run": "01KR"}, {**row, "run": "01KS"}]
     gateway.says("GET /api/v1/limits", {"limits": rows, "unsettled": []})
     out = asking("limits").out

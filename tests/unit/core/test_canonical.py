@@ -44,7 +44,7 @@ def test_what_was_parsed_stays_as_it_is(value: Json) -> None:
 
 @pytest.mark.parametrize("number", [-0.0, 1.0, 1e21, 1e-7, 1.5e300, 0.1, 123456789012345680.0])
 def test_numbers_are_spelt_as_the_reference_does_wherever_they_stand(number: float) -> None:
-    value = {"b": [1, "x", number, {"é": number}], "a": number}
+    value: Json = {"b": [1, "x", number, {"é": number}], "a": number}
     assert canonical(value) == rfc8785.dumps(value)
     assert canonical({"b": [number, [number]], "a": 2}) == rfc8785.dumps(
         {"b": [number, [number]], "a": 2}
