@@ -6,6 +6,7 @@ order of growth, not the machine.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -24,12 +25,15 @@ from bailiwick.core.email import read_email
 from bailiwick.core.errors import TheirError
 from bailiwick.core.glob import Glob
 from bailiwick.core.paths import read_path
+from bailiwick.core.said_and_did import SaidAndDid
 from bailiwick.core.shell import read_command
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
 from bailiwick.gateway.llm.capture import StreamCapture
+from bailiwick.gateway.retellings import Retellings
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.told import Told
 from bailiwick.protocols.otlp.read import read_protobuf
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
 
@@ -176,3 +180,27 @@ def test_a_million_attributes_of_two_bytes_are_not_all_looked_at(place: str) -> 
     assert time.perf_counter() - started < SECONDS
     assert len(claims.spans) == 1
     assert claims.spans[0].left_out > 900_000 or place == "of a resource"
+
+
+@pytest.mark.parametrize(
+    ("told", "times"),
+    [
+        ("1 " * 2_000_000, 1),
+        ("lines: " * 37_000, 15),
+        (("1 " * 100 + "removedx") * 1_200, 15),
+        ("a" * 900 + "b", 2_000),
+    ],
+    ids=["one long", "words of marks", "signs of marks", "many short"],
+)
+def test_results_told_to_take_long_are_compared_within_bounds(told: str, times: int) -> None:
+    """A request of 4 MB took seven seconds, of nobody else's service too."""
+    results = Retellings()
+    text = " " + "a" * 100_000 + " "
+    body = json.dumps({"content": [{"type": "text", "text": text}] * 2}).encode()
+    for number in range(8):
+        results.came("id", f"call{number}", body=body)
+    started = time.perf_counter()
+    found = results.told([Told("id", f"{told}{n}") for n in range(times)], complete=True)
+    assert time.perf_counter() - started < SECONDS
+    assert {each.match for each in found} <= {SaidAndDid.UNKNOWN, SaidAndDid.ALTERED}
+    assert found

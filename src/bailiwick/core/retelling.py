@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
@@ -28,7 +29,10 @@ from bailiwick.core.errors import TheirError
 from bailiwick.core.said_and_did import SaidAndDid
 
 MAX_BYTES = 256 * 1024
-"""Longest result that is compared with."""
+"""Longest result that is compared, and that is compared with."""
+
+_SIGN_COSTS = 16_384
+"""What looking for a mark around one of its words takes, in characters that are searched."""
 
 _FRAME = re.compile(r"\s*(?:Wall time: [0-9.]{1,16} seconds\s+)?Output:(?:\s|\Z)")
 _FRAMES = (_FRAME, re.compile(r"\s*Wall time: [0-9.]{1,16} seconds\s+"))
@@ -42,6 +46,14 @@ _MARK = re.compile(
     rf"(?:[\s,:]{{1,3}}{_WORD}){{0,8}}+[\])>…\s.*-]{{0,40}}+",
     re.IGNORECASE,
 )
+_SIGN = re.compile("truncated|omitted|elided|cleared|shortened|skipped|removed", re.IGNORECASE)
+"""One of them stands in every mark; other words are looked at only beside one."""
+
+_REACH = 200
+"""More characters than a mark can have before its sign."""
+
+_MAX_SIGNS = 64
+
 _COUNT = re.compile(r"\s*Total output lines: [0-9]{1,16}\s+")
 _ELLIPSIS = re.compile(r"(?:…|\.\.\.)\s*\Z")
 _MAX_MARKS = 8
@@ -90,14 +102,26 @@ def came_as_text(text: str) -> Came:
     return Came((text,), frozenset())
 
 
+def cost(told: str) -> int:
+    """Roughly how much of a text has to be searched to compare this one, besides the text itself.
+
+    An agent may send thousands that are made to take long, so whoever compares counts.
+    """
+    if len(told) > MAX_BYTES:
+        return 0
+    return len(told) + _SIGN_COSTS * min(_MAX_SIGNS, len(_SIGN.findall(told)))
+
+
 def compare(told: str, came: Came, *, complete: bool = True) -> SaidAndDid:
     """How `told` stands to what came.
 
-    O(length), apart from what Python's search for one text in another takes.
+    O(length), apart from what Python's search for one text in another takes (see `cost`).
 
     Args:
         complete: False when the agent told more than text.
     """
+    if len(told) > MAX_BYTES:
+        return SaidAndDid.UNKNOWN
     told = told.strip()
     match = _compare(told, came)
     if match is SaidAndDid.ALTERED:
@@ -124,8 +148,26 @@ def _compare(told: str, came: Came) -> SaidAndDid:
 def _is_made_of(told: str, texts: Sequence[str]) -> bool:
     counted = _COUNT.match(told)
     rest = told[counted.end() :] if counted else told
-    pieces = _MARK.split(_ELLIPSIS.sub("", rest), _MAX_MARKS)
+    pieces = _apart(_ELLIPSIS.sub("", rest))
     return any(_in_order(pieces, text) for text in texts)
+
+
+def _apart(text: str) -> list[str]:
+    """What stands between the marks in a text, of which the first `_MAX_MARKS` count."""
+    pieces: list[str] = []
+    begin = 0
+    for sign in islice(_SIGN.finditer(text), _MAX_SIGNS):
+        if sign.start() < begin:
+            continue
+        start = _MARK.search(text, max(begin, sign.start() - _REACH), sign.end())
+        mark = None if start is None else _MARK.match(text, start.start())
+        if mark is None:  # no mark, or the beginning of a longer word
+            continue
+        pieces.append(text[begin : mark.start()])
+        begin = mark.end()
+        if len(pieces) == _MAX_MARKS:
+            break
+    return [*pieces, text[begin:]]
 
 
 def _in_order(pieces: Sequence[str], text: str) -> bool:

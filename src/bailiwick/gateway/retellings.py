@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bailiwick.core.retelling import Came, came_as, came_as_text, compare
+from bailiwick.core.retelling import Came, came_as, came_as_text, compare, cost
 from bailiwick.core.said_and_did import MAX_RETOLD, Retold, SaidAndDid
 from bailiwick.protocols.llm.told import Told
 
@@ -16,6 +16,9 @@ MAX_CAME_BYTES = 1024 * 1024
 
 MAX_KNOWN = 4_096
 """Results told, and calls seen, that are remembered by their ids."""
+
+MAX_SEARCHED = 16 * 1024 * 1024
+"""Characters that are searched for one request's results; of further ones nothing is known."""
 
 _MAX_LOOKED_AT = MAX_KNOWN // 2
 _MAX_OF_ONE_ID = 8
@@ -94,14 +97,26 @@ class Retellings:
             complete: all calls of the run are known, so that one that is not was not seen.
         """
         found: list[Retold] = []
+        left = MAX_SEARCHED
         for result in results[-_MAX_LOOKED_AT:]:
             words = result.id, len(result.text), hash(result.text)
             if words not in self._told:
                 self._told[words] = None
+                left -= self._cost(result)
+                if left < 0:
+                    found.append(Retold(SaidAndDid.UNKNOWN, result.id))
+                    continue
                 found.append(self._compare(result, complete=complete and not self._forgot))
         while len(self._told) > MAX_KNOWN:
             self._told.popitem(last=False)
         return tuple(found[-MAX_RETOLD:])
+
+    def _cost(self, result: Told) -> int:
+        calls = self._calls.get(result.id, ()) if result.id else ()
+        if not calls:
+            return 0
+        each = cost(result.text)
+        return sum(each + call.size for call in calls)
 
     def _compare(self, result: Told, *, complete: bool) -> Retold:
         calls = self._calls.get(result.id) if result.id else None
