@@ -97,6 +97,33 @@ def test_call_shows_of_a_model_what_it_said(asking: Command, gateway: FakeGatewa
     assert "\x1b" not in told
 
 
+def test_of_a_call_that_failed_the_list_says_how(asking: Command, gateway: FakeGateway) -> None:
+    down = {**CALL, "state": "failed", "code": "upstream_down", "because": "allowed by x"}
+    said_so = {**down, "code": "allowed"}
+    gateway.says("GET /api/v1/calls?limit=50", {"calls": [down, said_so]})
+    _, first, second = asking("calls").out.splitlines()
+    assert first.endswith("failed  upstream_down; allowed by x")
+    assert second.endswith("failed  allowed by x")
+
+
+@pytest.mark.parametrize(
+    ("code", "takes"),
+    [
+        ("upstream_down", "nothing, of 300 tokens set aside: it was not sent"),
+        ("allowed", "300 tokens"),
+    ],
+)
+def test_what_was_not_sent_takes_nothing_of_limits(
+    asking: Command, gateway: FakeGateway, code: str, takes: str
+) -> None:
+    charge = {"rule": "p@1/limit/day", "account": "a", "amount": 300, "unit": "tokens"}
+    call = {**CALL, "state": "failed", "code": code, "outcome_index": 42}
+    rest: dict[str, object] = {"outcome": None, "hold": None, "leaves": []}
+    path = {"call": call, "intent": {"reserved": [charge]}, **rest}
+    gateway.says("GET /api/v1/calls/01JCALL", path)
+    assert f"p@1/limit/day  {takes}\n" in asking("call", "01JCALL").out
+
+
 def test_call_shows_the_whole_path_and_hides_nothing(asking: Command, gateway: FakeGateway) -> None:
     stamped = {
         **HOLD,

@@ -44,7 +44,7 @@ from bailiwick.gateway.chains import Chain
 from bailiwick.gateway.memories import plan_for
 from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.gateway.settlement import Ending, answered, ended
-from bailiwick.ports import CallState, Settlement, UpstreamReply
+from bailiwick.ports import NOT_SENT, CallState, Settlement, UpstreamReply
 
 MAX_EXAMPLES = 3
 MAX_GROUPS = 200
@@ -62,7 +62,6 @@ _PLACES = {
     Settlement.VOIDED: Place.FREE,
     Settlement.UNKNOWN: Place.UNKNOWN,
 }
-_NOT_SENT = frozenset({"upstream_down", "mandate_revoked", "token_revoked", "run_ended"})
 _WHATEVER_A_MANDATE_SAYS = frozenset(
     {
         "run_fixed",
@@ -204,7 +203,7 @@ class Simulation:
                 under.memory.learn(under.call, body)
                 self._grow(len(body))
             return
-        unsent = event.code in _NOT_SENT or event.state is CallState.DENIED
+        unsent = event.code in NOT_SENT or event.state is CallState.DENIED
         known = event.state in (CallState.DONE, CallState.FAILED)
         how = Settlement.POSTED if known else Settlement.UNKNOWN
         if unsent:

@@ -12,6 +12,7 @@ from bailiwick.cli.api import segment
 from bailiwick.cli.exits import Exit
 from bailiwick.cli.reach import Reach, reaching
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.ports import LET_RUN, NOT_SENT
 
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many at most.")]
 
@@ -49,13 +50,20 @@ def calls(
                 show.word(row, "agent"),
                 target(row),
                 show.word(row, "state"),
-                show.word(row, "because"),
+                _because(row),
             )
             for row in rows
         ],
         states=4,
     )
     return Exit.OK
+
+
+def _because(row: JsonObject) -> str:
+    """Why it was decided so; of a call that was let run and failed, first how it failed."""
+    because, code = show.word(row, "because"), show.word(row, "code")
+    ended = show.word(row, "state") == "failed" and code not in LET_RUN
+    return f"{code}; {because}" if ended and code else because
 
 
 @reaching
@@ -88,7 +96,9 @@ def call(
     show.heading("What exactly")
     payload("intent", opened(path, "intent", "call"))
     print_reserved(
-        listed(mapping(path, "intent"), "reserved"), listed(mapping(path, "outcome"), "settled")
+        listed(mapping(path, "intent"), "reserved"),
+        listed(mapping(path, "outcome"), "settled"),
+        sent=row.get("outcome_index") is None or show.word(row, "code") not in NOT_SENT,
     )
     hold = path.get("hold")
     if isinstance(hold, dict):
@@ -186,9 +196,11 @@ def circumstances(path: JsonObject) -> list[tuple[str, str]]:
     return found
 
 
-def print_reserved(charges: Sequence[JsonObject], settled: Sequence[JsonObject] = ()) -> None:
+def print_reserved(
+    charges: Sequence[JsonObject], settled: Sequence[JsonObject] = (), *, sent: bool = True
+) -> None:
     """Print what a call takes of limits, if anything; what it set aside, and what it took of that
-    where its result said."""
+    where its result said. All is free again if nothing was `sent`."""
     if not charges:
         return
     took = {
@@ -210,6 +222,8 @@ def print_reserved(charges: Sequence[JsonObject], settled: Sequence[JsonObject] 
             really = took.get((show.word(charge, "account"), key))
             if isinstance(really, int) and really != amount:
                 taken = f"{amount_words(really, scale, unit)}, of {taken} set aside"
+            if not sent:
+                taken = f"nothing, of {taken} set aside: it was not sent"
             apart = key or show.word(charge, "member")
             lines.append((show.word(charge, "rule"), f"{taken}, for {apart}" if apart else taken))
     show.facts(lines or [("", "it cannot be read")])

@@ -50,6 +50,7 @@ from bailiwick.ports.control import (
 from bailiwick.ports.knowing import CallExplained, MandateRead
 from bailiwick.ports.records import (
     LET_RUN,
+    NOT_SENT,
     BalanceRow,
     CallQuery,
     CallRow,
@@ -79,6 +80,7 @@ from bailiwick.ports.upstreams import (
 
 __all__ = [
     "LET_RUN",
+    "NOT_SENT",
     "ApplyReport",
     "Authenticator",
     "BalanceRow",
