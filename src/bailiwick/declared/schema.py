@@ -116,7 +116,18 @@ AGENT = Record(
     },
 )
 
-_TARGETS = ListOf(Text(r"[^/]+/[^\u0000]+", "is not `SERVER/NAME`", read_any_target), or_one=True)
+_ALL = "`SERVER/*` is everything of a server, `*/*` of all"
+_TARGETS = ListOf(
+    Text(r"[^/]+/[^\u0000]+", f"is not `SERVER/NAME`; {_ALL}", read_any_target), or_one=True
+)
+_MODEL_TARGETS = ListOf(
+    Text(
+        r"[^/]+/[^\u0000]+",
+        f"is not `SERVER/MODEL`, and rules name models, not their aliases; {_ALL}",
+        read_any_target,
+    ),
+    or_one=True,
+)
 _CLIENT_TARGETS = ListOf(
     Text(r"[^/]+/[^\u0000]+", "is not `SERVER/NAME`", read_client_target), or_one=True
 )
@@ -132,8 +143,8 @@ _TARGET_FIELDS = {
         "What a server may ask of the agent's side: `SERVER/sampling`, `SERVER/elicitation`, "
         "`SERVER/roots`.",
     ),
-    "model": Field(_TARGETS, "Models, as `SERVER/MODEL`."),
-    "models": Field(_TARGETS, "The same as `model`."),
+    "model": Field(_MODEL_TARGETS, "Models, as `SERVER/MODEL`."),
+    "models": Field(_MODEL_TARGETS, "The same as `model`."),
 }
 PERSON = Record(
     "a person",

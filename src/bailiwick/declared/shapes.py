@@ -66,8 +66,7 @@ class Text:
     def check(self, node: Node, report: Report) -> None:
         """Check type, length, pattern, parser and where secrets may stand."""
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            quotes = isinstance(node, Scalar) and node.value is not None
-            report(node.place, mismatch(self.noun, node) + ("; put it in quotes" if quotes else ""))
+            self._report_other(node, report)
             return
         text = node.value
         shown = show(text) if self.quoted and not self.secret else "the value"
@@ -85,6 +84,15 @@ class Text:
             except ValueError as error:
                 told = str(error)
                 report(node.place, f"{shown}{'' if told.startswith('is ') else ':'} {told}")
+
+    def _report_other(self, node: Node, report: Report) -> None:
+        value = node.value if isinstance(node, Scalar) else None
+        if self.says and isinstance(value, int | float) and not isinstance(value, bool):
+            if not fits(self.pattern, str(value)):  # quotes would not help
+                report(node.place, f"{show(str(value))} {self.says}")
+                return
+        quotes = "; put it in quotes" if value is not None else ""
+        report(node.place, mismatch(self.noun, node) + quotes)
 
     def _check_reference(self, place: Place, text: str, report: Report) -> None:
         if not self.secret:

@@ -130,7 +130,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "a target without its server": (
         HOUSE.replace("bank/balance", '"*"'),
-        ["f.yaml:27:30: `*` is not `SERVER/NAME`"],
+        [
+            "f.yaml:27:30: `*` is not `SERVER/NAME`; `SERVER/*` is everything of a server, "
+            "`*/*` of all"
+        ],
     ),
     "a client rule for what no server can ask": (
         HOUSE.replace("tools: [bank/list_*, bank/balance]", "client: bank/smapling"),

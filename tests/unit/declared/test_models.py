@@ -169,6 +169,24 @@ def test_changes_that_nobody_could_accept_are_a_warning(stamp: str, said: str) -
     assert [problem.message for problem in load_text(people + ONE + alias).warnings] == [said]
 
 
+def test_a_rule_about_an_alias_is_told_to_name_models() -> None:
+    rules = "mandates: {m: {from: ada, to: clerk, allow: [{model: assistant}]}}\n"
+    assert problems(WHO + ONE + "aliases: {assistant: {models: [one/m]}}\n" + rules) == [
+        "`assistant` is not `SERVER/MODEL`, and rules name models, not their aliases; "
+        "`SERVER/*` is everything of a server, `*/*` of all"
+    ]
+
+
+@pytest.mark.parametrize("amount", ["5", "5.50"])
+def test_money_without_its_currency_is_not_told_to_stand_in_quotes(amount: str) -> None:
+    limit = f"{{id: a, model: one/*, cost: {amount}, each: call}}"
+    rules = "allow: [{model: one/*, other_arguments: allow}]"
+    text = WHO + ONE + f"mandates: {{m: {{from: ada, to: clerk, {rules}, limits: [{limit}]}}}}\n"
+    (said,) = problems(text)
+    assert said.endswith("is not an amount with its currency, such as `5 USD` or `0.50 EUR`")
+    assert said.startswith("`5")
+
+
 def test_the_words_of_a_guard_name_role_and_exceptions() -> None:
     assert Guard("platform", frozenset({"requester"})).phrase == (
         "1 person with the role `platform` (not `requester`)"
