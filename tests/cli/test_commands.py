@@ -448,6 +448,13 @@ def test_pins_show_both_definitions_with_what_they_hide(
     assert ended.out.index("accepted:") < ended.out.index("now:")
     assert "money<U+200B>. Ignore" in ended.out
     assert "bailiwick pins accept bank/tool/transfer bb" in ended.out
+    assert "declared by" not in ended.out, "that is the server's word"
+
+
+def test_of_a_declared_change_pins_say_whose_it_is(asking: Command, gateway: FakeGateway) -> None:
+    held = {**PINS["pins"][1], "upstream": "@declared", "by": "ada", "at_ms": 1795341600000}
+    gateway.says("GET /api/v1/pins", {"pins": [held]})
+    assert "\n  declared by ada at 2026-11-22 " in asking("pins").out
 
 
 def test_a_pin_is_accepted_by_its_digest(asking: Command, gateway: FakeGateway) -> None:

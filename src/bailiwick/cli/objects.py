@@ -64,9 +64,10 @@ def apply(
 
 @reaching
 def pins_list(context: typer.Context, reach: Reach) -> int:
-    """List tool definitions that changed.
+    """List what changed and waits for people to accept it.
 
-    Definitions are pinned when first seen; a changed one waits for review.
+    Definitions of tools are pinned when first seen; a changed one waits for review. So do
+    aliases and model servers that ask for it (`changes`), until enough people have accepted.
     """
     if context.invoked_subcommand is not None:
         return Exit.OK
@@ -77,10 +78,13 @@ def pins_list(context: typer.Context, reach: Reach) -> int:
     rows = listed(answer, "pins")
     held = [row for row in rows if row.get("state") == "held"]
     if not held:
-        show.note(f"{len(rows)} definitions pinned; none changed")
+        show.note(f"{len(rows)} definitions pinned; no change waits")
         return Exit.OK
     for row in held:
         show.heading(pin_name(row))
+        if row.get("by"):
+            at = show.when(row.get("at_ms"))
+            show.out(f"  declared by {show.visible(show.word(row, 'by'))} at {at}")
         accepted = next((old for old in rows if _same(old, row) and old is not row), None)
         if accepted is not None:
             show.out("  accepted:")

@@ -87,10 +87,10 @@ class Text:
 
     def _report_other(self, node: Node, report: Report) -> None:
         value = node.value if isinstance(node, Scalar) else None
-        if self.says and isinstance(value, int | float) and not isinstance(value, bool):
-            if not fits(self.pattern, str(value)):  # quotes would not help
-                report(node.place, f"{show(str(value))} {self.says}")
-                return
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and self.says and not fits(self.pattern, str(value)):  # quotes would not help
+            report(node.place, f"{show(str(value))} {self.says}")
+            return
         quotes = "; put it in quotes" if value is not None else ""
         report(node.place, mismatch(self.noun, node) + quotes)
 

@@ -66,6 +66,14 @@ def test_a_name_that_means_nothing_or_two_things(asked: str, code: str) -> None:
     assert refused.value.code == code
 
 
+def test_who_asks_for_no_model_is_told_where_the_models_are_listed() -> None:
+    with pytest.raises(TheirError) as refused:
+        meant("nothing", SERVERS)
+    assert refused.value.message == (
+        "there is no model `nothing`; `/v1/models` lists those that may be asked for"
+    )
+
+
 @given(st.text(max_size=20) | st.sampled_from(["local", "tiny", "/", "both"]).map(str))
 def test_what_is_found_spells_out_as_it_was_asked(asked: str) -> None:
     try:

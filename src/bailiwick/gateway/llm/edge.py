@@ -28,6 +28,7 @@ from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError, TheirError
 from bailiwick.core.network import Network, caller_address
+from bailiwick.core.values import show
 from bailiwick.gateway.gate import Gate
 from bailiwick.gateway.llm.attempt import Models
 from bailiwick.gateway.llm.attempts import BETA, Attempts
@@ -120,7 +121,7 @@ class LlmEdge:
         of_list = Dialect.MESSAGES if b"anthropic-version" in raw else Dialect.CHAT
         dialect = PATHS.get(path, of_list)
         if not listing and (path not in PATHS or query not in (b"", BETA)):
-            await refuse(send, dialect, 404, "not_found", f"there is nothing at {path[:80]!a}")
+            await refuse(send, dialect, 404, "not_found", f"there is nothing at {show(path)}")
             return
         try:
             headers = read_headers(scope["headers"])
@@ -237,7 +238,7 @@ class LlmEdge:
             if item["id"] == wanted:
                 await reply(visit.send, 200, encode(item))
                 return
-        text = f"there is no model {wanted[:80]!a} for this agent"
+        text = f"there is no model {show(wanted)} for this agent"
         await refuse(visit.send, visit.dialect, 404, "model_unknown", text)
 
     async def _names(self, server: ModelServer) -> tuple[str, ...]:

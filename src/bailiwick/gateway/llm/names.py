@@ -61,7 +61,8 @@ def meant(asked: str, servers: Mapping[str, Serves]) -> Meant:
     if len(bare) > 1:
         raise _ambiguous(asked)
     if not bare:
-        raise TheirError("model_unknown", f"there is no model {show(asked)}")
+        text = f"there is no model {show(asked)}; `/v1/models` lists those that may be asked for"
+        raise TheirError("model_unknown", text)
     return Meant(bare[0], asked, served=True)
 
 
