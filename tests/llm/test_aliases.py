@@ -315,6 +315,22 @@ def test_an_alias_of_models_that_are_not_allowed_does_not_exist(
     assert not two.sent
 
 
+def test_under_a_suspended_mandate_an_alias_says_that_it_is_suspended(
+    gateway: Running, one: ModelServer
+) -> None:
+    gateway.cli("suspend", "think")
+    try:
+        for name in ("assistant", "secret"):
+            status, _, body = ask(gateway, chat(name))
+            told = json.loads(body)["error"]
+            assert (status, told["code"]) == (403, "mandate_not_active")
+            assert told["message"] == "the mandate `think@1` is suspended"
+        assert not one.sent
+    finally:
+        gateway.cli("resume", "think")
+    assert ask(gateway, chat("assistant"))[0] == 200
+
+
 def test_models_that_are_not_allowed_are_passed_over(gateway: Running, two: ModelServer) -> None:
     status, headers, _ = ask(gateway, chat("partly"))
     assert (status, headers["bailiwick-served-by"]) == (200, "one/m")

@@ -91,6 +91,11 @@ def visible(chain: Sequence[Mandate], target: Target, now: int) -> bool:
         return False
 
 
+def stopped(chain: Sequence[Mandate], now: int) -> Deny | None:
+    """Why nothing at all passes under this chain, if one of its mandates is not in force. Pure."""
+    return next((why for each in chain if (why := _inactive(each, now)) is not None), None)
+
+
 def merge(rules: Sequence[StampRule]) -> Requirement | None:
     """One requirement that meets what each of `rules` asks for, or None when there is none.
 

@@ -168,6 +168,13 @@ class Gate(Protocol):
         """Whether some rule could let this target through, now, for some arguments."""
         ...
 
+    def stopped(self, caller: Caller) -> Deny | None:
+        """Why nothing this caller asks for passes now: its mandate, or one above, is not in force.
+
+        For what is not `visible` then, and is there all the same.
+        """
+        ...
+
     def tells_runs_apart(self, caller: Caller) -> bool:
         """Whether what one run of this caller has read makes a difference to its calls.
 

@@ -27,7 +27,7 @@ from bailiwick.core.errors import (
     UpstreamDown,
 )
 from bailiwick.core.flow import Labels
-from bailiwick.core.judge import judge, visible
+from bailiwick.core.judge import judge, stopped, visible
 from bailiwick.core.limits import PERSON
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.offering import Offering
@@ -111,6 +111,10 @@ class Pipeline:
     def visible(self, caller: Caller, target: Target) -> bool:
         """See `gate.Gate.visible`."""
         return visible(self._authority.chain(caller.mandate), target, self._clock.wall_ms())
+
+    def stopped(self, caller: Caller) -> Deny | None:
+        """See `gate.Gate.stopped`."""
+        return stopped(self._authority.chain(caller.mandate), self._clock.wall_ms())
 
     def tells_runs_apart(self, caller: Caller) -> bool:
         """See `gate.Gate.tells_runs_apart`."""

@@ -20,6 +20,7 @@ from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.core.offering import Offering
+from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
     Answer,
     Answered,
@@ -152,6 +153,10 @@ class FakeGate:
     def visible(self, caller: Caller, target: Target) -> bool:
         """See `Gate`."""
         return str(target) not in self.denied
+
+    def stopped(self, caller: Caller) -> Deny | None:
+        """Mandates are always in force here."""
+        return None
 
     def tells_runs_apart(self, caller: Caller) -> bool:
         """See `Gate`."""

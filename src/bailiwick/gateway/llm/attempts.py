@@ -124,6 +124,8 @@ class Attempts:
         """
         groups = self.usable(request.visit, alias)
         if not groups:
+            if (stopped := self._gate.stopped(request.visit.caller)) is not None:
+                raise TheirError(stopped.code, stopped.because)
             raise TheirError("model_unknown", f"there is no model {show(alias.name)}")
         spoken = self._speaking(groups, request.asking.dialect)  # 1
         if not spoken:
