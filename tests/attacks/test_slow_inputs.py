@@ -18,21 +18,24 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from bailiwick.core.argument_path import look_alikes
-from bailiwick.core.call import CallKind, Target
+from bailiwick.core.call import CallKind, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Equals, Matches, triggers
 from bailiwick.core.email import read_email
 from bailiwick.core.errors import TheirError
 from bailiwick.core.glob import Glob
 from bailiwick.core.paths import read_path
+from bailiwick.core.pricing import NO_TERMS
 from bailiwick.core.said_and_did import SaidAndDid
 from bailiwick.core.shell import read_command
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
+from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.retellings import Retellings
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.requests import read_request
 from bailiwick.protocols.llm.told import Told
 from bailiwick.protocols.otlp.read import read_protobuf
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
@@ -204,3 +207,19 @@ def test_results_told_to_take_long_are_compared_within_bounds(told: str, times: 
     assert time.perf_counter() - started < SECONDS
     assert {each.match for each in found} <= {SaidAndDid.UNKNOWN, SaidAndDid.ALTERED}
     assert found
+
+
+@pytest.mark.parametrize("text", HARD_TO_ORDER, ids=["two kinds", "decomposing", "half width"])
+@pytest.mark.parametrize("dialect", [Dialect.CHAT, Dialect.EMBEDDINGS])
+def test_a_prompt_of_marks_without_end_is_bounded_in_linear_time(
+    text: str, dialect: Dialect
+) -> None:
+    """One such prompt, under a limit in tokens, held up everybody for hours."""
+    body: JsonObject = {"model": "m", "input": text}
+    if dialect is Dialect.CHAT:
+        body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": text}]}
+    asking = read_request(dialect, body)
+    started = time.perf_counter()
+    use = bounded(ModelUse({}, "m"), asking, body, "local", NO_TERMS, "m")
+    assert time.perf_counter() - started < SECONDS
+    assert use.bounds["input_tokens"] >= len(text.encode())

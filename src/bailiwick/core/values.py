@@ -141,15 +141,15 @@ def fold_inside(text: str) -> str:
     """`fold` for a piece of a text, whose outer spaces stand inside."""
     if text.isascii():
         return (text if text.isprintable() else _visible_only(text)).lower()
-    plain = unicodedata.normalize("NFKC", _stream_safe(text))
+    plain = unicodedata.normalize("NFKC", stream_safe(text))
     visible = plain if plain.isprintable() else _visible_only(plain)
-    small = _stream_safe(visible.casefold())
+    small = stream_safe(visible.casefold())
     return (
         small if unicodedata.is_normalized("NFKC", small) else unicodedata.normalize("NFKC", small)
     )
 
 
-def _stream_safe(text: str) -> str:
+def stream_safe(text: str) -> str:
     """`text` with its runs of marks broken up: ordering a run takes the square of its length.
 
     No letter of any language has so many; no text in a mandate has them, so none is equal to one

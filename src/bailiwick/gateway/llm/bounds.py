@@ -23,7 +23,7 @@ from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.limits import COST
 from bailiwick.core.pricing import Price, Size, Terms, most
-from bailiwick.core.values import show
+from bailiwick.core.values import show, stream_safe
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode
 
@@ -125,7 +125,8 @@ def _bytes(asking: Asking, body: JsonObject) -> int:
     if whole.isascii():
         return asking.input_bytes
     form: Literal["NFC", "NFKC"] = "NFC" if asking.dialect in _ANSWERS else "NFKC"
-    made = unicodedata.normalize(form, whole.decode())
+    # With joiners between too many marks: more than without, and in time.
+    made = unicodedata.normalize(form, stream_safe(whole.decode()))
     return max(asking.input_bytes, len(made.encode()))
 
 
