@@ -33,6 +33,7 @@ from bailiwick.core.urls import read_url
 from bailiwick.core.values import CANNOT_TELL, fold
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.capture import StreamCapture
+from bailiwick.gateway.llm.offering import meanings_of
 from bailiwick.gateway.retellings import Retellings
 from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.requests import read_request
@@ -223,3 +224,14 @@ def test_a_prompt_of_marks_without_end_is_bounded_in_linear_time(
     use = bounded(ModelUse({}, "m"), asking, body, "local", NO_TERMS, "m")
     assert time.perf_counter() - started < SECONDS
     assert use.bounds["input_tokens"] >= len(text.encode())
+
+
+@pytest.mark.parametrize("length", [61, 3_000])
+def test_a_thousand_long_names_are_not_each_compared_with_all_tools(length: int) -> None:
+    tools = [(f"server{number % 10}", f"tool_{number}") for number in range(500)]
+    offered = tuple("x" * length + f"_tool_{number}" for number in range(1_024))
+    started = time.perf_counter()
+    found = meanings_of(offered, tools)
+    assert time.perf_counter() - started < SECONDS / 2
+    assert list(found) == list(offered)
+    assert meanings_of(("bank__pay",), [("bank", "pay")])["bank__pay"].sure == (("bank", "pay"),)

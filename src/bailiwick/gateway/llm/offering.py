@@ -29,6 +29,13 @@ MAX_REMEMBERED = 256
 _LONG_NAME = 60
 """Names this long may be shortened ones: any tool could be behind them."""
 
+_LONGEST_NAME = 256
+"""Longer ones are no names of a tool behind the gateway: no agent writes, and no model takes them."""
+
+MAX_COMPARED = 32_768
+"""Most pairs of a long name and a tool that are compared for one request: names that are beyond it
+count as tools of the agent's own."""
+
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -118,8 +125,14 @@ def meanings_of(offered: tuple[str, ...], known: Sequence[Tool]) -> dict[str, _M
     """What each offered name means among the tools behind the gateway."""
     ends = [(tool, _plain(tool[1])) for tool in known]
     found: dict[str, _Meaning] = {}
+    left = MAX_COMPARED
     for name in offered:
-        plain, anything = _plain(name), len(name) >= _LONG_NAME
+        anything = len(name) >= _LONG_NAME
+        left -= len(ends) if anything else 0
+        if left < 0 or len(name) > _LONGEST_NAME:
+            found[name] = _Meaning((), ())
+            continue
+        plain = _plain(name)
         near = [tool for tool, end in ends if anything or plain.endswith(end)]
         truths = [(tool, means(name, tool, offered, near)) for tool in near]
         found[name] = _Meaning(
