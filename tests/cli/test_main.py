@@ -42,6 +42,11 @@ def test_help_names_every_command_of_the_issue_and_the_exit_codes(command: Comma
 @pytest.mark.parametrize(
     ("args", "says"),
     [
+        (
+            ["run", "export", "01J", "--format", "xml"],
+            "invalid value for '--format': 'xml' is not one of 'jsonl', 'inspect', 'otlp'; "
+            "see `bailiwick run export --help`",
+        ),
         (["bogus"], "no such command 'bogus'; see `bailiwick --help`"),
         (["calls", "--bogus"], "no such option: --bogus"),
         (["call"], "missing argument"),
