@@ -30,7 +30,7 @@ _LONG_NAME = 60
 """Names this long may be shortened ones: any tool could be behind them."""
 
 _LONGEST_NAME = 256
-"""Longer ones are no names of a tool behind the gateway: no agent writes, and no model takes them."""
+"""Longer ones are no names of a tool behind the gateway: no model takes them."""
 
 MAX_COMPARED = 32_768
 """Most pairs of a long name and a tool that are compared for one request: names that are beyond it

@@ -92,7 +92,11 @@ def _first_user_text(body: JsonObject) -> str:
 
 def _unsized(body: JsonObject, hosted: tuple[str, ...]) -> Iterator[str]:
     for message in asked.objects(body.get("messages")):
-        yield from asked.unsized_parts(message.get("content"), _SIZED)
+        content = message.get("content")
+        yield from asked.unsized_parts(content, _SIZED)
+        for part in asked.objects(content):
+            # Servers that translate take another dialect's parts, with pictures inside.
+            yield from asked.unsized_parts(part.get("content"), _SIZED)
         if message.get("audio") is not None:
             yield "audio"
     yield from asked.stands_for_more(body, _LONGER)

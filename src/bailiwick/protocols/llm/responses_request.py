@@ -111,12 +111,18 @@ def _first_user_text(given: Json) -> str:
     return ""
 
 
+def _is_told(reasoning: Mapping[str, Json]) -> bool:
+    return bool(reasoning.get("encrypted_content") or reasoning.get("content"))
+
+
 def _unsized(body: JsonObject) -> Iterator[str]:
     yield from asked.stands_for_more(body, _ELSEWHERE)
     for item in asked.objects(body.get("input")):
         kind = item.get("type", "message")
         if kind not in _SIZED_ITEMS:
             yield kind if isinstance(kind, str) else "unknown"
+        if kind == "reasoning" and item.get("id") and not _is_told(item):
+            yield kind  # the server has kept it, and reads it by its id
         yield from asked.unsized_parts(item.get("content"), _SIZED_PARTS)
         if kind in ("function_call_output", "custom_tool_call_output"):
             yield from asked.unsized_parts(item.get("output"), _SIZED_PARTS)

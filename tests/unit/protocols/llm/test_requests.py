@@ -303,6 +303,16 @@ def test_a_tool_that_runs_where_no_gateway_sees_it_goes_by_its_type(
             },
             "document",
         ),
+        (
+            CHAT,
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "tool_result", "content": [{}]}]},
+                ]
+            },
+            "unknown",
+        ),
+        (RESPONSES, {"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, "reasoning"),
         (MESSAGES, {"container": "c"}, "container"),
         (EMBEDDINGS, {"messages": []}, "messages"),
         (CHAT, {"chat_template": "{% for i in range(9999999) %}x{% endfor %}"}, "chat_template"),
@@ -361,3 +371,11 @@ def test_no_request_breaks_the_reader(dialect: Dialect, body: dict[str, Json], m
     assert asking.model == body["model"]
     assert isinstance(asking.first_user_text, str)
     assert all(isinstance(name, str) and name for name in asking.tools)
+
+
+@pytest.mark.parametrize(
+    "more", [{"encrypted_content": "gAAA"}, {"content": [{"type": "reasoning_text", "text": "x"}]}]
+)
+def test_reasoning_that_is_told_whole_is_bounded_by_its_bytes(more: JsonObject) -> None:
+    item: JsonObject = {"type": "reasoning", "id": "rs_1", "summary": [], **more}
+    assert read_request(RESPONSES, {**MODEL, "input": [item]}).unsized == ()
