@@ -37,6 +37,9 @@ class _Server:
         self.stream = BodyStream(_Source())
         self.stream.push(THOUGHT)
 
+    def tells_its_key(self, said: bytes) -> bool:
+        return False
+
     async def send(self, *_: object) -> Response:
         response = Response(200, {b"content-type": b"text/event-stream"})
         response.stream = self.stream

@@ -39,6 +39,9 @@ class _Server:
     def __init__(self) -> None:
         self.stream = BodyStream(_Source())
 
+    def tells_its_key(self, said: bytes) -> bool:
+        return False
+
     async def send(self, *_: object) -> Response:
         response = Response(200, {b"content-type": b"text/event-stream"})
         response.stream = self.stream
@@ -90,7 +93,8 @@ async def test_a_piece_goes_on_before_the_next_has_come() -> None:
     for word in ("one", "two"):
         client.news.clear()
         server.stream.push(_piece(word))
-        await client.news.wait()
+        async with asyncio.timeout(5):
+            await client.news.wait()
         assert client.writes[-1] == _piece(word)
     server.stream.push(END)
     server.stream.end(None)
