@@ -29,9 +29,11 @@ from bailiwick.gateway.ids import Ulids
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recalled import Recalled
+from bailiwick.gateway.recalled_thoughts import RecalledThoughts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.run_facts import begun
 from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.thoughts import Thoughts
 from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.ports import Caller, HoldState, Person, UpstreamReply
 from bailiwick.stores.sqlite import SqliteJournal
@@ -103,6 +105,7 @@ class SuiteGate:
             holds=self._holds,
             runs=self._runs,
             memories=Memories(Recalled(self._records, self._recorder), self._authority),
+            thoughts=Thoughts(RecalledThoughts(self._records, self._recorder), self._clock.wall_ms),
             clock=self._clock,
             events=events,
             new_id=new_id,

@@ -75,7 +75,7 @@ def _thoughts(said: bytes) -> list[str]:
 async def test_hanging_up_in_the_middle_leaves_what_was_got() -> None:
     client = _Client()
     going = asyncio.create_task(_call(client).dispatch())
-    await client.got.wait()
+    await asyncio.wait_for(client.got.wait(), 10)
     going.cancel()
     with pytest.raises(GoneMidway) as gone:
         await going

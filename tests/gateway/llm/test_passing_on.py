@@ -94,7 +94,7 @@ async def test_a_piece_goes_on_before_the_next_has_come() -> None:
         client.news.clear()
         server.stream.push(_piece(word))
         async with asyncio.timeout(5):
-            await client.news.wait()
+            await asyncio.wait_for(client.news.wait(), 10)
         assert client.writes[-1] == _piece(word)
     server.stream.push(END)
     server.stream.end(None)
