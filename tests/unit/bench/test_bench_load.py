@@ -1,6 +1,7 @@
 """The load generator and the fast upstream, over loopback."""
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import Iterator
