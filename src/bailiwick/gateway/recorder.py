@@ -168,21 +168,9 @@ class Recorder:
         }
         if reserved:
             payload["reserved"] = [_charge(charge) for charge in reserved]
-        if call.use is not None:
-            payload["use"] = call.use
         if seen:
             payload["seen"] = seen
-        if use is not None:
-            payload["use"] = recorded_use(use)
-        if context.thought is not None:
-            payload["thought"] = thought_payload(context.thought)
-        if context.retold:
-            payload["retold"] = retold_payload(context.retold)
-        facts = context.labels.facts
-        if facts.end_user:
-            payload["end_user"], payload["end_user_by"] = facts.end_user, facts.end_user_by
-        if facts.zones is not None:
-            payload["zones"] = sorted(facts.zones)
+        payload |= _circumstances(context)
         return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
 
     def _rules(self, rules: Sequence[str]) -> LeafValue:
@@ -329,6 +317,23 @@ class Recorder:
     def text(self, leaf: bytes, sealed: bytes) -> bytes:
         """A payload in clear, byte for byte. Raises as `open`."""
         return self._vault.open(leaf, sealed)
+
+
+def _circumstances(context: CallContext) -> dict[str, object]:
+    """What is sealed with an intent of how its call came about."""
+    found: dict[str, object] = {}
+    if context.call.use is not None:
+        found["use"] = recorded_use(context.call.use)
+    if context.thought is not None:
+        found["thought"] = thought_payload(context.thought)
+    if context.retold:
+        found["retold"] = retold_payload(context.retold)
+    facts = context.labels.facts
+    if facts.end_user:
+        found["end_user"], found["end_user_by"] = facts.end_user, facts.end_user_by
+    if facts.zones is not None:
+        found["zones"] = sorted(facts.zones)
+    return found
 
 
 def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:
