@@ -172,7 +172,20 @@ def start(
     env: Mapping[str, str] | None = None,
     data: Path | None = None,
 ) -> Running:
-    """Start a gateway on `folder`; does not wait for it."""
+    """Start a gateway on `folder`; does not wait for it. `end_all` ends it, if nobody else does."""
+    gateway = _start(folder, declared, *more, listen=listen, env=env, data=data)
+    _started.append(gateway.process)
+    return gateway
+
+
+def _start(
+    folder: Path,
+    declared: str,
+    *more: str,
+    listen: str = "127.0.0.1:0",
+    env: Mapping[str, str] | None = None,
+    data: Path | None = None,
+) -> Running:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "declared.yaml").write_text(declared)
     log = folder / "log.txt"
@@ -185,7 +198,6 @@ def start(
             stderr=stderr,
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})},
         )
-    _started.append(process)
     return Running(folder, process, log)
 
 
@@ -201,8 +213,9 @@ def refused(gateway: Running) -> str:
 def running(
     folder: Path, declared: str, *more: str, env: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
-    """A gateway that answers, for as long as the block lasts."""
-    gateway = start(folder, declared, *more, env=env)
+    """A gateway that answers, for as long as the block lasts: longer than a test, where a
+    fixture of a whole session opens it."""
+    gateway = _start(folder, declared, *more, env=env)
     try:
         gateway.wait()
         yield gateway
