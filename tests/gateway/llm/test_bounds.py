@@ -30,7 +30,7 @@ from bailiwick.protocols.llm.hearer import Made
 from bailiwick.protocols.llm.requests import read_request
 
 PRICE = Price("USD", 2_000_000, 1_000_000, 2_500_000, 10_000_000, 10_000_000)
-ASKING = Asking(Dialect.CHAT, "m", False, (), 50, 1_000, "")
+ASKING = Asking(Dialect.CHAT, "m", False, (), 50, 1_000)
 
 
 def bounds(asking: Asking = ASKING, size: Size | None = None, price: Price | None = None) -> Any:

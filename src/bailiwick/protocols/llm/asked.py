@@ -6,7 +6,7 @@ different things is refused. Anything else is the upstream's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, JsonObject
 from bailiwick.core.errors import TheirError
@@ -18,6 +18,8 @@ MAX_TOOLS = 1_024
 _OTHER_MODELS = ("models", "fallbacks")
 """How OpenRouter, LiteLLM and the Messages dialect are told of models to fall back on."""
 
+_JSON_OBJECT = frozenset({dict})
+
 
 def check_spelling(body: JsonObject, judged: frozenset[str]) -> None:
     """Refuse names that some servers take for a judged one: Go's JSON ignores case.
@@ -25,6 +27,8 @@ def check_spelling(body: JsonObject, judged: frozenset[str]) -> None:
     Raises:
         TheirError: `name_misspelt`.
     """
+    if judged.issuperset(body):
+        return
     for name in body:
         if name not in judged and name.casefold() in judged:
             raise TheirError(
@@ -39,15 +43,22 @@ def model_of(body: JsonObject) -> str:
         TheirError: `model_not_text`, also when there is none; `more_than_one_model` when the
             request lets the server take another: only the one was judged.
     """
-    for name in _OTHER_MODELS:
-        if body.get(name):
-            raise TheirError("more_than_one_model", f"`{name}` asks for models beside `model`")
+    if says_any(body, _OTHER_MODELS):
+        for name in _OTHER_MODELS:
+            if body.get(name):
+                raise TheirError("more_than_one_model", f"`{name}` asks for models beside `model`")
     model = body.get("model")
     if not isinstance(model, str) or not model or len(model) > MAX_MODEL_CHARS:
         raise TheirError(
             "model_not_text", f"`model` must be text of 1 to {MAX_MODEL_CHARS} characters"
         )
     return model
+
+
+def says_any(body: JsonObject, names: Iterable[str]) -> bool:
+    """Whether a request has any of these fields. Most that are looked for are in few requests: one
+    look tells that none of them is there."""
+    return not body.keys().isdisjoint(names)
 
 
 def flag(body: JsonObject, name: str) -> bool:
@@ -83,9 +94,11 @@ def bound_of(body: JsonObject, names: Iterable[str]) -> int | None:
     Raises:
         TheirError: `max_output_not_integer`.
     """
-    stated = [bound for name in names if (bound := count(body, name)) is not None]
+    stated = [bound for name in names if name in body and (bound := count(body, name)) is not None]
     if not stated or 0 in stated:
         return None
+    if not says_any(body, _OTHER_BOUNDS):
+        return max(stated)
     for name in _OTHER_BOUNDS:
         value = body.get(name)
         if value is None:
@@ -102,15 +115,16 @@ def largest(bounds: Iterable[int | None]) -> int | None:
     return max(stated) if stated else None
 
 
-def objects(value: Json) -> Iterator[Mapping[str, Json]]:
+def objects(value: Json) -> Sequence[Mapping[str, Json]]:
     """The objects in a list; nothing when it is none."""
-    if type(value) is list or isinstance(value, tuple):
-        for item in value:
-            if type(item) is dict or isinstance(item, Mapping):  # asking for the class is slow
-                yield item
+    if type(value) is not list and not isinstance(value, tuple):
+        return ()
+    if _JSON_OBJECT.issuperset(map(type, value)):  # as nearly always: one look for all of them
+        return value
+    return [item for item in value if isinstance(item, Mapping)]
 
 
-def tool_objects(body: JsonObject, name: str) -> list[Mapping[str, Json]]:
+def tool_objects(body: JsonObject, name: str) -> Sequence[Mapping[str, Json]]:
     """The offered tools of one list.
 
     Raises:
@@ -118,12 +132,12 @@ def tool_objects(body: JsonObject, name: str) -> list[Mapping[str, Json]]:
     """
     value = body.get(name)
     if value is None:
-        return []
+        return ()
     if not isinstance(value, list | tuple):
         raise TheirError("tools_not_list", f"`{name}` must be a list, not {kind_of(value)}")
     if len(value) > MAX_TOOLS:
         raise TheirError("too_many_tools", f"more than {MAX_TOOLS} tools in `{name}`")
-    found = list(objects(value))
+    found = objects(value)
     if len(found) != len(value):
         raise TheirError("tool_without_name", f"`{name}` must hold objects only")
     return found
@@ -142,19 +156,11 @@ def once(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def joined_text(content: Json, types: frozenset[str]) -> str:
-    """The text of a message's content: itself, or its parts of these types, one a line."""
-    if isinstance(content, str):
-        return content
-    parts = (part.get("text") for part in objects(content) if part.get("type") in types)
-    return "\n".join(part for part in parts if isinstance(part, str))
-
-
-def stands_for_more(body: JsonObject, names: Iterable[str]) -> Iterator[str]:
+def stands_for_more(body: JsonObject, names: Iterable[str]) -> list[str]:
     """Those of `names` that are set: fields whose input is longer than they are."""
-    for name in names:
-        if body.get(name) is not None:
-            yield name
+    if not says_any(body, names):
+        return []
+    return [name for name in names if body.get(name) is not None]
 
 
 _PLAIN = {
@@ -168,23 +174,34 @@ _DEARER_PARTS = frozenset({"input_audio", "audio", "input_video", "video", "vide
 """Input whose tokens cost more than those of text."""
 
 
-def dearer(body: JsonObject, unsized: Iterable[str]) -> Iterator[str]:
-    """What of a request costs more than its tokens do by themselves."""
+_DEARER = (*_PLAIN, "prediction", "modalities")
+
+
+def dearer(body: JsonObject, unsized: Sequence[str]) -> tuple[str, ...]:
+    """What of a request costs more than its tokens do by themselves, each once."""
+    if not unsized and not says_any(body, _DEARER):
+        return ()
+    found: list[str] = []
     for name, plain in _PLAIN.items():
         value = body.get(name)
         if value is not None and not (isinstance(value, str) and value in plain):
-            yield f"{name}: {value if isinstance(value, str) else kind_of(value)}"[:MAX_MODEL_CHARS]
+            said = value if isinstance(value, str) else kind_of(value)
+            found.append(f"{name}: {said}"[:MAX_MODEL_CHARS])
     if body.get("prediction") is not None:  # what of it is not used is paid as output all the same
-        yield "prediction"
+        found.append("prediction")
     spoken = body.get("modalities")
     if spoken is not None and spoken != ["text"]:
-        yield "modalities"
-    yield from (kind for kind in unsized if kind in _DEARER_PARTS)
+        found.append("modalities")
+    return once((*found, *(kind for kind in unsized if kind in _DEARER_PARTS)))
 
 
-def unsized_parts(content: Json, sized: frozenset[str]) -> Iterator[str]:
+def unsized_parts(content: Json, sized: frozenset[str]) -> list[str]:
     """Types of the parts that are not among `sized`, whose tokens their bytes bound."""
-    for part in objects(content):
-        kind = part.get("type")
-        if kind not in sized:
-            yield kind if isinstance(kind, str) and len(kind) <= MAX_MODEL_CHARS else "unknown"
+    if type(content) is str:  # as most is
+        return []
+    kinds = [part.get("type") for part in objects(content)]
+    return [
+        kind if isinstance(kind, str) and len(kind) <= MAX_MODEL_CHARS else "unknown"
+        for kind in kinds
+        if not (isinstance(kind, str) and kind in sized)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
@@ -15,6 +15,8 @@ _LONGER = ("chat_template", "plugins")
 """Fields that make the input longer than they are: a template has loops, a plugin fetches."""
 
 _BOUNDS = ("max_completion_tokens", "max_tokens")
+_CHOICES = ("n", "best_of", "n_cmpl")
+_OFFERS = ("tools", "functions", "web_search_options")
 _JUDGED = frozenset(
     {
         "model", "messages", "stream", "stream_options", "tools", "functions", "tool_choice",
@@ -23,7 +25,6 @@ _JUDGED = frozenset(
         *_BOUNDS, *_LONGER,
     }
 )  # fmt: skip
-_TEXT = frozenset({"text"})
 _SIZED = frozenset({"text", "refusal", "thinking", "reasoning", "tool_use", "tool_result"})
 
 
@@ -35,72 +36,63 @@ def read_request(body: JsonObject) -> Asking:
     """
     asked.check_spelling(body, _JUDGED)
     stream = asked.flag(body, "stream")
-    hosted = asked.once(_hosted(body))
-    own = (
-        *_functions(body),
-        *(asked.named(tool) for tool in asked.tool_objects(body, "functions")),
-    )
-    choices = _choices(body)
-    unsized = asked.once(_unsized(body, hosted))
+    own, hosted = _tools(body) if asked.says_any(body, _OFFERS) else ((), ())
+    choices = _choices(body) if asked.says_any(body, _CHOICES) else 1
+    unsized = asked.once((*_unsized(body), *hosted))
     bound = asked.bound_of(body, _BOUNDS)
+    text = encode(body)
     return Asking(
         dialect=Dialect.CHAT,
         model=asked.model_of(body),
         stream=stream,
         tools=asked.once((*own, *hosted)),
         max_output=None if bound is None else bound * choices,
-        input_bytes=len(encode(body)),
-        first_user_text=_first_user_text(body),
+        input_bytes=len(text),
+        is_ascii=text.isascii(),
         hosted=hosted,
         unsized=unsized,
         choices=choices,
-        dearer=asked.once(asked.dearer(body, unsized)),
+        dearer=asked.dearer(body, unsized),
         reports_usage=not stream or _asks_usage(body),
     )
 
 
-def _functions(body: JsonObject) -> Iterator[str]:
-    for tool in asked.tool_objects(body, "tools"):
-        kind = tool.get("type", "function")
-        if kind in ("function", "custom"):
-            yield asked.named(tool.get(str(kind)))
-
-
-def _hosted(body: JsonObject) -> Iterator[str]:
+def _tools(body: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the agent's own tools, and the types of those that the server runs itself."""
+    own: list[str] = []
+    hosted: list[str] = []
     for tool in asked.tool_objects(body, "tools"):
         kind = tool.get("type", "function")
         if not isinstance(kind, str) or not kind:
             raise TheirError("tool_without_name", f"a tool's `type` is {show(kind)}")
-        if kind not in ("function", "custom"):
-            yield kind
+        if kind in ("function", "custom"):
+            own.append(asked.named(tool.get(kind)))
+        else:
+            hosted.append(kind)
+    own += [asked.named(tool) for tool in asked.tool_objects(body, "functions")]
     if body.get("web_search_options") is not None:
-        yield "web_search"
+        hosted.append("web_search")
+    return tuple(own), asked.once(hosted)
 
 
 def _choices(body: JsonObject) -> int:
     # `best_of` answers are made and paid, and the best `n` of them sent. llama.cpp has `n_cmpl`.
-    counts = (asked.count(body, name, "n_not_integer") for name in ("n", "best_of", "n_cmpl"))
+    counts = (asked.count(body, name, "n_not_integer") for name in _CHOICES)
     return max(1, asked.largest(counts) or 1)
 
 
-def _first_user_text(body: JsonObject) -> str:
-    for message in asked.objects(body.get("messages")):
-        if message.get("role") == "user":
-            return asked.joined_text(message.get("content"), _TEXT)
-    return ""
-
-
-def _unsized(body: JsonObject, hosted: tuple[str, ...]) -> Iterator[str]:
+def _unsized(body: JsonObject) -> list[str]:
+    found: list[str] = []
     for message in asked.objects(body.get("messages")):
         content = message.get("content")
-        yield from asked.unsized_parts(content, _SIZED)
-        for part in asked.objects(content):
-            # Servers that translate take another dialect's parts, with pictures inside.
-            yield from asked.unsized_parts(part.get("content"), _SIZED)
+        if type(content) is not str:  # as most is
+            found += asked.unsized_parts(content, _SIZED)
+            for part in asked.objects(content):
+                # Servers that translate take another dialect's parts, with pictures inside.
+                found += asked.unsized_parts(part.get("content"), _SIZED)
         if message.get("audio") is not None:
-            yield "audio"
-    yield from asked.stands_for_more(body, _LONGER)
-    yield from hosted
+            found.append("audio")
+    return found + asked.stands_for_more(body, _LONGER)
 
 
 def _asks_usage(body: JsonObject) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.canonical import JsonObject
 from bailiwick.protocols.llm import asked
 from bailiwick.protocols.llm.dialect import Asking, Dialect, Said, Usage
 from bailiwick.protocols.llm.gathering import Room, error_text, mapping, tokens, word
@@ -20,26 +18,25 @@ def read_request(body: JsonObject) -> Asking:
         TheirError: with one of the codes of `asked`.
     """
     asked.check_spelling(body, _JUDGED)
+    text = encode(body)
     return Asking(
         dialect=Dialect.EMBEDDINGS,
         model=asked.model_of(body),
         stream=False,
         tools=(),
         max_output=0,
-        input_bytes=len(encode(body)),
-        first_user_text="",
+        input_bytes=len(text),
+        is_ascii=text.isascii(),
         unsized=asked.once(_unsized(body)),
     )
 
 
-def _unsized(body: JsonObject) -> Iterator[str]:
+def _unsized(body: JsonObject) -> list[str]:
     # Text, lists of text, and lists of token numbers, of which each takes a byte and more.
     # vLLM embeds conversations too, and pictures in them.
-    yield from asked.stands_for_more(body, ("messages", "content", "chat_template"))
-    given: Json = body.get("input")
-    for item in asked.objects(given):
-        kind = item.get("type")
-        yield kind if isinstance(kind, str) else "unknown"
+    found = asked.stands_for_more(body, ("messages", "content", "chat_template"))
+    kinds = [item.get("type") for item in asked.objects(body.get("input"))]
+    return found + [kind if isinstance(kind, str) else "unknown" for kind in kinds]
 
 
 class EmbeddingsHearer:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.gathering import word
 
 _FRAMES = (
     "<system-reminder>",
@@ -88,6 +89,6 @@ def _texts(content: Json) -> Iterator[str]:
         return
     for part in objects(content):
         text = part.get("text")
-        if part.get("type") not in _TEXT or not isinstance(text, str):
+        if word(part.get("type")) not in _TEXT or not isinstance(text, str):
             return
         yield text

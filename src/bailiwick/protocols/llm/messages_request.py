@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -23,7 +23,6 @@ _JUDGED = frozenset(
         "fallbacks", *_ELSEWHERE,
     }
 )  # fmt: skip
-_TEXT = frozenset({"text"})
 _SIZED = frozenset(
     {
         "text", "thinking", "redacted_thinking", "tool_use", "tool_result", "server_tool_use",
@@ -43,17 +42,18 @@ def read_request(body: JsonObject) -> Asking:
     asked.check_spelling(body, _JUDGED)
     own, hosted = _tools(body)
     unsized = asked.once((*_unsized(body), *hosted))
+    text = encode(body)
     return Asking(
         dialect=Dialect.MESSAGES,
         model=asked.model_of(body),
         stream=asked.flag(body, "stream"),
         tools=asked.once((*own, *hosted)),
         max_output=_max_output(body),
-        input_bytes=len(encode(body)),
-        first_user_text=_first_user_text(body),
+        input_bytes=len(text),
+        is_ascii=text.isascii(),
         hosted=asked.once(hosted),
         unsized=unsized,
-        dearer=asked.once(asked.dearer(body, unsized)),
+        dearer=asked.dearer(body, unsized),
     )
 
 
@@ -98,22 +98,18 @@ def _max_output(body: JsonObject) -> int | None:
     return asked.largest((bound, asked.count(thinking, "budget_tokens")))
 
 
-def _first_user_text(body: JsonObject) -> str:
+def _unsized(body: JsonObject) -> list[str]:
+    found = _unsized_blocks(body.get("system"))
     for message in asked.objects(body.get("messages")):
-        if message.get("role") == "user":
-            return asked.joined_text(message.get("content"), _TEXT)
-    return ""
+        content = message.get("content")
+        if type(content) is not str:
+            found += _unsized_blocks(content)
+    return found + asked.stands_for_more(body, _ELSEWHERE)
 
 
-def _unsized(body: JsonObject) -> Iterator[str]:
-    yield from _unsized_blocks(body.get("system"))
-    for message in asked.objects(body.get("messages")):
-        yield from _unsized_blocks(message.get("content"))
-    yield from asked.stands_for_more(body, _ELSEWHERE)
-
-
-def _unsized_blocks(content: Json) -> Iterator[str]:
-    yield from asked.unsized_parts(content, _SIZED)
+def _unsized_blocks(content: Json) -> list[str]:
+    found = asked.unsized_parts(content, _SIZED)
     for block in asked.objects(content):
         if block.get("type") in ("tool_result", "mcp_tool_result"):
-            yield from asked.unsized_parts(block.get("content"), _SIZED)
+            found += asked.unsized_parts(block.get("content"), _SIZED)
+    return found

@@ -21,7 +21,6 @@ _JUDGED = frozenset(
         "background", "user", "truncation", "models", "fallbacks", *_ELSEWHERE,
     }
 )  # fmt: skip
-_TEXT = frozenset({"input_text", "text"})
 _SIZED_PARTS = frozenset(
     {"input_text", "output_text", "text", "refusal", "reasoning_text", "summary_text"}
 )
@@ -49,17 +48,18 @@ def read_request(body: JsonObject) -> Asking:
         raise TheirError("background_not_supported", "`background` answers are not passed on")
     own, hosted = _tools(body)
     unsized = asked.once((*_unsized(body), *hosted))
+    text = encode(body)
     return Asking(
         dialect=Dialect.RESPONSES,
         model=asked.model_of(body),
         stream=asked.flag(body, "stream"),
         tools=asked.once((*own, *hosted)),
         max_output=asked.bound_of(body, ("max_output_tokens",)),
-        input_bytes=len(encode(body)),
-        first_user_text=_first_user_text(body.get("input")),
+        input_bytes=len(text),
+        is_ascii=text.isascii(),
         hosted=asked.once(hosted),
         unsized=unsized,
-        dearer=asked.once(asked.dearer(body, unsized)),
+        dearer=asked.dearer(body, unsized),
     )
 
 
@@ -93,7 +93,8 @@ def _offered(body: JsonObject) -> Iterator[Mapping[str, Json]]:
     yield from asked.tool_objects(body, "tools")
     # Items can offer more of them on the way: `additional_tools`, `tool_search_output`.
     for item in asked.objects(body.get("input")):
-        yield from asked.tool_objects(item, "tools")
+        if "tools" in item:
+            yield from asked.tool_objects(item, "tools")
 
 
 def _in_namespace(space: Mapping[str, Json]) -> Iterator[str]:
@@ -102,27 +103,21 @@ def _in_namespace(space: Mapping[str, Json]) -> Iterator[str]:
         yield name_in(namespace, asked.named(tool))
 
 
-def _first_user_text(given: Json) -> str:
-    if isinstance(given, str):
-        return given
-    for item in asked.objects(given):
-        if item.get("role") == "user":
-            return asked.joined_text(item.get("content"), _TEXT)
-    return ""
-
-
 def _is_told(reasoning: Mapping[str, Json]) -> bool:
     return bool(reasoning.get("encrypted_content") or reasoning.get("content"))
 
 
-def _unsized(body: JsonObject) -> Iterator[str]:
-    yield from asked.stands_for_more(body, _ELSEWHERE)
+def _unsized(body: JsonObject) -> list[str]:
+    found = asked.stands_for_more(body, _ELSEWHERE)
     for item in asked.objects(body.get("input")):
         kind = item.get("type", "message")
-        if kind not in _SIZED_ITEMS:
-            yield kind if isinstance(kind, str) else "unknown"
+        if not isinstance(kind, str):
+            found.append("unknown")
+        elif kind not in _SIZED_ITEMS:
+            found.append(kind)
         if kind == "reasoning" and item.get("id") and not _is_told(item):
-            yield kind  # the server has kept it, and reads it by its id
-        yield from asked.unsized_parts(item.get("content"), _SIZED_PARTS)
+            found.append("reasoning")  # the server has kept it, and reads it by its id
+        found += asked.unsized_parts(item.get("content"), _SIZED_PARTS)
         if kind in ("function_call_output", "custom_tool_call_output"):
-            yield from asked.unsized_parts(item.get("output"), _SIZED_PARTS)
+            found += asked.unsized_parts(item.get("output"), _SIZED_PARTS)
+    return found

@@ -133,6 +133,6 @@ def _told(identity: str, content: Json, failed: bool = False) -> Told:
         return Told(identity, content or "", error=failed)
     if not isinstance(content, list | tuple):
         return Told(identity, as_text(content), error=failed)
-    parts = [part for part in objects(content) if part.get("type") in _TEXT]
+    parts = [part for part in objects(content) if word(part.get("type")) in _TEXT]
     texts = [text for part in parts if isinstance(text := part.get("text"), str)]
     return Told(identity, "\n".join(texts), len(texts) == len(content), failed)

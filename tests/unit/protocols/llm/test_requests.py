@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from types import MappingProxyType
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
+from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import Dialect
+from bailiwick.protocols.llm.first_words import first_words
 from bailiwick.protocols.llm.messages_request import read_count_request
 from bailiwick.protocols.llm.requests import read_request
+from bailiwick.protocols.llm.told import read_told
 
 CHAT, RESPONSES, MESSAGES, EMBEDDINGS = Dialect
 
@@ -39,7 +45,6 @@ def test_a_chat_request_says_what_it_asks() -> None:
     )
     assert asking.model == "assistant"
     assert asking.stream
-    assert asking.first_user_text == "Pay the rent"
     assert asking.tools == ("pay", "look_up")
     assert asking.max_output == 200
     assert asking.unsized == ()
@@ -80,7 +85,6 @@ def test_a_responses_request_says_what_it_asks() -> None:
             "max_output_tokens": 64,
         },
     )
-    assert asking.first_user_text == "Pay\nthe rent"
     assert asking.tools == ("pay", "apply", "mcp__bank__see", "local_shell", "shell")
     assert (asking.max_output, asking.stream, asking.unsized) == (64, False, ())
 
@@ -99,7 +103,6 @@ def test_a_messages_request_says_what_it_asks() -> None:
         "stream": True,
     }  # fmt: skip
     asking = read_request(MESSAGES, body)
-    assert asking.first_user_text == "Pay the rent"
     assert asking.tools == ("pay", "bash")
     assert (asking.max_output, asking.stream, asking.unsized) == (1_000, True, ())
     counting = read_count_request({**body, "max_tokens": None})
@@ -369,7 +372,6 @@ def test_no_request_breaks_the_reader(dialect: Dialect, body: dict[str, Json], m
     except TheirError:
         return
     assert asking.model == body["model"]
-    assert isinstance(asking.first_user_text, str)
     assert all(isinstance(name, str) and name for name in asking.tools)
 
 
@@ -379,3 +381,39 @@ def test_no_request_breaks_the_reader(dialect: Dialect, body: dict[str, Json], m
 def test_reasoning_that_is_told_whole_is_bounded_by_its_bytes(more: JsonObject) -> None:
     item: JsonObject = {"type": "reasoning", "id": "rs_1", "summary": [], **more}
     assert read_request(RESPONSES, {**MODEL, "input": [item]}).unsized == ()
+
+
+@pytest.mark.parametrize("kind", [[], {}, 1, None], ids=str)
+@pytest.mark.parametrize(
+    ("dialect", "within"),
+    [
+        (CHAT, {"messages": [{"role": "tool", "content": [{"type": "KIND", "text": "x"}]}]}),
+        (RESPONSES, {"input": [{"type": "KIND"}]}),
+        (RESPONSES, {"input": [{"role": "user", "content": [{"type": "KIND"}]}]}),
+        (MESSAGES, {"messages": [{"role": "user", "content": [{"type": "KIND"}]}]}),
+        (EMBEDDINGS, {"input": [{"type": "KIND"}]}),
+    ],
+)
+def test_a_type_that_is_no_text_is_unknown_and_breaks_no_reader(
+    dialect: Dialect, within: JsonObject, kind: Json
+) -> None:
+    body = json.loads(json.dumps({**MODEL, **within}).replace('"KIND"', json.dumps(kind)))
+    assert read_request(dialect, body).unsized == ("unknown",)
+    assert all(told.text == "" for told in read_told(dialect, body))
+    assert first_words(dialect, body, 100) == ""
+
+
+def test_what_is_no_object_among_objects_is_passed_over() -> None:
+    image = {"role": "user", "content": ["text", {"type": "image_url"}, None]}
+    assert read_request(CHAT, {**MODEL, "messages": ["text", image]}).unsized == ("image_url",)
+    recorded: Json = MappingProxyType({"role": "user", "content": ({"type": "image_url"},)})
+    assert objects((recorded,)) == [recorded]
+    assert objects([recorded, "text"]) == [recorded]
+    assert (objects("text"), objects({"type": "text"}), objects(None)) == ((), (), ())
+
+
+def test_ascii_is_told_of_all_of_a_request() -> None:
+    assert read_request(CHAT, {**MODEL, "user": "a"}).is_ascii
+    assert not read_request(CHAT, {**MODEL, "user": "é"}).is_ascii
+    assert not read_request(EMBEDDINGS, {**MODEL, "input": ["é"]}).is_ascii
+    assert read_request(CHAT, {**MODEL, "user": "é"}).input_bytes == 34
