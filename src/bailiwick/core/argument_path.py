@@ -143,22 +143,32 @@ def _straight_to(path: ArgumentPath, within: JsonObject) -> Found:
     """
     value: Found = within
     for step in path:
-        if type(value) is not dict or type(step) is not str:
+        if type(value) is not dict:
             return MISSING
-        found = value.get(step, MISSING)
-        if found is MISSING or not (step.isascii() and step.isidentifier()):
+        found: Found = value.get(step, MISSING)
+        if found is MISSING:
             return MISSING
-        if len(value) > 1:
-            length, lower = len(step), step.lower()
-            for key in value:
-                # Of two plain names `fold` changes the case alone.
-                if key != step and (
-                    not (key.isascii() and key.isidentifier())
-                    or (len(key) == length and key.lower() == lower)
-                ):
-                    return MISSING
+        if len(value) > 1 and tuple(value) not in _told_apart and not _stands_apart(step, value):
+            return MISSING
         value = found
     return value
+
+
+def _stands_apart(step: str | Each, within: JsonObject) -> bool:
+    """Whether no other key of `within` may be taken for `step`; False if that is not so simple."""
+    if len(within) <= _MAX_SHAPE_KEYS:
+        return look_alikes(within) is None  # and that is remembered
+    if isinstance(step, Each) or not (step.isascii() and step.isidentifier()):
+        return False
+    length, lower = len(step), step.lower()
+    for key in within:
+        # Of two plain names `fold` changes the case alone.
+        if key != step and (
+            not (key.isascii() and key.isidentifier())
+            or (len(key) == length and key.lower() == lower)
+        ):
+            return False
+    return True
 
 
 def _walk(path: ArgumentPath, within: Found) -> list[Found]:
@@ -190,6 +200,11 @@ def _items(value: Found) -> Iterable[Found]:
 def _at(key: str, within: JsonObject) -> Found:
     """What stands at `key`; BLOCKED if some readers may take another key for it."""
     folded = _folded(key)
+    shape = _told_apart.get(tuple(within))
+    if shape is not None:
+        if key in within:
+            return within[key]
+        return BLOCKED if folded in shape else MISSING
     for other in within:
         if other != key and (other if _is_plain(other) else fold(other)) == folded:
             return BLOCKED
@@ -205,9 +220,18 @@ def _is_plain(key: str) -> bool:
     return key.isascii() and key.isidentifier() and key.islower()
 
 
+_told_apart: dict[tuple[str, ...], frozenset[str]] = {}
+"""Names of objects no two of which may be taken for one, and what they fold to. The same few shapes
+come again and again, and folding each name is what costs most. Bounded: see `_remember`."""
+
+_MAX_SHAPES = 1024
+_MAX_SHAPE_KEYS = 32
+_MAX_SHAPE_CHARS = 512
+
+
 def look_alikes(within: JsonObject) -> tuple[str, str] | None:
     """Two keys of `within` that some readers take for one (`amount`, `Amount`), or None."""
-    if len(within) < 2:
+    if len(within) < 2 or tuple(within) in _told_apart:
         return None
     seen: dict[str, str] = {}
     for key in within:
@@ -215,7 +239,16 @@ def look_alikes(within: JsonObject) -> tuple[str, str] | None:
         other = seen.setdefault(folded, key)
         if other is not key:
             return other, key
+    _remember(tuple(within), seen)
     return None
+
+
+def _remember(names: tuple[str, ...], folded: Iterable[str]) -> None:
+    if len(names) > _MAX_SHAPE_KEYS or sum(map(len, names)) > _MAX_SHAPE_CHARS:
+        return
+    if len(_told_apart) >= _MAX_SHAPES:  # whoever makes up names is not to fill it for good
+        _told_apart.clear()
+    _told_apart[names] = frozenset(folded)
 
 
 NameTree = dict["str | Each", "NameTree | None"]

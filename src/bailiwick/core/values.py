@@ -134,6 +134,8 @@ def fold(text: str) -> str:
     Not a defence against look-alike letters of another script: those are different words. Takes
     tens of nanoseconds a character: see `MAX_FOLDED`.
     """
+    if text.isascii() and text.isprintable():  # as nearly all are
+        return text.lower().strip()
     return fold_inside(text).strip()
 
 
