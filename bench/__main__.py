@@ -15,11 +15,11 @@ from pathlib import Path
 from bench import report
 from bench.breakdown import breakdowns, stage_table
 from bench.goals import goals
-from bench.hotspots import hotspot_table, hotspots
 from bench.measure import CONNECTIONS, Bench, Measured, Plan
 from bench.peers import PEERS, install
 from bench.processes import NotRunning
 from bench.soak import Soak, soak
+from bench.steps import steps, steps_table, tool_calls
 from bench.targets import BAILIWICK, OURS, Target, Unavailable, start_upstream
 
 _RESULTS = Path(__file__).parent / "results"
@@ -54,7 +54,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--soak", type=int, default=_QUICK_SOAK_CALLS, metavar="CALLS")
     parser.add_argument("--soak-target", choices=names, default=BAILIWICK)
     parser.add_argument("--stages", action="store_true", help="take a governed call apart")
-    parser.add_argument("--hotspots", action="store_true", help="profile the gateway by file")
+    parser.add_argument("--steps", action="store_true", help="count the interpreter's steps a call")
     parser.add_argument("--targets", action="store_true", help="say which aims are met")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="print the change")
     parser.add_argument("--output", type=Path, help="where to write the JSON (bench/results)")
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         measured += _measure_peers(bench, options)
         soaked = _soak(bench, options, measured)
         taken_apart = breakdowns(bench, _say) if options.stages else []
-        hottest = hotspots(bench, _say) if options.hotspots else []
+        counted = steps(bench, tool_calls(), _say) if options.steps else []
         measured.insert(0, bench.finish())
     finally:
         upstream.watched.stop()
@@ -78,8 +78,9 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     _print(options, measured, soaked, document)
     if taken_apart:
         print("\nwhere the time goes:\n" + stage_table(taken_apart))
-    if hottest:
-        print("\nwhere the interpreter is, c=64, fsync off:\n" + hotspot_table(hottest))
+    if counted:
+        document["steps"] = [each.to_json() for each in counted]
+        print("\nsteps of the interpreter for one governed call:\n" + steps_table(counted))
     path = options.output or _RESULTS / f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}.json"
     report.save(path, document)
     print(f"\nwritten to {path}")

@@ -42,21 +42,22 @@ def breakdowns(bench: Bench, say: Callable[[str], None]) -> list[Breakdown]:
     for fsync in (True, False):
         for connections in (1, 64):
             try:
-                found.append(_one(bench, fsync, connections))
+                found.append(take_apart(bench, fsync, connections))
             except (Unavailable, NotRunning) as why:
                 say(f"stages: skipped: {why}")
                 return found
     return found
 
 
-def _one(bench: Bench, fsync: bool, connections: int) -> Breakdown:
+def take_apart(bench: Bench, fsync: bool, connections: int, calls: int = _CALLS) -> Breakdown:
+    """One of them. Raises Unavailable, NotRunning."""
     site = bench.site("stages")
     out = site.folder / "stages.json"
     command = [sys.executable, "-m", "bench.stages", str(out)]
     started = gateway(*(() if fsync else ("--no-fsync",)), command=command)(site)
     out.unlink(missing_ok=True)  # the first start has written one too
     try:
-        point = take("stages", started, connections, _CALLS, _SECONDS)
+        point = take("stages", started, connections, calls, _SECONDS)
     finally:
         started.watched.stop()
     if not out.exists():

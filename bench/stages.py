@@ -7,11 +7,9 @@ stage, so figures of this process are for shares, never for the table.
 
 from __future__ import annotations
 
-import cProfile
 import importlib
 import inspect
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -19,9 +17,6 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
-
-PROFILE_VARIABLE = "BENCH_PROFILE"
-"""Names a file for `cProfile` statistics; then no stage is timed. See hotspots.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class Stage:
 STAGES = (
     Stage("the whole gate", "bailiwick.gateway.pipeline:Pipeline.govern", waits=True),
     Stage("authenticate", "bailiwick.identity.tokens:TokenAuthenticator.authenticate"),
-    Stage("fix the call: canonical form, digest", "bailiwick.gateway.pipeline:Call"),
+    Stage("fix the call: canonical form, digest", "bailiwick.gateway.pipeline:Call.of"),
     Stage("judge", "bailiwick.gateway.pipeline:judge"),
     Stage("intent: leaf, commitment, seal", "bailiwick.gateway.recorder:Recorder.intent"),
     Stage("outcome: leaf, commitment, seal", "bailiwick.gateway.recorder:Recorder.outcome"),
@@ -109,23 +104,15 @@ def per_call_us(measured: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def _run(out: Path, arguments: list[str]) -> None:
-    profile = os.environ.get(PROFILE_VARIABLE)
     spent = {stage.name: Spent() for stage in STAGES}
-    if not profile:
-        for stage in STAGES:
-            holder, name = place(stage.where)
-            setattr(holder, name, timed(getattr(holder, name), spent[stage.name]))
+    for stage in STAGES:
+        holder, name = place(stage.where)
+        setattr(holder, name, timed(getattr(holder, name), spent[stage.name]))
     main = importlib.import_module("bailiwick.cli.main").main
     sys.argv = ["bailiwick", *arguments]
-    recorder = cProfile.Profile()
     try:
-        if profile:
-            recorder.runcall(main)
-        else:
-            main()
+        main()
     finally:
-        if profile:
-            recorder.dump_stats(profile)
         found = {name: {"calls": s.calls, "seconds": s.seconds} for name, s in spent.items()}
         out.write_text(json.dumps(found))
 

@@ -7,18 +7,19 @@ import datetime
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import report
 from bench.locked import version_of
 from bench.measure import Bench
 from bench.models.goals import goals
-from bench.models.measure import ModelBench, ModelMeasured, ModelPlan
+from bench.models.measure import ModelBench, ModelMeasured, ModelPlan, of_kind
 from bench.models.report import table
-from bench.models.targets import PEERS, TARGETS, start_upstream
-from bench.models.wire import KINDS
-from bench.targets import Target
+from bench.models.targets import PEERS, TARGETS, model_gateway, start_upstream
+from bench.models.wire import KINDS, STREAMED, WHOLE
+from bench.steps import Starting, Steps, steps, steps_table
+from bench.targets import Site, Started, Target
 
 _RESULTS = Path(__file__).parents[1] / "results"
 
@@ -32,11 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             bench = Bench(upstream, folder, _say)
             measured = ModelBench(bench, upstream, _say).measure(_chosen(options), _plan(options))
+            counted = steps(bench, model_calls(), _say) if options.steps else []
         finally:
             upstream.watched.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return _told(options, measured)
+    return _told(options, measured, counted)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +52,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="most for each measurement")
     parser.add_argument("--requests", type=int, default=20_000, help="for each measurement")
     parser.add_argument("--no-paced", action="store_true", help="without paced and long streams")
+    parser.add_argument("--steps", action="store_true", help="count the interpreter's steps a call")
     parser.add_argument("--output", type=Path, help="where to write the JSON (bench/results)")
     return parser.parse_args(argv)
 
@@ -75,7 +78,22 @@ def _chosen(options: argparse.Namespace) -> list[Target]:
     ]
 
 
-def _told(options: argparse.Namespace, measured: Sequence[ModelMeasured]) -> int:
+def model_calls() -> dict[str, Starting]:
+    """A model call answered whole, and one streamed."""
+
+    def of(kind: str) -> Starting:
+        def starting(command: Sequence[str]) -> Callable[[Site], Started]:
+            start = model_gateway("--no-fsync", command=command)
+            return lambda site: of_kind(start(site), kind)
+
+        return starting
+
+    return {f"model call, {kind}": of(kind) for kind in (WHOLE, STREAMED)}
+
+
+def _told(
+    options: argparse.Namespace, measured: Sequence[ModelMeasured], counted: Sequence[Steps]
+) -> int:
     peers = {name: version_of(each.environment, each.package) for name, each in PEERS.items()}
     document = {
         "schema": report.SCHEMA,
@@ -84,9 +102,12 @@ def _told(options: argparse.Namespace, measured: Sequence[ModelMeasured]) -> int
         "machine": report.machine(),
         "versions": report.versions() | peers,
         "models": [result.to_json() for result in measured],
+        "steps": [each.to_json() for each in counted],
     }
     print("\n" + table(measured))
     print("\naims:\n" + report.goal_lines(goals({result.target: result for result in measured})))
+    if counted:
+        print("\nsteps of the interpreter for one governed call:\n" + steps_table(counted))
     facts = report.machine()
     named = ", ".join(f"{name} {version}" for name, version in peers.items())
     print(f"\n{facts['cores']} cores ({facts['cpu']}), Python {facts['python']}, {named}")

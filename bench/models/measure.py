@@ -124,8 +124,8 @@ class ModelBench:
 
     def _at(self, kind: str, connections: int, running: Sequence[Running], plan: ModelPlan) -> None:
         self._say(f"{kind}, c={connections}")
-        base = (self.direct, _of_kind(self._upstream, kind))
-        these = [(result, _of_kind(started, kind)) for result, started in running]
+        base = (self.direct, of_kind(self._upstream, kind))
+        these = [(result, of_kind(started, kind)) for result, started in running]
         pairs: dict[str, list[tuple[Point, Point]]] = {}
         port = self._upstream.endpoint.port
         for _, started in these:
@@ -167,5 +167,6 @@ def _endpoint(started: Started) -> ModelEndpoint:
     return started.endpoint
 
 
-def _of_kind(started: Started, kind: str) -> Started:
+def of_kind(started: Started, kind: str) -> Started:
+    """The same, called in this way."""
     return dataclasses.replace(started, endpoint=_endpoint(started).of_kind(kind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,9 +100,10 @@ def _asked(port: int, headers: Headers) -> Callee:
     return ModelEndpoint(port, headers=headers, model=f"engine/{FAST}")
 
 
-def _gateway(*options: str) -> Callable[[Site], Started]:
+def model_gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Started]:
+    """How to start Bailiwick before the fast model server; `command` as `bench.targets.gateway`."""
     key = {"BENCH_MODEL_KEY": "sk-bench-0123456789"}
-    return gateway(*options, env=key, declares=DECLARED, callee=_asked)
+    return gateway(*options, command=command, env=key, declares=DECLARED, callee=_asked)
 
 
 # --- LiteLLM -------------------------------------------------------------------------------------
@@ -184,13 +185,13 @@ TARGETS = (
     Target(
         BAILIWICK,
         "judged, counted, captured, and durable before dispatch",
-        _gateway(),
+        model_gateway(),
         governs=True,
     ),
     Target(
         BAILIWICK_NO_FSYNC,
         "the same, never waiting for the disk",
-        _gateway("--no-fsync"),
+        model_gateway("--no-fsync"),
         governs=True,
     ),
 )

@@ -1,12 +1,8 @@
 """Taking a call apart: the stages exist, and their sums are right."""
 
-import cProfile
-from pathlib import Path
-
 import pytest
 
 from bench.breakdown import Breakdown, stage_table
-from bench.hotspots import by_file, hotspot_table, read_stats, short
 from bench.stages import STAGES, Spent, Stage, per_call_us, place, timed
 
 
@@ -63,36 +59,3 @@ def test_the_table_of_stages_shows_each_and_what_the_caller_saw() -> None:
     assert "1,234" in text
     assert "2,345" in text
     assert "c=1, fsync on" in text
-
-
-def test_the_time_of_builtins_goes_to_the_files_that_call_them(tmp_path: Path) -> None:
-    profile = cProfile.Profile()
-    profile.runcall(short, "/x/src/a.py")
-    profile.dump_stats(tmp_path / "profile")
-    found = by_file(read_stats(tmp_path / "profile"), 1)
-    assert "~" not in {spot.file for spot in found}
-    assert sum(spot.share for spot in found) == pytest.approx(1.0)
-
-
-def test_calls_are_counted_for_one_governed_call() -> None:
-    caller = ("/x/src/bailiwick/a.py", 1, "f")
-    stats = {
-        caller: (20, 20, 1.0, 2.0, {}),
-        ("~", 0, "<len>"): (40, 40, 3.0, 3.0, {caller: (40, 40, 3.0, 3.0)}),
-    }
-    (spot,) = by_file(stats, 10)
-    assert (spot.file, spot.share, spot.calls) == ("bailiwick/a.py", 1.0, 6.0)
-    assert "100.0%" in hotspot_table([spot])
-
-
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("/a/src/bailiwick/core/judge.py", "bailiwick/core/judge.py"),
-        ("/a/lib/python3.11/site-packages/uvicorn/server.py", "uvicorn/server.py"),
-        ("/a/lib/python3.11/asyncio/tasks.py", "python3.11/asyncio/tasks.py"),
-        ("<string>", "<string>"),
-    ],
-)
-def test_names_of_files_say_nothing_of_the_machine(file: str, name: str) -> None:
-    assert short(file) == name
