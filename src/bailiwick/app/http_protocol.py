@@ -14,6 +14,10 @@ same bytes (RFC 9112 sections 2.2, 3.2, 6.1, 6.3):
 
 A request that is refused is answered after those before it, and ends the connection. Slow heads
 and bodies, idle connections and peers that do not read are ended by the `Round`.
+
+A head that the parser has accepted on this connection before is found again by its bytes
+(`bailiwick.app.http_known`), and its body is counted here: only a request that begins with a piece
+of its own, whose head is in that piece, while no other is under way. All else is the parser's.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from urllib.parse import unquote
 import httptools
 
 from bailiwick.app.http_exchange import App, Exchange
+from bailiwick.app.http_known import KnownHeads
 from bailiwick.app.http_response import plain_response
 from bailiwick.app.http_round import Round
 
@@ -79,10 +84,11 @@ class HttpProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_active", "_app", "_client", "_deadline", "_fed", "_fields", "_ignored_bytes",
-        "_last", "_loop", "_parser", "_path", "_queue", "_read_paused", "_receiving", "_refusal",
-        "_round", "_server", "_stalls", "_state", "_target", "_target_known", "_transport",
-        "_watched", "_writable", "write_paused",
+        "_active", "_app", "_body_left", "_client", "_deadline", "_fed", "_fields", "_first",
+        "_heads", "_ignored_bytes", "_last", "_loop", "_parser", "_parser_rests", "_path", "_queue",
+        "_quiet", "_read_paused", "_receiving", "_refusal", "_round", "_server", "_stalls",
+        "_state", "_target", "_target_known", "_transport", "_watched", "_writable",
+        "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -105,6 +111,12 @@ class HttpProtocol(asyncio.Protocol):
         self._receiving: Exchange | None = None
         self._target_known = b""
         self._path: tuple[str, bytes, bytes] = ("", b"", b"")
+        self._parser_rests = True  # it has read nothing of a request that is not complete
+        self._first = b""  # the piece that the parser's next head begins with
+        # Heads that were read before, and what is missing of a body behind one of them.
+        self._heads = KnownHeads()
+        self._body_left = 0
+        self._quiet = True  # the parser rests, and nothing is under way
         # The request that is being answered, and those behind it.
         self._active: Exchange | None = None
         self._queue: deque[Exchange] = deque()
@@ -142,7 +154,49 @@ class HttpProtocol(asyncio.Protocol):
         """Bytes have come."""
         if self._refusal is not None:
             self._ignore(len(data))
-            return
+        elif self._body_left:
+            self._more_body(data)
+        elif not (self._quiet and self._found(data)):
+            self._feed(data)
+
+    def _found(self, data: bytes) -> bool:
+        """Begin the request in `data` if its head was read before, and nothing stands behind it."""
+        self._quiet = False
+        found = self._heads.find(data)
+        if found is None:
+            return False
+        known, digits, begin = found
+        body = data[begin:]
+        left = int(digits) - len(body)
+        if left < 0:
+            return False
+        exchange = Exchange(self, known.request(digits), closes=False, expects_continue=False)
+        if left:
+            self._receiving = exchange
+            self._body_left = left
+            self._deadline = self._round.now + BODY_SECONDS
+            if body:
+                self.on_body(body)
+        else:
+            exchange.take_body(body)
+            exchange.more_body = False
+            self._deadline = _NEVER
+        self._start(exchange)
+        return True
+
+    def _more_body(self, data: bytes) -> None:
+        """More of a body behind a head that was read before, and what comes after it."""
+        body = data[: self._body_left]
+        self._body_left -= len(body)
+        self.on_body(body)
+        if not self._body_left:
+            self.on_message_complete()
+            if len(body) < len(data):
+                self._feed(data[len(body) :])
+
+    def _feed(self, data: bytes) -> None:
+        self._quiet = False
+        self._first = data if self._parser_rests else b""
         # What the parser gathers until it tells of it: reset whenever it tells.
         self._fed += len(data)
         try:
@@ -171,6 +225,10 @@ class HttpProtocol(asyncio.Protocol):
 
     # --- the parser ----------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._parser_rests = False
+
     def on_url(self, url: bytes) -> None:
         """A piece of the request's target."""
         self._target += url
@@ -197,7 +255,8 @@ class HttpProtocol(asyncio.Protocol):
             raise _Refused(431)
         watched, self._watched = self._watched, []
         expects_continue = False
-        if watched not in _USUAL:
+        usual = watched in _USUAL
+        if not usual:
             _check_framing(watched, fields, version)
             expects_continue = b"expect" in watched and version == "1.1"
         target, self._target = self._target, b""
@@ -225,6 +284,9 @@ class HttpProtocol(asyncio.Protocol):
             "headers": fields,
             "state": {},
         }
+        first, self._first = self._first, b""
+        if first and usual and not closes and b"content-length" in watched:
+            self._heads.learn(first, scope)
         self._take(Exchange(self, scope, closes=closes, expects_continue=expects_continue))
 
     def on_body(self, data: bytes) -> None:
@@ -242,11 +304,14 @@ class HttpProtocol(asyncio.Protocol):
         if self._fields:  # trailers are nobody's fields
             self._fields = []
             self._watched = []
+        self._parser_rests = True
         exchange, self._receiving = self._receiving, None
         if exchange is not None:
             exchange.body_complete()
-        idle = self._active is None
-        self._deadline = self._round.now + IDLE_SECONDS if idle else _NEVER
+        if self._active is None:
+            self._idle()
+        else:
+            self._deadline = _NEVER
 
     # --- exchanges -----------------------------------------------------------------------------
 
@@ -262,6 +327,10 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._queue.append(exchange)
             self._pause_reading()
+
+    def _idle(self) -> None:
+        self._quiet = self._parser_rests
+        self._deadline = self._round.now + IDLE_SECONDS
 
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
@@ -299,7 +368,7 @@ class HttpProtocol(asyncio.Protocol):
         elif self._refusal is not None:
             self._conclude(self._refusal)
         elif self._receiving is None:
-            self._deadline = self._round.now + IDLE_SECONDS
+            self._idle()
         self.body_taken()
 
     def ended(self, exchange: Exchange) -> None:
