@@ -6,7 +6,6 @@ What is kept of it, and where, is the business of `books.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -56,18 +55,33 @@ Leg = tuple[Charge, int, Place, Place, int]
 
 
 class Posting(msgspec.Struct, frozen=True):
-    """The transfers of one call that were decided together, and are written as one row."""
+    """The transfers of one call that were decided together, and are written as one row.
+
+    Attributes:
+        legs: in order; those of the reservation where `whole` says what became of all of it.
+        whole: where everything went that the call had reserved, just as it stood: PENDING → here.
+            Nearly all calls end so, and nothing needs to be said of each leg again. None where the
+            legs tell their own sources and targets.
+    """
 
     call: str
     at_ms: int
     legs: Sequence[Leg]
+    whole: Place | None = None
 
     def __len__(self) -> int:
         return len(self.legs)
 
+    def moves(self) -> Sequence[Leg]:
+        """The legs, each with the source and target it has in this posting."""
+        whole = self.whole
+        if whole is None:
+            return self.legs
+        return [(leg[0], leg[1], _PENDING, whole, leg[4]) for leg in self.legs]
+
     def __iter__(self) -> Iterator[Transfer]:
         """The transfers one by one, in order."""
-        for charge, reserved_ms, source, target, amount in self.legs:
+        for charge, reserved_ms, source, target, amount in self.moves():
             yield Transfer(
                 self.call,
                 charge.account,
@@ -109,7 +123,13 @@ class Balance(msgspec.Struct, frozen=True):
 
 # A member of an enum is looked up by a Python call each time.
 _FREE, _PENDING = Place.FREE, Place.PENDING
-_HELD = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
+HELD = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
+"""Where in `Account.held` stands what is at a place."""
+
+
+def not_held(account: str, call: str) -> OurError:
+    """What is raised when a transfer takes from a place more than is there."""
+    return OurError("books_damaged", f"account `{account}` does not hold what `{call}` moves")
 
 
 class Account:
@@ -134,12 +154,30 @@ class Account:
         """See `Counters.used`."""
         if self.sliding:
             return self.window.used(charge)
-        if charge.member:
-            return len(self.taken) - (charge.member in self.taken)
+        member = charge.member
+        if member:
+            return len(self.taken) - (member in self.taken)
         held = self.held.get("")
         if held is None:
             return 0
-        return held[0] + held[2] + (0 if charge.pending_only else held[1])
+        pending, posted, unknown = held
+        return pending + unknown if charge.pending_only else pending + posted + unknown
+
+    def reserve(self, call: str, charge: Charge, at_ms: int) -> Leg:
+        """Set aside what is free: the leg that says so. As `move`, for what every call begins with.
+
+        On a sliding account it counts as reserved no earlier than what is there already.
+        """
+        member, amount = charge.member, charge.amount
+        held = self.held.get(member)
+        if held is None:
+            held = self.held[member] = [0, 0, 0]
+        held[0] += amount
+        if member and amount:
+            self.taken.add(member)
+        if self.sliding:
+            at_ms = self.window.reserve(call, charge, at_ms)
+        return charge, at_ms, _FREE, _PENDING, amount
 
     def put(self, balance: Balance) -> None:
         """Take over a balance."""
@@ -165,14 +203,13 @@ class Account:
         if held is None:
             held = self.held[member] = [0, 0, 0]
         if source is not _FREE:
-            column = _HELD[source]
+            column = HELD[source]
             left = held[column] - amount
             if left < 0:
-                text = f"account `{charge.account}` does not hold what `{call}` moves"
-                raise OurError("books_damaged", text)
+                raise not_held(charge.account, call)
             held[column] = left
         if target is not _FREE:
-            held[_HELD[target]] += amount
+            held[HELD[target]] += amount
         if member:
             if any(held):
                 self.taken.add(member)
@@ -193,8 +230,7 @@ class Account:
         self.horizon_ms = max(self.horizon_ms, self.window.drop_old())
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(msgspec.Struct):
     """What one call holds of a sliding account. `old`: it is out of the window looked at last."""
 
     reserved_ms: int
@@ -223,18 +259,29 @@ class SlidingWindow:
 
     def used(self, charge: Charge) -> int:
         """What was reserved after `charge.since_ms`: steps, or values other than its own."""
-        entries = self._entries
-        while self.old < len(entries) and entries[self.old].reserved_ms <= charge.since_ms:
-            self._count(entries[self.old], -1)
-            entries[self.old].old = True
-            self.old += 1
-        while self.old and entries[self.old - 1].reserved_ms > charge.since_ms:
-            self.old -= 1
-            entries[self.old].old = False
-            self._count(entries[self.old], 1)
+        entries, old, since_ms = self._entries, self.old, charge.since_ms
+        while old < len(entries) and entries[old].reserved_ms <= since_ms:
+            self._count(entries[old], -1)
+            entries[old].old = True
+            old += 1
+        while old and entries[old - 1].reserved_ms > since_ms:
+            old -= 1
+            entries[old].old = False
+            self._count(entries[old], 1)
+        self.old = old
         if charge.member:
             return len(self._members) - (charge.member in self._members)
         return self._sum
+
+    def reserve(self, call: str, charge: Charge, at_ms: int) -> int:
+        """Add what a call has just reserved; when it counts as reserved, in ms: the latest there
+        is, if the clock has gone back."""
+        at_ms = max(at_ms, self.latest_ms)
+        if (call, charge.member) in self._by_call:
+            self.move(call, (charge, at_ms, _FREE, _PENDING, charge.amount))
+            return at_ms
+        self._add(at_ms, call, charge.member, charge.amount)
+        return at_ms
 
     def take_all(self, transfers: Iterable[Transfer]) -> None:
         """Move what each of them moves."""
@@ -250,22 +297,27 @@ class SlidingWindow:
     def move(self, call: str, leg: Leg) -> None:
         """As `take`, a leg of `call`."""
         charge, reserved_ms, source, target, amount = leg
-        which = (call, charge.member)
-        entry = self._by_call.get(which)
+        if source is not _FREE and target is not _FREE:
+            return  # it counts where it is as where it was
+        entry = self._by_call.get((call, charge.member))
         if entry is None:
-            if source is not _FREE or target is not _PENDING:
-                return
-            entry = self._by_call[which] = _Entry(reserved_ms, call, charge.member)
-            self._entries.append(entry)
-            self.latest_ms = reserved_ms
-        more = (0 if target is _FREE else amount) - (0 if source is _FREE else amount)
-        if not more:
+            if target is _PENDING:
+                self._add(reserved_ms, call, charge.member, amount)
             return
         if not entry.old:
             self._count(entry, -1)
-        entry.amount += more
+        entry.amount += amount if source is _FREE else -amount
         if not entry.old:
             self._count(entry, 1)
+
+    def _add(self, reserved_ms: int, call: str, member: str, amount: int) -> None:
+        entry = self._by_call[call, member] = _Entry(reserved_ms, call, member, amount)
+        self._entries.append(entry)
+        self.latest_ms = reserved_ms
+        if member:
+            self._count(entry, 1)
+        else:
+            self._sum += amount
 
     def drop_old(self) -> int:
         """Forget what is old; how far back the window goes after that, in ms."""

@@ -24,8 +24,18 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.accounts import Account, Balance, Leg, Place, Posting, Transfer, charge_of
-from bailiwick.core.charging import exceeded
+from bailiwick.core.accounts import (
+    HELD,
+    Account,
+    Balance,
+    Leg,
+    Place,
+    Posting,
+    Transfer,
+    charge_of,
+    not_held,
+)
+from bailiwick.core.charging import are_apart, exceeded
 from bailiwick.core.errors import Conflict, LimitReached
 from bailiwick.core.limits import Charge
 
@@ -82,7 +92,15 @@ class Books:
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`. Loads the account if it is not remembered."""
-        return self._account(charge.account, charge.key, charge.since_ms).used(charge)
+        account = self._accounts.get((charge.account, charge.key))
+        if account is None or charge.since_ms < account.horizon_ms:
+            account = self._account(charge.account, charge.key, charge.since_ms)
+        return account.used(charge)
+
+    def held(self, charge: Charge) -> Sequence[int]:
+        """Pending, posted and unknown steps of an account that something was moved on, for the
+        charge's member. Remembered, and never loaded: KeyError otherwise."""
+        return self._accounts[charge.account, charge.key].held[charge.member]
 
     def reserve(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Posting:
         """Set all `charges` aside for `call`, or none.
@@ -96,28 +114,25 @@ class Books:
             Conflict: `reserved_otherwise`: the call has reserved something else.
         """
         lines = self._lines(call)
-        if lines:
+        if lines is not None:
             if lines.amounts() != _amounts(call, charges):
                 raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
             return _NOTHING
-        _amounts(call, charges)
+        if not are_apart(charges):
+            _amounts(call, charges)
         over = exceeded(charges, self)
         if over is not None:
             raise LimitReached(over.code, over.because)
         if not charges:
             return _NOTHING
-        legs = [
-            (
-                charge,
-                self._moment(charge, at_ms) if charge.since_ms else at_ms,
-                _FREE,
-                _PENDING,
-                charge.amount,
-            )
-            for charge in charges
-        ]
-        self._move(call, legs)
-        self._calls[call] = _Lines(legs)
+        accounts, legs, places = self._accounts, [], []
+        for charge in charges:
+            account = accounts[charge.account, charge.key]  # `exceeded` has just looked there
+            legs.append(account.reserve(call, charge, at_ms))
+            places.append(account.held[charge.member])
+            if account.sliding and account.window.old > self._keep_old:
+                self._long.add((charge.account, charge.key))
+        self._calls[call] = _Lines(legs, places)
         return Posting(call, at_ms, legs)
 
     def settle(
@@ -147,16 +162,26 @@ class Books:
                 can only turn out to have happened.
         """
         lines = self._lines(call)
-        if not lines:
+        if lines is None:
             return _NOTHING
-        legs = lines.ended(call, to, actual, only)
-        self._move(call, legs)
-        lines.take(legs)
+        if lines.together is _PENDING and not only:
+            legs = lines.otherwise(actual) if actual and to is _POSTED else ()
+            posting = Posting(call, at_ms, legs or lines.reserved, None if legs else to)
+            if legs or to is _FREE:
+                self._move(call, posting.moves())
+            else:
+                lines.go_on(call, to)
+            lines.together = to
+        else:
+            legs = lines.ended(call, to, actual, only)
+            self._move(call, legs)
+            lines.take(legs)
+            posting = Posting(call, at_ms, legs) if legs else _NOTHING
         if self._keep_settled or not lines.is_final:
             self._calls[call] = lines
         else:
             self._calls.pop(call, None)
-        return Posting(call, at_ms, legs) if legs else _NOTHING
+        return posting
 
     def replay(self, transfers: Iterable[Transfer]) -> None:
         """Take over transfers that were written before, in their order."""
@@ -214,19 +239,15 @@ class Books:
         self._accounts[name, key] = account
         return account
 
-    def _lines(self, call: str) -> _Lines:
+    def _lines(self, call: str) -> _Lines | None:
+        """What a call has reserved; None for nothing."""
         lines = self._calls.get(call)
-        if lines is None:
-            lines = _Lines()
-            for each in self._loader.call(call) if self._loader is not None else ():
+        if lines is None and self._loader is not None:
+            for each in self._loader.call(call):
                 charge = charge_of(each)
+                lines = lines or _Lines()
                 lines.take(((charge, each.reserved_ms, each.source, each.target, each.amount),))
         return lines
-
-    def _moment(self, charge: Charge, at_ms: int) -> int:
-        """When a charge on a sliding account counts as reserved: never before an earlier one."""
-        account = self._account(charge.account, charge.key, charge.since_ms)
-        return max(at_ms, account.window.latest_ms)
 
     def _move(self, call: str, legs: Sequence[Leg]) -> None:
         accounts = self._accounts
@@ -261,27 +282,59 @@ class _Lines:
     only once they differ.
     """
 
-    __slots__ = ("_by_account", "_first", "_together")
+    __slots__ = ("_by_account", "_places", "reserved", "together")
 
-    def __init__(self, reserved: Sequence[Leg] = ()) -> None:
-        """Lines that were reserved together just now, or none yet."""
-        self._first: Sequence[Leg] = reserved
-        self._together: Place | None = _PENDING
+    def __init__(self, reserved: Sequence[Leg] = (), places: Sequence[list[int]] = ()) -> None:
+        """Lines that were reserved together just now, or none yet.
+
+        Args:
+            places: for each leg, what its account holds for its member (`Account.held`). An account
+                is never let go of before the calls that know it.
+        """
+        self.reserved = reserved
+        self._places = places
+        self.together: Place | None = _PENDING
         self._by_account: dict[tuple[str, str, str], _Line] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._first) or bool(self._by_account)
 
     @property
     def is_final(self) -> bool:
         """Whether nothing but a late outcome can move any of them."""
-        if self._together is not None:
-            return self._together is _POSTED or self._together is _FREE
+        if self.together is not None:
+            return self.together is _POSTED or self.together is _FREE
         return all(line.is_final for line in self._by_account.values())
 
     def amounts(self) -> dict[tuple[str, str, str], int]:
         """What was reserved, by account."""
         return {which: line.amount for which, line in self._apart().items()}
+
+    def go_on(self, call: str, to: Place) -> None:
+        """Move all that was reserved from PENDING to where it goes on counting.
+
+        Only between two places that both count, what an account knows besides (which members hold
+        anything, what a window holds) stays as it is.
+        """
+        column = HELD[to]
+        for held, leg in zip(self._places, self.reserved, strict=True):
+            amount = leg[4]
+            left = held[0] - amount
+            if left < 0:
+                raise not_held(leg[0].account, call)
+            held[0] = left
+            held[column] += amount
+
+    def otherwise(self, actual: Sequence[tuple[str, str, int]]) -> Sequence[Leg]:
+        """The legs that post what was really taken of all that was reserved together; () if that
+        is just what was reserved."""
+        taken = {(account, key): steps for account, key, steps in actual}
+        legs: list[Leg] = []
+        differs = False
+        for charge, reserved_ms, _, _, amount in self.reserved:
+            steps = amount
+            if not charge.member:
+                steps = taken.get((charge.account, charge.key), amount)
+                differs = differs or steps != amount
+            legs += _posted(charge, reserved_ms, _PENDING, amount, steps)
+        return legs if differs else ()
 
     def ended(
         self,
@@ -291,8 +344,6 @@ class _Lines:
         only: Collection[tuple[str, str]],
     ) -> Sequence[Leg]:
         """The legs that end them; see `Books.settle`."""
-        if self._together is _PENDING and not actual and not only:
-            return [(leg[0], leg[1], _PENDING, to, leg[4]) for leg in self._first]
         taken = {(account, key): steps for account, key, steps in actual}
         legs: list[Leg] = []
         for line in self._apart().values():
@@ -312,16 +363,8 @@ class _Lines:
 
     def take(self, legs: Sequence[Leg]) -> None:
         """They have moved by `legs`."""
-        if self._together is _PENDING and len(legs) == len(self._first):
-            target = legs[0][3]
-            if all(
-                leg[0] is first[0] and leg[3] is target
-                for leg, first in zip(legs, self._first, strict=True)
-            ):
-                self._together = target
-                return
         lines = self._apart()
-        self._together = None
+        self.together = None
         for charge, reserved_ms, _, target, amount in legs:
             which = (charge.account, charge.key, charge.member)
             line = lines.get(which)
@@ -332,12 +375,12 @@ class _Lines:
 
     def _apart(self) -> dict[tuple[str, str, str], _Line]:
         """Them one by one."""
-        if self._together is not None:
+        if self.together is not None:
             self._by_account = {
                 (leg[0].account, leg[0].key, leg[0].member): _Line(
-                    leg[0], leg[1], leg[4], self._together
+                    leg[0], leg[1], leg[4], self.together
                 )
-                for leg in self._first
+                for leg in self.reserved
             }
         return self._by_account
 
@@ -355,17 +398,23 @@ class _Line(msgspec.Struct):
         """Whether nothing but a late outcome can move it."""
         return self.place is _POSTED or self.place is _FREE
 
-    def ended(self, to: Place, steps: int) -> Iterator[Leg]:
+    def ended(self, to: Place, steps: int) -> Sequence[Leg]:
         """The legs that end it; for POSTED with `steps` really taken."""
         charge, at, place, amount = self.charge, self.reserved_ms, self.place, self.amount
         if to is not _POSTED:
-            yield charge, at, place, to, amount
-            return
-        within = 0 if place is _FREE else min(steps, amount)
-        if place is not _FREE:
-            yield charge, at, place, _POSTED, within
-            if within < amount:
-                yield charge, at, place, _FREE, amount - within
-        # A late outcome of what was voided is written down also when it took nothing: it is final.
-        if steps > within or place is _FREE:
-            yield charge, at, _FREE, _POSTED, steps - within
+            return [(charge, at, place, to, amount)]
+        if place is _FREE:
+            # A late outcome is written down also when it took nothing: it is final.
+            return [(charge, at, _FREE, _POSTED, steps)]
+        return _posted(charge, at, place, amount, steps)
+
+
+def _posted(charge: Charge, at: int, place: Place, amount: int, steps: int) -> Sequence[Leg]:
+    """The legs that post `steps`, where `amount` was reserved and stands at `place`."""
+    if steps == amount:
+        return ((charge, at, place, _POSTED, amount),)
+    if steps < amount:
+        rest = amount - steps
+        return (charge, at, place, _POSTED, steps), (charge, at, place, _FREE, rest)
+    beyond = steps - amount
+    return (charge, at, place, _POSTED, amount), (charge, at, _FREE, _POSTED, beyond)

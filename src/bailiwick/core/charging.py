@@ -7,6 +7,7 @@ conditions none plainly fails.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -97,7 +98,7 @@ def charges(call: Call, chain: Sequence[Limited], run: str, now: int) -> tuple[C
 
 def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
     """The first charge that does not fit, as a refusal saying what is left; None if all fit."""
-    if len({charge.account for charge in taken}) == len(taken):
+    if are_apart(taken):
         for charge in taken:
             used = counters.used(charge)
             if used + charge.amount > charge.ceiling:
@@ -112,6 +113,15 @@ def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
             if used + more > charge.ceiling:
                 return too_much(charge, used, more)
     return None
+
+
+def are_apart(taken: Sequence[Charge]) -> bool:
+    """Whether each charge is on an account of its own, as nearly always: then none has to be looked
+    at together with another."""
+    return len(set(map(_account_of, taken))) == len(taken)
+
+
+_account_of = attrgetter("account")
 
 
 def _of_group(group: list[Charge], counters: Counters) -> tuple[int, int]:

@@ -27,12 +27,18 @@ MAX_INDEX = 2**63 - 1
 MAX_KNOWN_IDS = 50_000
 """Accounts whose row is remembered: beyond it all are looked up again."""
 
+MAX_KNOWN_CALLS = 10_000
+"""Calls under way whose reservation is remembered as it was written: beyond it, it is made anew."""
+
 _PLACES = {
     Settlement.POSTED: Place.POSTED,
     Settlement.VOIDED: Place.FREE,
     Settlement.UNKNOWN: Place.UNKNOWN,
 }
-_COLUMN = {Place.PENDING: 0, Place.POSTED: 1, Place.UNKNOWN: 2}
+_AS_RESERVED = '"free","pending"'
+_AS_SETTLED = {to: f'"pending","{to.value}"' for to in Place}
+"""The places of a leg in a row of `postings`, where numbers and places are all that stands: so one
+can be put for the other, in a row that reserves, to make the row that settles it."""
 
 TRANSFERS = (
     "SELECT t.idx, t.call, a.account, a.key, a.member, t.at_ms, t.reserved_ms, t.source, t.target, "
@@ -56,10 +62,7 @@ _INSERT_POSTING = "INSERT INTO postings VALUES (?, ?, ?, ?)"
 _INSERT_SLIDING = "INSERT OR IGNORE INTO sliding VALUES (?, ?, ?)"
 _INSERT_ACCOUNT = "INSERT INTO accounts (account, key, member) VALUES (?, ?, ?)"
 _FIND_ACCOUNT = "SELECT id FROM accounts WHERE account = ? AND key = ? AND member = ?"
-_MOVE_BALANCE = (
-    "UPDATE balances SET pending = pending + ?, posted = posted + ?, unknown = unknown + ? "
-    "WHERE account = ?"
-)
+_PUT_BALANCE = "UPDATE balances SET pending = ?, posted = ?, unknown = ? WHERE account = ?"
 _NOW_UNKNOWN = "INSERT OR IGNORE INTO unsettled VALUES (?, ?)"
 # A line of a call stands where its last transfer took it.
 _NO_MORE_UNKNOWN = (
@@ -71,6 +74,27 @@ _NO_MORE_UNKNOWN = (
 _encode = msgspec.json.Encoder().encode
 
 Cell = str | bytes
+
+
+class _Batch:
+    """What a batch of commits writes: rows, and beside them only what there is.
+
+    Attributes:
+        rows: of `postings`.
+        touched: rows of the accounts that something was moved on, each with a charge on it.
+        sliding: rows of `sliding`.
+        unknown: calls of which something has become unknown, and when.
+        found: calls of which something was unknown before.
+    """
+
+    __slots__ = ("found", "rows", "sliding", "touched", "unknown")
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, str, int, str]] = []
+        self.touched: dict[int, Charge] = {}
+        self.sliding: list[tuple[int, int, str]] = []
+        self.unknown: list[tuple[str, int]] = []
+        self.found: set[str] = set()
 
 
 class SqliteLimits:
@@ -96,6 +120,8 @@ class SqliteLimits:
         self._unwritten: list[Posting] = []
         self._uncommitted: list[Posting] = []
         self._new_call = ""
+        # Of calls under way that were reserved here: their row's legs, and the accounts in them.
+        self._reserved: dict[str, tuple[str, dict[int, Charge]]] = {}
 
     # --- deciding --------------------------------------------------------------------------------
 
@@ -115,7 +141,7 @@ class SqliteLimits:
             made = self.books.settle(
                 change.call, change.at_ms, _PLACES[change.how], change.actual, change.only
             )
-        if made:
+        if made.legs:
             self._unwritten.append(made)
 
     def write(self, db: sqlite3.Connection) -> None:
@@ -127,47 +153,58 @@ class SqliteLimits:
             (highest,) = db.execute("SELECT max(idx) FROM postings").fetchone()
             self._next = 0 if highest is None else int(highest) + 1
         self._uncommitted = made
-        rows: list[tuple[int, str, int, str]] = []
-        sliding: list[tuple[int, int, str]] = []
-        moves: dict[int, list[int]] = {}
-        unknown: list[tuple[str, int]] = []
-        settled: set[str] = set()
-        # Eight legs for a call with four limits: no step here that is not needed.
-        known, free, pending, lost = self._ids, Place.FREE, Place.PENDING, Place.UNKNOWN
+        batch = _Batch()
         for index, posting in enumerate(made, self._next):
-            call = posting.call
-            legs: list[tuple[object, ...]] = []
-            for charge, reserved_ms, source, target, amount in posting.legs:
-                account = known.get((charge.account, charge.key, charge.member))
-                if account is None:
-                    account = self._id(db, charge)
-                since, only = charge.since_ms, charge.pending_only
-                legs.append(
-                    (account, reserved_ms, source, target, amount, charge.ceiling, since, only)
-                )
-                if since and source is free and target is pending:
-                    sliding.append((account, reserved_ms, call))
-                move = moves.get(account)
-                if move is None:
-                    move = moves[account] = [0, 0, 0]
-                if source is not free:
-                    move[_COLUMN[source]] -= amount
-                if target is not free:
-                    move[_COLUMN[target]] += amount
-                if target is lost:
-                    unknown.append((call, posting.at_ms))
-                elif source is lost:
-                    settled.add(call)
-            rows.append((index, call, posting.at_ms, _encode(legs).decode()))
-        db.executemany(_INSERT_POSTING, rows)
-        if sliding:
-            db.executemany(_INSERT_SLIDING, sliding)
-        db.executemany(_MOVE_BALANCE, [(*move, account) for account, move in moves.items()])
-        if unknown:
-            db.executemany(_NOW_UNKNOWN, unknown)
-        if settled:
-            db.executemany(_NO_MORE_UNKNOWN, [(call,) for call in sorted(settled)])
+            call, whole = posting.call, posting.whole
+            reserved = self._reserved.pop(call, None)
+            if whole is None or reserved is None:
+                text = self._written(db, posting, batch)
+            else:  # its row says once more what was reserved, but for the places
+                text = reserved[0].replace(_AS_RESERVED, _AS_SETTLED[whole])
+                batch.touched |= reserved[1]
+                if whole is Place.UNKNOWN:
+                    batch.unknown.append((call, posting.at_ms))
+            batch.rows.append((index, call, posting.at_ms, text))
         self._next += len(made)
+        db.executemany(_INSERT_POSTING, batch.rows)
+        if batch.sliding:
+            db.executemany(_INSERT_SLIDING, batch.sliding)
+        held = self.books.held
+        balances = [(*held(charge), account) for account, charge in batch.touched.items()]
+        db.executemany(_PUT_BALANCE, balances)
+        if batch.unknown:
+            db.executemany(_NOW_UNKNOWN, batch.unknown)
+        if batch.found:
+            db.executemany(_NO_MORE_UNKNOWN, [(call,) for call in sorted(batch.found)])
+
+    def _written(self, db: sqlite3.Connection, posting: Posting, batch: _Batch) -> str:
+        """The legs of a posting as its row holds them; `batch` takes what goes beside it."""
+        call = posting.call
+        rows: list[tuple[object, ...]] = []
+        accounts: dict[int, Charge] = {}
+        known, pending, lost, reserves = self._ids, Place.PENDING, Place.UNKNOWN, False
+        for charge, reserved_ms, source, target, amount in posting.moves():
+            account = known.get((charge.account, charge.key, charge.member))
+            if account is None:
+                account = self._id(db, charge)
+            accounts[account] = charge
+            since, only = charge.since_ms, charge.pending_only
+            rows.append((account, reserved_ms, source, target, amount, charge.ceiling, since, only))
+            if target is pending:  # from FREE: nothing else leads there
+                reserves = True
+                if since:
+                    batch.sliding.append((account, reserved_ms, call))
+            elif target is lost:
+                batch.unknown.append((call, posting.at_ms))
+            elif source is lost:
+                batch.found.add(call)
+        batch.touched |= accounts
+        text = _encode(rows).decode()
+        if reserves:
+            if len(self._reserved) >= MAX_KNOWN_CALLS:
+                self._reserved.clear()
+            self._reserved[call] = text, accounts
+        return text
 
     def trim(self) -> None:
         """The transaction has ended well: let go of what has become too much to remember."""
@@ -178,6 +215,7 @@ class SqliteLimits:
         """Believe nothing in memory: a commit failed, or somebody else has written."""
         self.books.forget()
         self._ids.clear()
+        self._reserved.clear()
         self._unwritten, self._uncommitted = [], []
         self._next = None
 
