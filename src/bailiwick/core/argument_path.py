@@ -109,7 +109,7 @@ def reach(path: ArgumentPath, arguments: JsonObject) -> list[Found]:
     Never empty: an empty list reads as MISSING, since many tools take "none given" for "all", and
     what would lie beneath a null is MISSING too.
     """
-    value = _straight_to(path, arguments)
+    value = straight_to(path, arguments)
     return _walk(path, arguments) if value is MISSING else [value]
 
 
@@ -136,8 +136,8 @@ def steps_into_lists(path: ArgumentPath) -> int:
     return max((at for at, step in enumerate(path, 1) if isinstance(step, Each)), default=0)
 
 
-def _straight_to(path: ArgumentPath, within: JsonObject) -> Found:
-    """What `_walk` finds, where nothing stands in the way and no key looks like another.
+def straight_to(path: ArgumentPath, within: JsonObject) -> Found:
+    """What `reach` finds, where nothing stands in the way and no key looks like another.
 
     That is nearly always so, and costs a fifth. MISSING only says that it is not so simple.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,13 @@ import bailiwick.core.conditions as package
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import (
     Anything,
+    AtLeast,
+    AtMost,
     Beside,
     Condition,
+    Equals,
+    Matches,
+    OneOf,
     Present,
     failure,
     permits,
@@ -22,8 +28,10 @@ from bailiwick.core.conditions import (
     standing,
     triggers,
 )
-from bailiwick.core.values import Truth
+from bailiwick.core.glob import Glob
+from bailiwick.core.values import FAILS, HOLDS, Truth
 from tests.unit.core.condition_kinds import arguments, conditions, kinds, plain_kinds, values
+from tests.unit.core.mandates import at
 
 Arguments = dict[str, Json]
 
@@ -45,6 +53,55 @@ ELSEWHERE = {"urls", "email", "sql", "shell"}
 @given(st.one_of(*plain_kinds.values()), values)
 def test_every_kind_answers_in_three_values(condition: Condition, value: Json) -> None:
     assert isinstance(condition.of(value), Truth)
+
+
+@given(conditions, arguments)
+def test_what_every_kind_says_quickly_is_what_it_says(
+    condition: Condition, call: Arguments
+) -> None:
+    said = condition.quick()(call)
+    if said is HOLDS:
+        assert permits(condition, call)
+        assert triggers(condition, call)
+    if said is FAILS:
+        assert not triggers(condition, call)
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds", "fails"),
+    [
+        (AtMost(at("x"), 5), 5, 6),
+        (AtMost(at("x"), 5), "5.0", "5.1"),
+        (AtLeast(at("x"), 5), 5, 4),
+        (AtLeast(at("x.y"), 5), {"y": 5}, {"y": 4}),
+        (OneOf(at("x"), ("a", "b")), "b", "c"),
+        (Equals(at("x"), "a"), "a", "b"),
+        (Equals(at("x"), 1), 1, 2),
+        (Matches(at("x"), (Glob("a*b"),)), "aXb", "aXc"),
+        (Matches(at("x"), (Glob("aa*a"), Glob("b*"))), "aaa", "aa"),
+    ],
+)
+def test_common_kinds_say_quickly_what_is_plain(
+    condition: Condition, holds: Json, fails: Json
+) -> None:
+    ask = condition.quick()
+    assert ask({"x": holds}) is HOLDS
+    assert ask({"x": holds, "z": 1}) is HOLDS
+    assert ask({"x": fails}) is FAILS
+
+
+@pytest.mark.parametrize(
+    "call", [{}, {"x": None}, {"X": 5}, {"x": True}, {"x": "5e0"}, {"x": [5]}], ids=str
+)
+def test_what_is_not_plain_is_left_to_the_condition(call: Arguments) -> None:
+    for condition in (AtMost(at("x"), 5, optional=True), AtLeast(at("x"), 5), Equals(at("x"), 7)):
+        assert condition.quick()(call) not in (HOLDS, FAILS)
+
+
+def test_a_glob_does_not_quickly_fit_a_text_too_short_for_both_its_ends() -> None:
+    condition = Matches(at("x"), (Glob("aba*ba"),))
+    assert condition.quick()({"x": "aba"}) is FAILS
+    assert condition.quick()({"x": "ababa"}) is HOLDS
 
 
 @given(conditions, arguments)

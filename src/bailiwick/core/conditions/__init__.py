@@ -6,6 +6,7 @@ for one sort of value. `bailiwick.declared.conditions` lists how each is written
 
 from bailiwick.core.conditions.base import (
     Condition,
+    Quick,
     failure,
     name_of,
     permits,
@@ -45,6 +46,7 @@ __all__ = [
     "MoneyBeside",
     "OneOf",
     "Present",
+    "Quick",
     "StartsWith",
     "Under",
     "Vouched",

@@ -15,7 +15,7 @@ stamp rule does not apply.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bailiwick.core.argument_path import (
     MISSING,
@@ -25,12 +25,20 @@ from bailiwick.core.argument_path import (
     Gap,
     format_argument_path,
     reach,
+    straight_to,
 )
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, kind_of, show
 
 MAX_LISTED = 6
 """How many alternatives a sentence names before it says how many more there are."""
+
+Quick = Callable[[JsonObject], Truth | None]
+"""What a condition says of a call's arguments where that is plain, as it nearly always is.
+
+INVARIANT: HOLDS only where the condition permits and triggers, FAILS only where it does not
+trigger. CANNOT_TELL and None say nothing: then the condition itself is asked.
+"""
 
 
 class Condition(ABC):
@@ -80,6 +88,34 @@ class Condition(ABC):
     def cases(self, arguments: JsonObject) -> list[tuple[Found, Condition]]:
         """Everything the path leads to, each with what is asked of it."""
         return [(found, self) for found in reach(self.path, arguments)]
+
+    def quick(self) -> Quick:
+        """What to ask on the path of every call, with all worked out that the call does not change.
+
+        A kind with a `cases`, `permits` or `triggers` of its own has this of its own, too.
+        """
+        path, of = self.path, self.of
+        key = path[0]
+        if len(path) == 1 and isinstance(key, str):
+            return self.quick_at(key)
+        if any(isinstance(step, Each) for step in path):
+            return not_quick
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = straight_to(path, arguments)
+            return None if value is None or isinstance(value, Gap) else of(value)
+
+        return ask
+
+    def quick_at(self, key: str) -> Quick:
+        """`quick` where the path is one key, as most are: in one function wherever that pays."""
+        of = self.of
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = arguments.get(key)
+            return None if value is None else of(value)
+
+        return ask
 
     def permits(self, arguments: JsonObject) -> bool:
         """Whether an allow rule may rely on it: it holds for everything its path leads to."""
@@ -168,6 +204,11 @@ class Condition(ABC):
         """The condition as a statement: "`amount` is at most 5000"."""
         each = "every " if any(isinstance(step, Each) for step in self.path) else ""
         return f"{each}{name_of(self)} is {self.phrase}{', if given' if self.optional else ''}"
+
+
+def not_quick(arguments: JsonObject) -> Truth | None:
+    """The `Quick` of what is never plain."""
+    return None
 
 
 def permits(condition: Condition, arguments: JsonObject) -> bool:

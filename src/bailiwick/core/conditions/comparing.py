@@ -22,7 +22,7 @@ from bailiwick.core.argument_path import (
     steps_into_lists,
 )
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions.base import Condition
+from bailiwick.core.conditions.base import Condition, Quick, not_quick
 from bailiwick.core.conditions.values import OneOf
 from bailiwick.core.scales import Scale
 from bailiwick.core.values import (
@@ -75,6 +75,10 @@ class Beside(Condition):
                 before, asked = other, self._known(other)
             cases.append((found, asked))
         return cases
+
+    def quick(self) -> Quick:
+        """Two arguments are never plain."""
+        return not_quick
 
     def permits(self, arguments: JsonObject) -> bool:
         """Whether an allow rule may rely on it."""

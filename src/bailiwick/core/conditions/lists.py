@@ -7,7 +7,7 @@ from enum import Enum
 
 from bailiwick.core.argument_path import MISSING, ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions.base import Condition, name_of
+from bailiwick.core.conditions.base import Condition, Quick, name_of, not_quick
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, every, some
 
 
@@ -45,6 +45,10 @@ class Items(Condition):
     def paths(self) -> tuple[ArgumentPath, ...]:
         """The arguments it names."""
         return (self.path, *(path for each in self.conditions for path in each.paths[1:]))
+
+    def quick(self) -> Quick:
+        """Items together are never plain."""
+        return not_quick
 
     def permits(self, arguments: JsonObject) -> bool:
         """Whether an allow rule may rely on it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bailiwick.core.argument_path import ArgumentPath
-from bailiwick.core.canonical import Json
-from bailiwick.core.conditions.base import Condition
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.conditions.base import Condition, Quick
 from bailiwick.core.values import (
     CANNOT_TELL,
     FAILS,
@@ -34,6 +34,18 @@ class AtMost(Condition):
             return CANNOT_TELL
         return HOLDS if number <= self.bound else FAILS
 
+    def quick_at(self, key: str) -> Quick:
+        """Most numbers are whole."""
+        bound, of = self.bound, self.of
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = arguments.get(key)
+            if type(value) is int:
+                return HOLDS if value <= bound else FAILS
+            return None if value is None else of(value)
+
+        return ask
+
     def stands(self, value: Json) -> str:
         """How this value stands."""
         return _number_stands(value)
@@ -58,6 +70,18 @@ class AtLeast(Condition):
         if number is None:
             return CANNOT_TELL
         return HOLDS if number >= self.bound else FAILS
+
+    def quick_at(self, key: str) -> Quick:
+        """Most numbers are whole."""
+        bound, of = self.bound, self.of
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = arguments.get(key)
+            if type(value) is int:
+                return HOLDS if value >= bound else FAILS
+            return None if value is None else of(value)
+
+        return ask
 
     def stands(self, value: Json) -> str:
         """How this value stands."""

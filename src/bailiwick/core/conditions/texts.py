@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bailiwick.core.argument_path import ArgumentPath
-from bailiwick.core.canonical import Json
-from bailiwick.core.conditions.base import Condition, listed, not_text
+from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.conditions.base import Condition, Quick, listed, not_text
 from bailiwick.core.glob import Glob
 from bailiwick.core.regex import Regex
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, MAX_FOLDED, Truth, fold, show
@@ -35,6 +35,27 @@ class Matches(OfText):
         if not isinstance(value, str):
             return CANNOT_TELL
         return fits(self.globs, value)
+
+    def quick_at(self, key: str) -> Quick:
+        """Nearly all are one glob with one star."""
+        if len(self.globs) != 1 or len(self.globs[0].parts) != 2:
+            return Condition.quick_at(self, key)
+        of = self.of
+        head, tail = self.globs[0].parts
+        room = len(head) + len(tail)
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = arguments.get(key)
+            if (
+                type(value) is str
+                and value.startswith(head)
+                and value.endswith(tail)
+                and len(value) >= room
+            ):
+                return HOLDS
+            return None if value is None else of(value)
+
+        return ask
 
     @property
     def phrase(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.argument_path import ArgumentPath, Found
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions.base import Condition, listed, name_of, stands
+from bailiwick.core.conditions.base import Condition, Quick, listed, name_of, stands
 from bailiwick.core.values import (
     CANNOT_TELL,
     FAILS,
@@ -29,12 +29,15 @@ class OneOf(Condition):
     optional: bool = False
     _texts: frozenset[str] = field(init=False, repr=False, compare=False)
     _folded: frozenset[str] = field(init=False, repr=False, compare=False)
+    _only_texts: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Set the texts aside: most lists are of texts, and a set answers at once."""
         texts = frozenset(value for value in self.values if isinstance(value, str))
         object.__setattr__(self, "_texts", texts)
         object.__setattr__(self, "_folded", frozenset(fold(text) for text in texts))
+        only_texts = all(isinstance(value, str) for value in self.values)
+        object.__setattr__(self, "_only_texts", only_texts)
 
     def of(self, value: Json) -> Truth:
         """Whether it holds for this value."""
@@ -43,9 +46,20 @@ class OneOf(Condition):
                 return HOLDS
             # Folded once, not once for each of perhaps many values.
             near = len(value) > MAX_FOLDED or fold(value) in self._folded
-            other_types = any(not isinstance(wanted, str) for wanted in self.values)
-            return CANNOT_TELL if near or other_types else FAILS
+            return CANNOT_TELL if near or not self._only_texts else FAILS
         return some(compare(value, wanted) for wanted in self.values)
+
+    def quick_at(self, key: str) -> Quick:
+        """Most values are one of the texts."""
+        texts, of = self._texts, self.of
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = arguments.get(key)
+            if type(value) is str and value in texts:
+                return HOLDS
+            return None if value is None else of(value)
+
+        return ask
 
     @property
     def phrase(self) -> str:
@@ -64,6 +78,23 @@ class Equals(Condition):
     def of(self, value: Json) -> Truth:
         """Whether it holds for this value."""
         return compare(value, self.value)
+
+    def quick_at(self, key: str) -> Quick:
+        """Most values are texts, and what to compare with is folded once."""
+        wanted = self.value
+        if not isinstance(wanted, str):
+            return Condition.quick_at(self, key)
+        folded = fold(wanted)
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            value = arguments.get(key)
+            if type(value) is not str or len(value) > MAX_FOLDED:
+                return None
+            if value == wanted:
+                return HOLDS
+            return CANNOT_TELL if fold(value) == folded else FAILS
+
+        return ask
 
     @property
     def phrase(self) -> str:
@@ -109,6 +140,14 @@ class Anything(Condition):
     def of(self, value: Json) -> Truth:
         """It always holds."""
         return HOLDS
+
+    def quick_at(self, key: str) -> Quick:
+        """It holds of whatever is there."""
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            return HOLDS if key in arguments else None
+
+        return ask
 
     @property
     def phrase(self) -> str:

@@ -13,8 +13,8 @@ from bailiwick.core.circumstances import (
     RunPurpose,
 )
 from bailiwick.core.hours import InHours, Span
+from bailiwick.core.identical import identical
 from bailiwick.core.model_calls import AskedAs, OffersAny, OffersOnly, OutputAtMost, OutputOver
-from bailiwick.core.narrowing.identical import identical
 from bailiwick.core.narrowing.kinds import all_within
 
 

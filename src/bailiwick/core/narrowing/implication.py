@@ -41,8 +41,8 @@ from bailiwick.core.conditions import (
     Present,
     Vouched,
 )
+from bailiwick.core.identical import identical
 from bailiwick.core.mandate import AllowRule
-from bailiwick.core.narrowing.identical import identical
 from bailiwick.core.narrowing.kinds import amounts_within, implies
 from bailiwick.core.values import fold
 

@@ -32,8 +32,8 @@ from bailiwick.core.conditions.texts import literal
 from bailiwick.core.conditions.urls import Url
 from bailiwick.core.glob import Glob
 from bailiwick.core.hosts import HostPattern
+from bailiwick.core.identical import identical
 from bailiwick.core.narrowing.globs import includes
-from bailiwick.core.narrowing.identical import identical
 from bailiwick.core.paths import read_path
 from bailiwick.core.values import HOLDS, Number
 
