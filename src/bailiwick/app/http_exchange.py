@@ -21,6 +21,7 @@ HIGH_WATER_BYTES = 64 * 1024
 
 _JOINED_BYTES = 64 * 1024
 _NO_BODY = (204, 304)
+_LAST_LINES = CLOSE + b"\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _WAITING, _STARTED, _COMPLETE = range(3)
@@ -75,43 +76,29 @@ class Exchange:
         task: the application at work.
     """
 
-    __slots__ = (
-        "_connection",
-        "_end",
-        "_expects_continue",
-        "_handed",
-        "_head",
-        "_left",
-        "_news",
-        "_parts",
-        "_size",
-        "_stage",
-        "closes",
-        "gone",
-        "more_body",
-        "scope",
-        "task",
-    )
-
     task: asyncio.Task[None]
+
+    # What most exchanges never set stays with the class: that is a third of making one.
+    gone = False
+    more_body = True
+    _expects_continue = False
+    _size = 0
+    _handed = False
+    _news: asyncio.Event | None = None
+    _stage = _WAITING
+    _head = b""
+    _end = _NOWHERE
+    _left = 0
 
     def __init__(
         self, connection: Connection, scope: Scope, *, closes: bool, expects_continue: bool
     ) -> None:
         self.scope = scope
         self.closes = closes
-        self.gone = False
-        self.more_body = True
         self._connection = connection
-        self._expects_continue = expects_continue
         self._parts: list[bytes] = []
-        self._size = 0
-        self._handed = False
-        self._news: asyncio.Event | None = None
-        self._stage = _WAITING
-        self._head = b""
-        self._end = _NOWHERE
-        self._left = 0
+        if expects_continue:
+            self._expects_continue = True
 
     @property
     def started(self) -> bool:
@@ -139,7 +126,8 @@ class Exchange:
 
     def take_body(self, data: bytes) -> bool:
         """A piece of the body; whether there is enough of it for now."""
-        self._expects_continue = False
+        if self._expects_continue:
+            self._expects_continue = False
         self._parts.append(data)
         self._size += len(data)
         if self._news is not None:
@@ -151,6 +139,11 @@ class Exchange:
         self.more_body = False
         if self._news is not None:
             self._news.set()
+
+    def take_whole(self, body: bytes) -> None:
+        """The request is all here, in one piece that came with its head."""
+        self._parts.append(body)
+        self.more_body = False
 
     def leave(self) -> None:
         """Nobody will read the response."""
@@ -168,9 +161,12 @@ class Exchange:
                 # Joining one piece copies nothing.
                 body = b"".join(self._parts)
                 self._parts.clear()
-                self._size = 0
-                self._handed = not self.more_body
-                return {"type": "http.request", "body": body, "more_body": self.more_body}
+                more = self.more_body
+                if more:
+                    self._size = 0
+                else:
+                    self._handed = True
+                return {"type": "http.request", "body": body, "more_body": more}
             if self._expects_continue and self._stage is _WAITING:
                 self._connection.write(_CONTINUE)
                 self._expects_continue = False
@@ -201,35 +197,34 @@ class Exchange:
             raise RuntimeError(f"`{kind}` is out of order")
 
     def _send_start(self, status: int, headers: Any) -> None:
-        fields = encode_fields(headers)
-        head = [self._connection.head(status), fields.lines]
+        lines, length, last = encode_fields(headers)
+        head = self._connection.head(status) + lines
         if status in _NO_BODY or self.scope["method"] == "HEAD":
-            self._end = _NOWHERE
-        elif fields.length is not None:
+            pass  # it ends before it starts
+        elif length is not None:
             self._end = _DECLARED
-            self._left = fields.length
+            self._left = length
         elif self.scope["http_version"] == "1.0":
             self._end = _WITH_CONNECTION
             self.closes = True
         else:
             self._end = _CHUNKED
-            head.append(CHUNKED)
-        if fields.close:
+            head += CHUNKED
+        if last:
             self.closes = True
-        if self.closes:
-            head.append(CLOSE)
-        head.append(b"\r\n")
+        head += _LAST_LINES if self.closes else b"\r\n"
         self._stage = _STARTED
-        self._expects_continue = False
+        if self._expects_continue:
+            self._expects_continue = False
         if self._left:
             # The body follows: one write for both.
-            self._head = b"".join(head)
+            self._head = head
         elif self._end is _CHUNKED:
             # A first piece often follows at once; the head waits for it no longer than this turn.
-            self._head = b"".join(head)
+            self._head = head
             asyncio.get_running_loop().call_soon(self._send_head)
         else:
-            self._connection.write(b"".join(head))
+            self._connection.write(head)
 
     def _send_head(self) -> None:
         head, self._head = self._head, b""
@@ -241,8 +236,9 @@ class Exchange:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the body has another length than was declared")
-            if self._head:
-                head, self._head = self._head, b""
+            head = self._head
+            if head:
+                self._head = b""
                 if len(body) > _JOINED_BYTES:
                     self._connection.write(head)
                 else:

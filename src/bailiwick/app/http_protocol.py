@@ -178,8 +178,7 @@ class HttpProtocol(asyncio.Protocol):
             if body:
                 self.on_body(body)
         else:
-            exchange.take_body(body)
-            exchange.more_body = False
+            exchange.take_whole(body)
             self._deadline = _NEVER
         self._start(exchange)
         return True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -33,54 +32,45 @@ CLOSE = b"connection: close\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
-@dataclass(slots=True)
-class Fields:
-    """Checked and encoded response fields.
-
-    Attributes:
-        lines: the encoded fields, without those that are the connection's.
-        length: the body's length in bytes, as the application declared it; None for no word.
-        close: the application wants the connection closed.
-    """
-
-    lines: bytes
-    length: int | None
-    close: bool
-
-
-def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
+def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int | None, bool]:
     """Check and encode the fields of one response.
 
     `date` and `connection` are left out: the connection writes its own.
+
+    Returns:
+        The encoded fields, without those that are the connection's; the body's length in bytes, as
+        the application declared it, None for no word; whether the connection is to be closed.
 
     Raises:
         ValueError: a name that is no token, a value with control characters, a length that is no
             number or stands twice, or a `transfer-encoding`, which is not the application's.
     """
-    lines: list[bytes] = []
+    lines = b""
     length: int | None = None
     close = False
     for name, value in fields:
         usual = _USUAL.get((name, value))
         if usual is not None:
-            lines.append(usual)
+            lines += usual
             continue
         name = name.lower()
         if name == b"content-length":
             if length is not None or not value.isdigit() or len(value) > _LENGTH_DIGITS:
                 raise ValueError("a response has one length, a number")
             length = int(value)
-        elif name == b"connection":
+            lines += b"content-length: %b\r\n" % value
+            continue
+        if name == b"connection":
             close = close or b"close" in value.lower()
             continue
-        elif name == b"date":
+        if name == b"date":
             continue
-        elif name == b"transfer-encoding":
+        if name == b"transfer-encoding":
             raise ValueError("the connection says how a response is framed")
-        elif not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+        if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError("a response field has a character that fields must not have")
-        lines.append(b"%b: %b\r\n" % (name, value))
-    return Fields(b"".join(lines), length, close)
+        lines += b"%b: %b\r\n" % (name, value)
+    return lines, length, close
 
 
 def status_line(status: int) -> bytes:
