@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.measure import Bench, take
 from bench.processes import NotRunning
+from bench.stages import place
 from bench.targets import LIMITS, Site, Started, Unavailable, gateway
 
 WARM_UP = 300
@@ -145,26 +146,22 @@ def _rank(found: Sequence[Steps]) -> Callable[[str], float]:
 
 
 class Counting:
-    """Counts, function by function, from the moment that enough calls were judged."""
+    """Counts steps, function by function, and how often `judged` was entered."""
 
-    def __init__(self, judged: CodeType, warm_up: int = WARM_UP) -> None:
+    def __init__(self, judged: CodeType) -> None:
         self._judged = judged
-        self._left = warm_up
         self._governed = 0
         self._steps: Counter[CodeType] = Counter()
 
     def enter(self, frame: FrameType, event: str, arg: Any) -> _Trace:
         """For `sys.settrace`."""
         if frame.f_code is self._judged:
-            if self._left:
-                self._left -= 1
-            else:
-                self._governed += 1
+            self._governed += 1
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return self._step
 
     def _step(self, frame: FrameType, event: str, arg: Any) -> _Trace:
-        if event == "opcode" and self._governed:
+        if event == "opcode":
             self._steps[frame.f_code] += 1
         return self._step
 
@@ -178,11 +175,31 @@ class Counting:
         }
 
 
+def begin_later(counting: Counting, holder: Any, name: str, warm_up: int = WARM_UP) -> None:
+    """Have `counting` begin when `holder.name` is called for the `warm_up`-th time.
+
+    Until then nothing is traced: a start under the tracer would take longer than all the calls.
+    """
+    function = getattr(holder, name)
+    left = warm_up
+
+    def until_warm(*args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            setattr(holder, name, function)
+            sys.settrace(counting.enter)
+        return function(*args, **kwargs)
+
+    setattr(holder, name, until_warm)
+
+
 def _run(out: Path, arguments: list[str]) -> None:
     main = importlib.import_module("bailiwick.cli.main").main
-    counting = Counting(importlib.import_module("bailiwick.core.judge").judge.__code__)
+    holder, name = place("bailiwick.gateway.pipeline:judge")
+    counting = Counting(getattr(holder, name).__code__)
+    begin_later(counting, holder, name)
     sys.argv = ["bailiwick", *arguments]
-    sys.settrace(counting.enter)
     try:
         main()
     finally:
