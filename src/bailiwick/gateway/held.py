@@ -9,13 +9,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 
 from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, LimitReached, StoreError
-from bailiwick.core.flow import Labels
 from bailiwick.core.flowing import origins
 from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate, authority
@@ -38,6 +36,7 @@ from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.register import Register
+from bailiwick.gateway.running import Running
 from bailiwick.gateway.undelivered import Undelivered
 from bailiwick.ports import Clock, HoldOpened, HoldRow, HoldState, Settlement
 
@@ -81,40 +80,8 @@ class _Pursuit:
     task: asyncio.Task[Answer] = field(init=False)
 
 
-class Running(Protocol):
-    """The part of the pipeline that a held call comes back to."""
-
-    def judge(self, call: Call, chain: tuple[Mandate, ...], labels: Labels) -> Verdict:
-        """Judge now."""
-        ...
-
-    async def deny(self, context: CallContext, verdict: Deny) -> Refused:
-        """Record a denial and word it."""
-        ...
-
-    async def dispatch(self, context: CallContext, dispatch: Dispatch) -> Answer:
-        """Send a call whose intent is durable, and record its outcome."""
-        ...
-
-    async def end_cancelled(self, context: CallContext, how: Settlement) -> None:
-        """Record that nobody waits for this call any more."""
-        ...
-
-    def no_longer(self, context: CallContext) -> Refused | None:
-        """Why an authority that was good when the call was judged is not any more."""
-        ...
-
-    def think_again(self, context: CallContext, labels: Labels) -> tuple[CallContext, Labels]:
-        """How a call stands to what models asked for, as it is now."""
-        ...
-
-    def use_up(self, context: CallContext, *, used: bool) -> None:
-        """What a model asked for is being done; or not, after all."""
-        ...
-
-
 class HeldCalls:
-    """Holds calls for a gate."""
+    """Holds calls for a gate; those that may run come back to `running`."""
 
     def __init__(
         self,
@@ -127,7 +94,7 @@ class HeldCalls:
         nonce: Callable[[], str],
         waiting: Waiting,
         memories: Memories,
-        gate: Running,
+        running: Running,
     ) -> None:
         self._register = register
         self._authority = authority
@@ -137,7 +104,7 @@ class HeldCalls:
         self._nonce = nonce
         self._waiting = waiting
         self._memories = memories
-        self._gate = gate
+        self._running = running
         self._pursuits: dict[str, _Pursuit] = {}
         self._undelivered = Undelivered()
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -157,7 +124,7 @@ class HeldCalls:
             (*key, self._told_apart(context.chain, context.run)), self._clock.monotonic()
         )
         if kept is not None:  # it ran while its client was away: this is its answer
-            self._gate.use_up(context, used=True)
+            self._running.use_up(context, used=True)
             return kept
         try:
             # One at a time for each agent: two identical calls at once are one hold, and no
@@ -170,7 +137,7 @@ class HeldCalls:
                 if hold is None or self._settled(hold):
                     found = await self._open_hold(context, verdict)
                     if isinstance(found, Deny):
-                        return await self._gate.deny(context, found)
+                        return await self._running.deny(context, found)
                     hold = found
         except BailiwickError:
             return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
@@ -320,7 +287,7 @@ class HeldCalls:
         may = (
             each
             for each in pursuit.waiting
-            if self._gate.no_longer(_resumed(each, hold, ())) is None
+            if self._running.no_longer(_resumed(each, hold, ())) is None
         )
         return next(may, pursuit.waiting[0])
 
@@ -330,9 +297,9 @@ class HeldCalls:
         """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
         chain = self._authority.chain(context.mandate.name)
         labels = await self._memories.again(context.labels, chain)
-        context, labels = self._gate.think_again(context, labels)
+        context, labels = self._running.think_again(context, labels)
         verdict: Verdict = (
-            self._gate.judge(context.call, chain, labels)
+            self._running.judge(context.call, chain, labels)
             if chain
             else Deny("mandate_unknown", (), f"mandate `{context.mandate.name}` is gone")
         )
@@ -360,24 +327,24 @@ class HeldCalls:
                     "ask again"
                 )
                 return Refused(hold.call, "stamp_no_longer_enough", text)
-            self._gate.use_up(resumed, used=True)
+            self._running.use_up(resumed, used=True)
             await self._register.use_stamp(resumed, verdict, hold)
             self._memories.stamped(hold.run, resumed.call, hold)
         except asyncio.CancelledError:
             # The last client went away while the stamp was being used up: nothing was sent.
-            self._gate.use_up(resumed, used=False)
-            await asyncio.shield(self._gate.end_cancelled(resumed, Settlement.VOIDED))
+            self._running.use_up(resumed, used=False)
+            await asyncio.shield(self._running.end_cancelled(resumed, Settlement.VOIDED))
             raise
         except LimitReached as reached:
-            self._gate.use_up(resumed, used=False)
+            self._running.use_up(resumed, used=False)
             return _no_room(hold, reached.message)
         except Conflict:
-            self._gate.use_up(resumed, used=False)
+            self._running.use_up(resumed, used=False)
             return Refused(hold.call, "stamp_used", "this approval has already been used")
         except BailiwickError:
-            self._gate.use_up(resumed, used=False)
+            self._running.use_up(resumed, used=False)
             return Refused(hold.call, "ledger_unavailable", NOT_RECORDED)
-        answer = await self._gate.dispatch(resumed, dispatch)
+        answer = await self._running.dispatch(resumed, dispatch)
         if isinstance(answer, Answered):
             return Answered(answer.call, answer.reply, stamped=True)
         return answer

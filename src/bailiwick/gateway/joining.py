@@ -22,7 +22,7 @@ import msgspec
 
 from bailiwick.core.call import Call, CallKind
 from bailiwick.gateway.gate import Asked
-from bailiwick.gateway.memories import Chain, Memories
+from bailiwick.gateway.memories import Plan
 from bailiwick.gateway.run_facts import PERSON, RunFacts, objection
 from bailiwick.gateway.runs import SESSION_KEY, Runs
 from bailiwick.gateway.thoughts import Thoughts
@@ -35,16 +35,15 @@ _MCP_SESSION = "session:"
 class Joining:
     """Finds the run of a call by what is thought and done."""
 
-    def __init__(self, runs: Runs, memories: Memories, thoughts: Thoughts) -> None:
+    def __init__(self, runs: Runs, thoughts: Thoughts) -> None:
         self._runs = runs
-        self._memories = memories
         self._thoughts = thoughts
         self._joined: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
-    def keyed(self, asked: Asked, chain: Chain) -> Asked:
+    def keyed(self, asked: Asked, plan: Plan) -> Asked:
         """The same, with the key of the run that it is in by its session."""
-        if self._memories.matter(chain):  # 1
-            if asked.run_key.startswith(_MCP_SESSION) and self._memories.thinks(chain):
+        if plan.matters:  # 1
+            if plan.thinks and asked.run_key.startswith(_MCP_SESSION):
                 return msgspec.structs.replace(asked, run_key=f"token:{asked.caller.token}")
             return asked
         session = asked.hints.session
@@ -53,14 +52,14 @@ class Joining:
             return msgspec.structs.replace(asked, run_key=key)
         return asked
 
-    def run(self, call: Call, asked: Asked, chain: Chain) -> RunFacts | None:
+    def run(self, call: Call, asked: Asked, plan: Plan) -> RunFacts | None:
         """The run that a call joins; None when it is in that of its session."""
         caller = asked.caller
         if not self._thoughts.think(caller) or call.target.kind is CallKind.MODEL:
             return None
         if caller.run or asked.said.joins or asked.run_key.startswith(SESSION_KEY):
             return None
-        if self._memories.matter(chain):
+        if plan.matters:
             return None
         session = caller.agent, caller.mandate, asked.run_key
         own = self._runs.known(asked)

@@ -110,21 +110,17 @@ class Memories:
 
     def matter(self, chain: Chain) -> bool:
         """Whether what a run under `chain` has read makes a difference to any call of it."""
-        return self._plan(chain).matters
+        return self.plan(chain).matters
 
-    def thinks(self, chain: Chain) -> bool:
-        """Whether `chain` lets an agent call models."""
-        return self._plan(chain).thinks
-
-    def known(self, told: RunFacts, chain: Chain, facts: Facts) -> Labels | None:
+    def known(self, told: RunFacts, plan: Plan, facts: Facts) -> Labels | None:
         """What the run has read and was told, or None if it has to be looked up (`open`).
 
         Args:
+            plan: of the chain that the call is judged by.
             facts: what the labels' `facts` answer.
         """
-        plan = self._plan(chain)
         if not plan.matters:
-            return FreshRun(facts)
+            return told.fresh if facts is told.fresh.facts else FreshRun(facts)
         kept = self._kept.get(told.run)
         if kept is None or kept.key != plan.key:
             return None
@@ -133,10 +129,10 @@ class Memories:
 
     async def open(self, told: RunFacts, chain: Chain, facts: Facts) -> Labels:
         """The same, from the record. Never raises: what cannot be read counts as the worst."""
-        known = self.known(told, chain, facts)
+        plan = self.plan(chain)
+        known = self.known(told, plan, facts)
         if known is not None:
             return known
-        plan = self._plan(chain)
         building = self._building.get(told.run)
         if building is None or building.key != plan.key:
             task = asyncio.ensure_future(self._recalled.into(plan.memory(told), told.run))
@@ -165,10 +161,13 @@ class Memories:
 
     def sending(self, run: str, call: Call) -> None:
         """A call of this run, whose intent is durable, is about to be sent."""
-        self._tell(run, lambda memory: memory.sending(call))
+        if run in self._kept or run in self._building:
+            self._tell(run, lambda memory: memory.sending(call))
 
     def learned(self, run: str, call: Call, reply: UpstreamReply) -> None:
         """Its outcome is durable, and the agent has not seen it yet."""
+        if run not in self._kept and run not in self._building:
+            return
         body = reply.result if reply.result is not None else reply.error
         if body is not None:
             self._tell(run, lambda memory: memory.learn(call, body))
@@ -210,7 +209,8 @@ class Memories:
             _, oldest = self._kept.popitem(last=False)
             self._size -= oldest.size
 
-    def _plan(self, chain: Chain) -> Plan:
+    def plan(self, chain: Chain) -> Plan:
+        """What the memory of a run under `chain` is for."""
         # By identity: to compare whole mandates on every call would cost more than all the rest.
         plan = self._plans.get(id(chain))
         if plan is None or plan.chain is not chain:

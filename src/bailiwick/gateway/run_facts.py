@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.flow import Facts
+from bailiwick.core.flow import NO_LABELS, Facts, FreshRun
 from bailiwick.core.run_words import RunWords
 from bailiwick.core.said_and_did import Thought
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
-from bailiwick.gateway.gate import Asked
+from bailiwick.gateway.gate import NOTHING_SAID, Asked
 
 PERSON = "person"
 AGENT = "agent"
@@ -32,6 +32,8 @@ class RunFacts(msgspec.Struct, frozen=True):
         person: name of the person who started it, "" for an agent's.
         end_user: for whom the whole run is; "" leaves it to be said with each call.
         ended: nothing more is dispatched in it.
+        fresh: made of the others: its labels while it has read nothing, for a call that says
+            nothing of its own. Most calls are judged by just these.
     """
 
     run: str
@@ -46,6 +48,18 @@ class RunFacts(msgspec.Struct, frozen=True):
     labels: frozenset[str] = frozenset()
     end_user: str = ""
     ended: bool = False
+    fresh: FreshRun = NO_LABELS
+
+    def __post_init__(self) -> None:
+        facts = Facts(
+            run=self.run,
+            purpose=self.purpose,
+            run_labels=self.labels,
+            end_user=self.end_user,
+            end_user_by=self.started_by if self.end_user else "",
+            started_by=self.started_by,
+        )
+        msgspec.structs.force_setattr(self, "fresh", FreshRun(facts))
 
 
 def begun(run: str, agent: str, mandate: str, words: RunWords, person: str = "") -> RunFacts:
@@ -112,23 +126,19 @@ def facts_of(told: RunFacts, asked: Asked, zones: frozenset[str] | None) -> Fact
     Args:
         zones: names of the network zones the caller is in; None if its address is not known.
     """
-    fixed = told.end_user
-    said = "" if fixed else asked.said.end_user
-    return Facts(
-        run=told.run,
-        purpose=told.purpose,
-        run_labels=told.labels,
-        end_user=fixed or said,
-        end_user_by=told.started_by if fixed else AGENT if said else "",
-        zones=zones,
-        started_by=told.started_by,
-    )
+    facts = told.fresh.facts
+    said = "" if told.end_user else asked.said.end_user
+    if said:
+        return msgspec.structs.replace(facts, zones=zones, end_user=said, end_user_by=AGENT)
+    if zones is not None:
+        return msgspec.structs.replace(facts, zones=zones)
+    return facts
 
 
 def thinking(facts: Facts, thought: Thought) -> Facts:
     """The same facts, with how the call stands to what its run's models asked for."""
     return msgspec.structs.replace(
-        facts, asked_by_model=thought.match.value, differences=thought.differences
+        facts, asked_by_model=thought.match._value_, differences=thought.differences
     )
 
 
@@ -139,6 +149,8 @@ def objection(told: RunFacts, asked: Asked) -> Deny | None:
     keeps no session sends its headers with every request; to say something else is refused.
     """
     said, bound = asked.said, asked.caller.run
+    if said is NOTHING_SAID and not bound and not told.ended:
+        return None
     if bound and said.joins and said.joins != bound:
         return Deny("run_fixed", (), f"this token belongs to the run `{bound}` and to no other")
     wanted = bound or said.joins

@@ -61,12 +61,15 @@ class Runs:
     def known(self, asked: Asked) -> RunFacts | None:
         """The run of a call, if this process has seen it. Look at its `objection` next."""
         caller = asked.caller
-        wanted = caller.run or asked.said.joins
-        run = wanted or self._keys.get(_name(caller, asked.run_key))
-        found = self._known.get(run) if run else None
-        if found is None or found[0][:2] != (caller.agent, caller.mandate):
+        run = wanted = caller.run or asked.said.joins
+        if not wanted:
+            run = self._keys.get((caller.agent, caller.mandate, asked.run_key[:MAX_KEY_CHARS]), "")
+        found = self._known.get(run)
+        if found is None:
             return None
-        self._known.move_to_end(found[1].run)
+        if wanted and found[0][:2] != (caller.agent, caller.mandate):
+            return None
+        self._known.move_to_end(run)
         return found[1]
 
     def facts(self, run: str) -> RunFacts | None:

@@ -51,6 +51,7 @@ JOIN_SECONDS = 600
 """How long after it was asked for a call may find its run by what it says."""
 
 EDGE = "llm/"
+_DIALECTS = {f"{EDGE}{each.value}": each for each in Dialect if each is not Dialect.EMBEDDINGS}
 
 
 @dataclass(slots=True)
@@ -248,11 +249,9 @@ class Thoughts:
         """How a tool call of a run stands to what its models asked for; None when no model of it
         was heard."""
         thoughts = self._kept.get(run)
-        if (
-            thoughts is None
-            or not thoughts.asked.listening
-            or call.target.kind is not CallKind.TOOL
-        ):
+        if thoughts is None or not thoughts.asked.listening:  # most runs think elsewhere
+            return None
+        if call.target.kind is not CallKind.TOOL:
             return None
         return thoughts.asked.find(call.arguments, tool_call, self._means(call.target))
 
@@ -382,13 +381,7 @@ def hear(asked: AskedCalls, call: str, offered: tuple[str, ...], said: Said, now
 
 def dialect_of(edge: str) -> Dialect | None:
     """The dialect of a model call in which a model says something; None of any other call."""
-    name = edge.removeprefix(EDGE)
-    if name == edge or name == Dialect.EMBEDDINGS.value:
-        return None
-    try:
-        return Dialect(name)
-    except ValueError:
-        return None
+    return _DIALECTS.get(edge)
 
 
 def trace_of(traceparent: str) -> str:

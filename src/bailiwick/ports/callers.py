@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -17,6 +17,7 @@ class Caller:
         token: the token's id (`jti`).
         expires_ms: when the token ends, Unix milliseconds.
         run: id of the run the token is bound to, "" for none.
+        key: names this authority: state bound to an identity (sessions, event ids) is keyed by it.
     """
 
     agent: str
@@ -25,13 +26,12 @@ class Caller:
     token: str
     expires_ms: int
     run: str = ""
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """Names this authority: state bound to an identity (sessions, event ids) is keyed by it."""
-        if self.run:
-            return f"{self.agent}|{self.mandate}|{self.run}"
-        return f"{self.agent}|{self.mandate}"
+    def __post_init__(self) -> None:
+        # Once for each token, not at each of the places of a call that are keyed by it.
+        key = f"{self.agent}|{self.mandate}"
+        object.__setattr__(self, "key", f"{key}|{self.run}" if self.run else key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class Authenticator(Protocol):
         Raises:
             TheirError: `token_missing`, `token_invalid`, `token_expired`, `token_revoked`,
                 `wrong_audience`.
+        """
+        ...
+
+    def renew(self, caller: Caller) -> Caller:
+        """`authenticate` again for whom it has returned, without reading the token again.
+
+        What may have changed since is looked at: lifetime, revocation, and that agent and mandate
+        still belong together. Raises as `authenticate` does.
         """
         ...
 

@@ -1,0 +1,271 @@
+"""What becomes of a judged call: recorded, looked at once more, sent, recorded again.
+
+Steps 3, 5 and 6 of the pipeline's list, for calls that are allowed, and for those that waited for
+a stamp and come back (`held.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from bailiwick.core.call import Call
+from bailiwick.core.context import NO_STEP
+from bailiwick.core.errors import (
+    BailiwickError,
+    LimitReached,
+    UpstreamBroken,
+    UpstreamDown,
+)
+from bailiwick.core.flow import Labels
+from bailiwick.core.judge import judge
+from bailiwick.core.limits import PERSON, Counters
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.verdict import Allow, Deny, Verdict
+from bailiwick.gateway.authority import Authority
+from bailiwick.gateway.gate import (
+    NOT_RECORDED,
+    Answer,
+    Answered,
+    Dispatch,
+    GoneMidway,
+    Refused,
+)
+from bailiwick.gateway.memories import Memories
+from bailiwick.gateway.recorder import CallContext
+from bailiwick.gateway.register import Register
+from bailiwick.gateway.run_facts import thinking
+from bailiwick.gateway.runs import Runs
+from bailiwick.gateway.settlement import (
+    NOTHING,
+    Ending,
+    answered,
+    ended,
+    failed_by,
+    key_refused,
+)
+from bailiwick.gateway.thoughts import Thoughts
+from bailiwick.ports import CallState, Clock, Settlement, UpstreamReply
+
+
+class Running:
+    """Runs judged calls."""
+
+    def __init__(
+        self,
+        *,
+        register: Register,
+        authority: Authority,
+        runs: Runs,
+        memories: Memories,
+        thoughts: Thoughts,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._register = register
+        self._authority = authority
+        self._runs = runs
+        self._memories = memories
+        self._thoughts = thoughts
+        self._counters = counters
+        self._clock = clock
+        self._in_flight: dict[str, CallContext] = {}
+
+    def in_flight(self, mandate: str) -> list[str]:
+        """Ids of calls dispatched under this mandate or one below it, and not back yet."""
+        return [
+            call
+            for call, context in self._in_flight.items()
+            if any(each.name == mandate for each in context.chain)
+        ]
+
+    def think_again(self, context: CallContext, labels: Labels) -> tuple[CallContext, Labels]:
+        """How a call that has waited stands to what models asked for, as it is now."""
+        if context.thought is None:
+            return context, labels
+        found = self._thoughts.find(context.run, context.call, context.thought.tool_call)
+        if found is None:
+            return context, labels
+        labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
+        changed = msgspec.structs.replace(
+            context, thought=found.thought, asked_for=found.open, labels=labels
+        )
+        return changed, labels
+
+    def use_up(self, context: CallContext, *, used: bool) -> None:
+        """What a model asked for is being done; or not, after all."""
+        if context.asked_for is None:
+            return
+        run = context.asked_in or context.run
+        if used:
+            self._thoughts.use(run, context.asked_for, context.call.id)
+        else:
+            self._thoughts.unuse(context.call.id)
+
+    def judge(self, call: Call, chain: tuple[Mandate, ...], labels: Labels) -> Verdict:
+        """Judge a call now."""
+        policies = self._authority.snapshot.policies
+        now = self._clock.wall_ms()
+        return judge(call, chain, policies, self._counters, labels, NO_STEP, now)
+
+    async def allow(self, context: CallContext, verdict: Allow, dispatch: Dispatch) -> Answer:
+        """Record that a call is let run, and run it."""
+        if context.asked_for is not None:
+            self.use_up(context, used=True)
+        try:
+            await self._register.open(context, verdict, CallState.RUNNING, "allowed")  # 3
+        except LimitReached as reached:
+            self.use_up(context, used=False)
+            return await self.deny(context, self._over(context, reached))
+        except BailiwickError:
+            self.use_up(context, used=False)
+            return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
+        except asyncio.CancelledError:
+            # The client went away while the intent was being written: nothing was sent.
+            self.use_up(context, used=False)
+            await asyncio.shield(self.end_cancelled(context, Settlement.VOIDED))
+            raise
+        return await self.dispatch(context, dispatch)
+
+    def _over(self, context: CallContext, reached: LimitReached) -> Deny:
+        """Why a call is denied that fitted when it was judged: another one was faster."""
+        chain = self._authority.chain(context.mandate.name)
+        verdict = self.judge(context.call, chain, context.labels)
+        if isinstance(verdict, Deny):
+            return verdict
+        rules = tuple(charge.rule for charge in context.charges)
+        return Deny(reached.code, rules, reached.message)
+
+    async def deny(self, context: CallContext, verdict: Deny) -> Refused:
+        """Record a denial; what the agent is told of it."""
+        text = f"{verdict.because}. {verdict.allowed}" if verdict.allowed else verdict.because
+        try:
+            await self._register.open(context, verdict, CallState.DENIED, verdict.code)
+        except BailiwickError:
+            return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
+        return Refused(context.call.id, verdict.code, text)
+
+    async def dispatch(self, context: CallContext, dispatch: Dispatch) -> Answer:
+        """Send a call whose intent is durable, and record its outcome before it is told."""
+        call_id = context.call.id
+        # 5. INVARIANT: no await between this look and handing the call to the upstream.
+        gone = self.no_longer(context)
+        if gone is not None:
+            self.use_up(context, used=False)
+            ending = self._unanswered(context, Settlement.VOIDED)
+            return await self._end(context, CallState.DENIED, gone.code, gone, ending)
+        self._in_flight[call_id] = context
+        self._memories.sending(context.run, context.call)
+        self._thoughts.sending(context)
+        try:
+            reply = await dispatch()
+        except UpstreamDown as error:
+            self.use_up(context, used=False)
+            code = "upstream_down"
+            refused = Refused(call_id, code, f"nothing was done: {error.message}")
+            ending = self._unanswered(context, Settlement.VOIDED)
+            return await self._end(context, CallState.FAILED, code, refused, ending)
+        except asyncio.CancelledError as gone:
+            # The client went away. What the upstream did until then is not known.
+            heard = gone.reply if isinstance(gone, GoneMidway) else None
+            await asyncio.shield(self.end_cancelled(context, Settlement.UNKNOWN, heard))
+            raise
+        except Exception as error:  # noqa: BLE001 - it was sent: whatever happened, it is unknown
+            detail = error.message if isinstance(error, BailiwickError) else type(error).__name__
+            code = "outcome_unknown"
+            text = (
+                f"it was sent, and what came of it is not known: {detail}. Do not repeat it "
+                "before a person has looked"
+            )
+            ending = self._unanswered(context, Settlement.UNKNOWN)
+            if isinstance(error, UpstreamBroken) and error.code == "upstream_refused":
+                ending = key_refused(call_id, context.charges, self._clock.wall_ms())
+            refused = Refused(call_id, code, text)
+            return await self._end(context, CallState.UNKNOWN, code, refused, ending)
+        finally:
+            self._in_flight.pop(call_id, None)
+        failed = failed_by(reply)
+        state = CallState.FAILED if failed else CallState.DONE
+        charges = context.charges
+        ending = (
+            answered(call_id, charges, reply, failed=failed, at_ms=self._clock.wall_ms())
+            if charges
+            else NOTHING
+        )
+        return await self._end(context, state, "", Answered(call_id, reply), ending, reply)  # 6
+
+    async def end_cancelled(
+        self, context: CallContext, how: Settlement, heard: UpstreamReply | None = None
+    ) -> None:
+        """Record that the client went away. Run it shielded: it must outlive the cancellation.
+
+        Args:
+            heard: what of the answer it had got.
+        """
+        answer = Refused(context.call.id, "cancelled", "")
+        ending = self._unanswered(context, how)
+        await self._end(context, CallState.CANCELLED, "cancelled", answer, ending, heard)
+
+    def _unanswered(self, context: CallContext, how: Settlement) -> Ending:
+        """What becomes of the reservation of a call without an answer."""
+        return ended(context.call.id, context.charges, how, self._clock.wall_ms())
+
+    def _freeze(self, context: CallContext, holders: Sequence[str]) -> list[Mandate]:
+        """Stop the mandates whose limits were overrun, unless they are stopped already; for a
+        limit of a person's, the one that the call came under. Those that were stopped."""
+        active = self._authority.snapshot.mandates
+        own = context.mandate.name
+        named = dict.fromkeys(own if name.startswith(PERSON) else name for name in holders)
+        found = [active[name] for name in named if name in active]
+        stopped = [each for each in found if each.state is MandateState.ACTIVE]
+        for each in stopped:
+            self._authority.set_state(each.name, MandateState.SUSPENDED)
+        return stopped
+
+    def no_longer(self, context: CallContext) -> Refused | None:
+        """Why an authority that was good when the call was judged is not any more.
+
+        INVARIANT: mandates do not change, and a chain of which one is stopped or replaced is
+        another chain. So while the one that let the call through stands, it is in force.
+        """
+        call_id, name = context.call.id, context.chain[-1].name
+        standing = self._authority.chain(name)
+        if standing is not context.chain:
+            if not standing:
+                return Refused(call_id, "mandate_revoked", f"mandate `{name}` is gone")
+            for mandate in standing:
+                if mandate.state is not MandateState.ACTIVE:
+                    return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
+        if self._authority.token_revoked(context.token):
+            return Refused(call_id, "token_revoked", "the token this came with was revoked")
+        for run in (context.run, context.asked_in):
+            if run and self._runs.over(run):
+                return Refused(call_id, "run_ended", f"the run `{run}` was ended by a person")
+        return None
+
+    async def _end(
+        self,
+        context: CallContext,
+        state: CallState,
+        code: str,
+        answer: Answer,
+        ending: Ending,
+        reply: UpstreamReply | None = None,
+    ) -> Answer:
+        try:
+            frozen = self._freeze(context, ending.over) if ending.over else ()
+            await self._register.end(context, state, code, ending, frozen, reply)
+        except BailiwickError:
+            self._thoughts.ended(context, None)
+            text = (
+                "it was sent, but what came back could not be recorded, so it is withheld. Do "
+                "not repeat it before a person has looked"
+            )
+            return Refused(context.call.id, "outcome_not_recorded", text)
+        if reply is not None:
+            self._memories.learned(context.run, context.call, reply)
+        unsent = state in (CallState.DENIED, CallState.FAILED) and reply is None
+        self._thoughts.ended(context, reply, nothing=unsent)
+        return answer
