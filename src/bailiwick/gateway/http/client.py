@@ -16,6 +16,7 @@ from functools import cache
 
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.connection import Connection
+from bailiwick.gateway.http.known import KnownHeads
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response
 from bailiwick.gateway.http.wire import EncodedFields, Origin, Template
@@ -50,6 +51,7 @@ class HttpClient:
         self.origin = origin
         self.limits = limits
         self._tls = (tls or tls_context()) if origin.tls else None
+        self._known = KnownHeads(limits.max_body_bytes)
         self._free: list[Connection] = []
         self._all: set[Connection] = set()
         self._opening = 0
@@ -79,13 +81,19 @@ class HttpClient:
         request = template.encode(fields, body)
         seconds = self.limits.answer_seconds if answer_seconds is None else answer_seconds
         connection = self._take_free() or await self._open_or_wait()
-        reused = connection.used
-        try:
-            return await self._exchange(connection, request, seconds)
-        except UpstreamBroken as error:
-            if not (replayable and reused and error.code == "upstream_closed") or self._closed:
+        while True:
+            reused = connection.used
+            answer = connection.send(request, seconds)
+            try:
+                return await answer
+            except asyncio.CancelledError:
+                _abandon(connection, answer)
                 raise
-        return await self._exchange(await self._open(), request, seconds)
+            except UpstreamBroken as error:
+                again = replayable and reused and error.code == "upstream_closed"
+                if not again or self._closed:
+                    raise
+            connection = await self._open()
 
     def close(self) -> None:
         """Close every connection; requests in flight end with UpstreamBroken."""
@@ -98,18 +106,6 @@ class HttpClient:
                 waiter.set_result(None)
         for connection in list(self._all):
             connection.shut()
-
-    async def _exchange(self, connection: Connection, request: bytes, seconds: float) -> Response:
-        answer = connection.send(request, seconds)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            if answer.cancelled():
-                connection.abort()
-            elif answer.exception() is None and (stream := answer.result().stream) is not None:
-                stream.close()
-            # Otherwise the exchange had ended and the connection may already serve another.
-            raise
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -186,7 +182,7 @@ class HttpClient:
         try:
             async with asyncio.timeout(self.limits.connect_seconds):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self.label, self.limits, self._on_free, self._on_lost),
+                    self._connection,
                     self.origin.host,
                     self.origin.port,
                     ssl=self._tls,
@@ -218,11 +214,14 @@ class HttpClient:
             self._sweeper = loop.call_later(self.limits.sweep_seconds, self._sweep)
         return connection
 
+    def _connection(self) -> Connection:
+        return Connection(self.label, self.limits, self._known, self._on_free, self._on_lost)
+
     def _on_free(self, connection: Connection) -> None:
         if self._closed:
             connection.abort()
             return
-        if not self._wake(connection):
+        if not self._waiting or not self._wake(connection):
             connection.free_since = self._time()
             self._free.append(connection)
 
@@ -251,3 +250,12 @@ class HttpClient:
             connection.abort()
         if self._all and not self._closed:
             self._sweeper = loop.call_later(self.limits.sweep_seconds, self._sweep)
+
+
+def _abandon(connection: Connection, answer: asyncio.Future[Response]) -> None:
+    """Whoever waited for `answer` does so no longer."""
+    if answer.cancelled():
+        connection.abort()
+    elif answer.exception() is None and (stream := answer.result().stream) is not None:
+        stream.close()
+    # Otherwise the exchange had ended and the connection may already serve another.

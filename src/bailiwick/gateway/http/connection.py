@@ -12,10 +12,10 @@ from collections.abc import Callable
 from math import inf
 from typing import cast
 
-import httptools
-
 from bailiwick.core.errors import UpstreamBroken
+from bailiwick.gateway.http.known import KnownHeads
 from bailiwick.gateway.http.limits import HttpLimits
+from bailiwick.gateway.http.reader import ResponseReader
 from bailiwick.gateway.http.response import BodyStream, Response
 
 _DRAIN_SECONDS = 1.0
@@ -29,28 +29,28 @@ _KEEP_ALIVE = (
 
 
 class Connection(asyncio.Protocol):
-    """Protocol of one connection. The pool calls `send`; the sweep calls `expire`."""
+    """Protocol of one connection. The pool calls `send`; the sweep calls `expire`.
+
+    Args:
+        label: of the server, for people.
+        limits: bounds.
+        known: the heads this server has answered with before.
+        on_free: told when the connection can serve another request.
+        on_lost: told when it has ended.
+    """
 
     __slots__ = (
         "_answer",
-        "_body",
-        "_body_bytes",
-        "_close_after",
-        "_complete",
-        "_ends_by_close",
-        "_fault",
-        "_field_bytes",
-        "_head_bytes",
-        "_head_done",
-        "_headers",
+        "_answering",
+        "_asked",
         "_idle_seconds",
+        "_known",
         "_label",
         "_limits",
         "_loop",
         "_on_free",
         "_on_lost",
-        "_parser",
-        "_response",
+        "_reader",
         "_stream",
         "_transport",
         "deadline",
@@ -63,37 +63,29 @@ class Connection(asyncio.Protocol):
         self,
         label: str,
         limits: HttpLimits,
+        known: KnownHeads,
         on_free: Callable[[Connection], None],
         on_lost: Callable[[Connection], None],
     ) -> None:
         self._label = label
         self._limits = limits
+        self._known = known
         self._on_free = on_free
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._reader = ResponseReader(label, limits)
+        # A request is out, and nothing of its answer has come.
+        self._asked = False
+        # Something of the answer has come, and something is still to come.
+        self._answering = False
         self._answer: asyncio.Future[Response] | None = None
         self._stream: BodyStream | None = None
+        self._idle_seconds = limits.idle_seconds
         self.deadline = inf
         self.keep_seconds = limits.keep_idle_seconds
         self.free_since = 0.0
         self.used = False
-        self._parser = httptools.HttpResponseParser(self)
-        self._reset()
-
-    def _reset(self) -> None:
-        self._headers: dict[bytes, bytes] = {}
-        self._response: Response | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._head_bytes = 0
-        self._field_bytes = 0
-        self._head_done = False
-        self._complete = False
-        self._ends_by_close = False
-        self._close_after = False
-        self._fault: UpstreamBroken | None = None
-        self._idle_seconds = self._limits.idle_seconds
 
     # --- for the pool ------------------------------------------------------------------------
 
@@ -105,13 +97,11 @@ class Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         assert self._answer is None
-        if self.used:
-            self._reset()
-        self.used = True
+        self.used = self._asked = True
         self.deadline = self._loop.time() + answer_seconds
-        self._answer = self._loop.create_future()
+        self._answer = answer = self._loop.create_future()
         self._transport.write(request)
-        return self._answer
+        return answer
 
     @property
     def is_open(self) -> bool:
@@ -126,6 +116,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once and tell nobody."""
+        self._asked = self._answering = False
         self._answer = None
         self._stream = None
         if self._transport is not None:
@@ -175,167 +166,107 @@ class Connection(asyncio.Protocol):
             connected.setsockopt(*option, value)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol's
-        if not self.used or self._complete:
+        if self._asked:
+            self._asked = False
+            response = self._known.find(data)
+            if response is not None:
+                self._finish_exchange(response)
+                return
+            self._answering = True
+            self._reader.begin()
+            self._read(data, is_first=True)
+        elif self._answering:
+            self._read(data)
+        else:
             # Bytes that answer nothing: whatever follows could be taken for another's answer.
             self._close()
-            return
-        if not self._head_done:
-            self._head_bytes += len(data)
-        elif self._stream is not None:
-            self.deadline = self._loop.time() + self._idle_seconds
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._blame("upstream_garbage", "tried to switch to another protocol")
-        except httptools.HttpParserError:
-            # The callbacks below do not raise, so this is about the bytes.
-            self._blame("upstream_garbage", "sent something that is not HTTP/1.1")
-        if self._stream is not None and self._body:
-            # However many pieces came in one read: whoever takes them is woken once.
-            body, self._body = self._body, []
-            self._stream.push(body[0] if len(body) == 1 else b"".join(body))
-        self._after_feed()
 
-    def _after_feed(self) -> None:
-        if not self._head_done and self._head_bytes > self._limits.max_head_bytes:
-            self._blame("upstream_too_large", "sent headers that are too large")
-        if self._fault is not None:
-            self._give_up(self._fault)
-        elif self._complete:
-            self._finish_exchange()
+    def _read(self, data: bytes, *, is_first: bool = False) -> None:
+        """Read on in an answer that does not begin as another did."""
+        reader = self._reader
+        reader.feed(data)
+        if reader.is_open:
+            self._read_stream(reader)
+        if reader.fault is not None:
+            self._give_up(reader.fault)
+        elif reader.is_whole:
+            self._end_answer(reader, data if is_first else b"")
+
+    def _read_stream(self, reader: ResponseReader) -> None:
+        response = reader.response
+        assert response is not None
+        if response.stream is None:
+            self._idle_seconds = self._limits.idle_seconds
+            self._stream = response.stream = BodyStream(self)
+            if not self._resolve(response):
+                reader.closes = True
+        if self._stream is not None:
+            self.deadline = self._loop.time() + self._idle_seconds
+        # However many pieces came in one read: whoever takes them is woken once.
+        if (body := reader.take()) and self._stream is not None:
+            self._stream.push(body)
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol's
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol's
         self._transport = None
-        if self._complete:
-            pass
-        elif self._ends_by_close and exc is None and self._fault is None:
+        reader = self._reader
+        if self._answering and reader.ends_by_close and exc is None and reader.fault is None:
             # RFC 9112 section 6.3 rule 8: without a length the close is the end.
-            self._complete = True
-            self._deliver()
+            reader.closes = True
+            self._end_answer(reader, b"")
         else:
             self._fail("upstream_closed", "closed the connection before it had answered")
         self._on_lost(self)
 
-    # --- httptools callbacks -------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        """A second message means answers nobody asked for."""
-        if self._complete:
-            self._close_after = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep one header; repeated ones are joined (RFC 9110 section 5.3)."""
-        if self._complete:
-            return
-        self._field_bytes += len(name) + len(value)
-        if self._field_bytes > self._limits.max_head_bytes:
-            self._blame("upstream_too_large", "sent headers that are too large")
-            return
-        name = name.lower()
-        held = self._headers.get(name)
-        self._headers[name] = value if held is None else held + b", " + value
-
-    def on_headers_complete(self) -> None:
-        """Decide how the body is framed and whether it is handed over open."""
-        if self._complete:
-            return
-        status = self._parser.get_status_code()
-        if status < 200:
-            self._headers = {}
-            return
-        headers = self._headers
-        self._head_done = True
-        self._response = response = Response(status, headers)
-        encoding = headers.get(b"transfer-encoding", b"").lower()
-        length = headers.get(b"content-length")
-        if self._parser.get_http_version() not in ("1.1", "1.0"):
-            self._blame("upstream_garbage", "sent something that is not HTTP/1.1")
-        elif encoding and (length is not None or encoding != b"chunked"):
-            # RFC 9112 section 6.3 rule 3: two ways to frame one message are an attack.
-            self._blame("upstream_garbage", "framed its answer in two ways")
-        elif headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            self._blame("upstream_garbage", "compressed its answer though it was asked not to")
-        elif length is not None and length.isdigit() and int(length) > self._limits.max_body_bytes:
-            self._blame_size()
-        self._ends_by_close = not encoding and length is None and status not in (204, 304)
-        if self._fault is None and response.content_type == "text/event-stream":
-            self._stream = response.stream = BodyStream(self)
-            self.deadline = self._loop.time() + self._idle_seconds
-            self._resolve(response)
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        if self._complete or self._fault is not None:
-            return
-        if self._stream is not None:
-            self._body.append(body)
-        elif self._response is not None and self._response.stream is None:
-            self._body_bytes += len(body)
-            if self._body_bytes > self._limits.max_body_bytes:
-                self._blame_size()
-            else:
-                self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        """The response is whole. Freed only after all bytes at hand have been looked at."""
-        if self._head_done and not self._complete:
-            self._complete = True
-            self._close_after = not self._parser.should_keep_alive()
-
     # --- endings -------------------------------------------------------------------------------
 
-    def _finish_exchange(self) -> None:
-        self._deliver()
-        self.deadline = inf
-        if self._close_after:
-            self._close()
-            return
-        keep = self._headers.get(b"keep-alive", b"")
-        if keep.startswith(b"timeout="):
-            seconds = keep[8:].partition(b",")[0]
-            if seconds.isdigit():
-                # Node says after how long it closes; stay a second clear of it.
-                self.keep_seconds = min(self.keep_seconds, max(0.0, int(seconds[:6]) - 1.0))
-        self._on_free(self)
-
-    def _deliver(self) -> None:
-        response, stream = self._response, self._stream
-        self._stream = None
+    def _end_answer(self, reader: ResponseReader, all_of_it: bytes) -> None:
+        """What the reader has read is whole; `all_of_it` if it came in one read."""
+        response = reader.response
+        assert response is not None
+        stream, self._stream = self._stream, None
         if stream is not None:
             stream.end(None)
-        elif response is not None and response.stream is None:
-            body = self._body
-            response.body = body[0] if len(body) == 1 else b"".join(body)
-            self._body = []
-            self._resolve(response)
+        elif response.stream is None:
+            response.body = reader.take()
+        if all_of_it and reader.is_usual:
+            self._known.learn(all_of_it, response)
+        reader.response = None  # which may be large, and the next one far away
+        self._finish_exchange(response, closes=reader.closes)
 
-    def _resolve(self, response: Response) -> None:
+    def _finish_exchange(self, response: Response, *, closes: bool = False) -> None:
+        self._answering = False
+        self.deadline = inf
+        if not self._resolve(response) or closes:
+            self._close()
+            return
+        if response.keep_seconds < inf:
+            # Node says after how long it closes; stay a second clear of it.
+            self.keep_seconds = min(self.keep_seconds, max(0.0, response.keep_seconds - 1.0))
+        self._on_free(self)
+
+    def _resolve(self, response: Response) -> bool:
+        """Hand over the response, once. False if whoever asked has given up meanwhile.
+
+        INVARIANT: such a connection serves nobody else. Who gave up is about to close it.
+        """
         answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            answer.set_result(response)
-
-    def _blame_size(self) -> None:
-        limit = self._limits.max_body_bytes
-        self._blame("upstream_too_large", f"sent an answer of more than {limit} bytes")
-
-    def _blame(self, code: str, what: str) -> None:
-        # The first fault is the cause; what follows it is noise. What follows a whole answer is no
-        # part of it: the answer stands, the connection does not.
-        if self._complete:
-            self._close_after = True
-        elif self._fault is None:
-            self._fault = UpstreamBroken(code, f"server `{self._label}` {what}")
+        if answer is None:
+            return True
+        if answer.done():
+            return False
+        answer.set_result(response)
+        return True
 
     def _fail(self, code: str, what: str) -> None:
         self._give_up(UpstreamBroken(code, f"server `{self._label}` {what}"))
 
     def _give_up(self, error: UpstreamBroken) -> None:
+        self._asked = self._answering = False
         answer, self._answer = self._answer, None
         stream, self._stream = self._stream, None
-        self._body = []
         if stream is not None:
             stream.end(error)
         if answer is not None and not answer.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Protocol
 
 from bailiwick.core.errors import UpstreamBroken
@@ -146,13 +147,20 @@ def _media_type(value: bytes) -> str:
     return value.decode("latin-1").partition(";")[0].strip().lower()
 
 
+def _keep_seconds(said: bytes) -> float:
+    """What a `Keep-Alive` header says; `inf` for nothing that can be used."""
+    seconds = said[8:].partition(b",")[0]
+    return float(seconds[:6]) if said.startswith(b"timeout=") and seconds.isdigit() else inf
+
+
 class Response:
     """Status, headers and either a whole `body` or an open `stream`.
 
     `content_type` is the media type alone, lower case, without parameters, or "".
+    `keep_seconds` is for how long the server keeps the connection; `inf` if it does not say.
     """
 
-    __slots__ = ("_headers", "body", "content_type", "status", "stream")
+    __slots__ = ("_headers", "body", "content_type", "keep_seconds", "status", "stream")
 
     def __init__(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
@@ -161,6 +169,19 @@ class Response:
         self._headers = headers
         kind = headers.get(b"content-type", b"")
         self.content_type = _CONTENT_TYPES.get(kind) or _media_type(kind)
+        self.keep_seconds = _keep_seconds(headers.get(b"keep-alive", b""))
+
+    def again(self, length: bytes, body: bytes) -> Response:
+        """Another response with this head, but for its `Content-Length`, and a whole `body`."""
+        other = Response.__new__(Response)
+        other.status = self.status
+        other.body = body
+        other.stream = None
+        other._headers = headers = self._headers.copy()
+        headers[b"content-length"] = length
+        other.content_type = self.content_type
+        other.keep_seconds = self.keep_seconds
+        return other
 
     def fields(self) -> Iterable[tuple[bytes, bytes]]:
         """All headers, names in lower case, repeated ones joined with a comma."""
