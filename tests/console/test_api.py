@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.console import api as api_module
 from bailiwick.console import streams
 from bailiwick.console.answers import status_of
+from bailiwick.console.api import house as house_module
+from bailiwick.console.api.routes import api_routes
 from bailiwick.console.streams import frame
 from bailiwick.core.errors import (
     BailiwickError,
@@ -105,7 +106,7 @@ async def test_shapes_are_those_of_the_documentation(house: House) -> None:
 
 async def test_every_path_of_the_api_is_documented(house: House) -> None:
     text = DOCS.read_text()
-    routes = api_module.Api(house.parts).routes()
+    routes = api_routes(house.parts)
     for route in routes:
         methods = (route.methods or set()) - {"HEAD"}
         assert any(f"`{method} {route.path}" in text for method in methods), route.path
@@ -371,7 +372,7 @@ async def test_a_quiet_stream_still_beats(house: House, monkeypatch: pytest.Monk
     def quick(events: object, welcome: object) -> object:
         return streams.event_stream(events, welcome, 0.01)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(api_module, "event_stream", quick)
+    monkeypatch.setattr(house_module, "event_stream", quick)
     stream = house.api("ben").open("GET", "/api/v1/events")
     await stream.until(b": still here\n\n: still here\n\n")
     house.day.control.move(ulid(21), CallState.DONE)

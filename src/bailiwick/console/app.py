@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from bailiwick.console.acts import Acts
 from bailiwick.console.answers import api_error, status_of
-from bailiwick.console.api import Api
+from bailiwick.console.api.routes import api_routes
 from bailiwick.console.guard import Guard
 from bailiwick.console.ledger_files import LedgerFiles
 from bailiwick.console.login import Login
@@ -61,7 +61,7 @@ def console_app(parts: Parts) -> ASGIApp:
             *runs.routes(),
             *Acts(web, pages, runs).routes(),
             *Login(web).routes(),
-            Mount("/api/v1", routes=Api(parts).routes()),
+            Mount("/api/v1", routes=api_routes(parts)),
             Route("/ledger/{path:path}", LedgerFiles(parts.ledger_dir).answer, methods=["GET"]),
             Route("/static/{name}", static.answer, methods=["GET"]),
             Route("/favicon.ico", favicon, methods=["GET"]),
