@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bailiwick.core.asked_calls import OpenCall
 from bailiwick.core.call import NOTHING, Call, CallKind
@@ -23,8 +24,9 @@ from bailiwick.core.limits import PERSON, Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.model_calls import recorded_use
 from bailiwick.core.said_and_did import Retold, Thought, retold_payload, thought_payload
-from bailiwick.core.verdict import Deny, Verdict
+from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.run_facts import RunFacts
+from bailiwick.ledger.call_leaf import IntentLeaf, OutcomeLeaf, encode_call_leaf, written
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
@@ -41,6 +43,10 @@ GATEWAY = "@gateway"
 """Whose key seals what the gateway did by itself. No person can have this name."""
 
 _encode = msgspec.json.Encoder().encode
+
+_DECISIONS = {kind: kind.__name__.lower() for kind in (Allow, Hold, Deny)}
+
+_OF_PERSON = f"\n{PERSON}"
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -117,73 +123,72 @@ class Recorder:
             reserved: what the same commit reserves; it is in the payload, so that an auditor can
                 work every balance out again.
         """
-        call = context.call
+        call, mandate = context.call, context.chain[-1]
+        target, use, principal = call.target, call.use, mandate.principal
+        kind = target.kind
         salt = self._random(SALT_BYTES)
-        decision = type(verdict).__name__.lower()
-        fields: dict[str, LeafValue] = {
-            "agent": context.agent,
-            "arguments": commit(salt, call.canonical),
-            "decision": decision,
-            "code": code,
-            "edge": context.edge,
-            "kind": call.target.kind._value_,  # `.value` costs a Python call
-            "mandate": context.mandate.ref,
-            "mandate_digest": context.mandate.digest,
-            "owner": self._vault.pseudonym(context.owner),
-            "principal": self._vault.pseudonym(context.subject),
-            "rules": self._rules(verdict.rules),
-            "run": context.run,
-            "token": context.token,
-            "upstream": call.target.upstream,
-        }
-        if call.target.kind is not CallKind.RESOURCE and not isinstance(verdict, Deny):
-            # Not of a resource: a URI may hold personal data. Not of what is denied: an agent can
-            # make up any name, and a leaf can be read by anybody and is never erased.
-            # Whole, it is part of what `arguments` commits to; a leaf has room for so much only.
-            fields["name"] = call.target.name[:MAX_LEAF_NAME_CHARS]
-        if context.traceparent:
-            fields["traceparent"] = context.traceparent
-        if context.policies:
-            fields["policies"] = context.policies
-        if context.thought is not None:
-            fields["thought"] = context.thought.match.value
-        if context.retold:
-            fields["retold"] = _counted(context.retold)
-        if hold:
-            fields["hold"] = hold
-        use = call.use
-        if use is not None and use.substitute:
-            fields["asked_as"], fields["instead_of"] = use.asked_as, use.instead_of
-        if len(context.chain) > 1:
-            fields["chain"] = [
-                {"mandate": mandate.ref, "digest": mandate.digest} for mandate in context.chain
-            ]
-        leaf = _leaf(LeafType.CALL_INTENT, call.id, at_ms, fields)
+        # Not of a resource: a URI may hold personal data. Not of what is denied: an agent can make
+        # up any name, and a leaf can be read by anybody and is never erased.
+        # Whole, it is part of what `arguments` commits to; a leaf has room for so much only.
+        named = kind is not CallKind.RESOURCE and type(verdict) is not Deny
+        stand_in = use if use is not None and use.substitute else None
+        try:
+            leaf = encode_call_leaf(
+                IntentLeaf(
+                    agent=context.agent,
+                    arguments=commit(salt, call.canonical),
+                    asked_as=UNSET if stand_in is None else stand_in.asked_as,
+                    at=at_ms,
+                    chain=written(_links(context.chain)) if len(context.chain) > 1 else UNSET,
+                    code=code,
+                    decision=_DECISIONS[type(verdict)],
+                    edge=context.edge,
+                    hold=hold or UNSET,
+                    id=call.id,
+                    instead_of=UNSET if stand_in is None else stand_in.instead_of,
+                    kind=kind._value_,  # `.value` costs a Python call
+                    mandate=mandate.ref,
+                    mandate_digest=mandate.digest,
+                    name=target.name[:MAX_LEAF_NAME_CHARS] if named else UNSET,
+                    owner=self._vault.pseudonym(context.owner),
+                    policies=context.policies or UNSET,
+                    principal=self._vault.pseudonym(principal),
+                    retold=written(_counted(context.retold)) if context.retold else UNSET,
+                    rules=self._rules(verdict.rules),
+                    run=context.run,
+                    thought=UNSET if context.thought is None else context.thought.match._value_,
+                    token=context.token,
+                    traceparent=context.traceparent or UNSET,
+                    upstream=target.upstream,
+                )
+            )
+        except LedgerError as error:
+            raise _not_recordable(error) from error
         payload: dict[str, object] = {
             "salt": salt.hex(),
             "call": _as_asked(call),
             "because": verdict.because,
-            "principal": context.subject,
+            "principal": principal,
             "owner": context.owner,
         }
         if reserved:
             payload["reserved"] = [_charge(charge) for charge in reserved]
         if seen:
             payload["seen"] = seen
-        payload |= _circumstances(context)
-        return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
+        _add_circumstances(context, payload)
+        return Entry(leaf, self._vault.seal(principal, leaf, _encode(payload)))
 
-    def _rules(self, rules: Sequence[str]) -> LeafValue:
+    def _rules(self, rules: tuple[str, ...]) -> tuple[str, ...]:
         """Ids of rules for a public leaf: a limit of a person's names her by pseudonym."""
-        if not any(rule.startswith(PERSON) for rule in rules):
-            return tuple(rules)
-        named: list[LeafValue] = []
+        if _OF_PERSON not in "\n".join(("", *rules)):  # all at once: nearly always so
+            return rules
+        named: list[str] = []
         for rule in rules:
             if rule.startswith(PERSON):
                 person, _, rest = rule[len(PERSON) :].partition("/")
                 rule = f"{PERSON}{self._vault.pseudonym(person)}/{rest}"
             named.append(rule)
-        return named
+        return tuple(named)
 
     def outcome(
         self,
@@ -199,48 +204,62 @@ class Recorder:
         Args:
             settled: how the same commit settles what the call has reserved.
         """
-        fields: dict[str, LeafValue] = {"state": state._value_, "run": context.run}
-        if code:
-            fields["code"] = code
-        payload: dict[str, object] = {}
-        if reply is not None:
-            salt = self._random(SALT_BYTES)
-            kind = "result" if reply.result is not None else "error"
-            body = reply.result if reply.result is not None else reply.error or b"null"
-            fields[kind] = commit(salt, body)
-            if reply.facts:
-                fields["facts"] = reply.facts
-            model = context.call.target.kind is CallKind.MODEL
-            bound = MAX_RECORDED_ANSWER_BYTES if model else MAX_RECORDED_RESULT_BYTES
-            payload = {"salt": salt.hex(), **_recorded(kind, body, bound)}
-            if reply.said:
-                self._add_said(reply, fields, payload)
-            if reply.used:
-                payload["used"] = reply.used
-            if settled:
-                payload["settled"] = [_settled(each) for each in settled]
-        leaf = _leaf(LeafType.CALL_OUTCOME, context.call.id, at_ms, fields)
-        if not payload:
-            return Entry(leaf)
-        return Entry(leaf, self._vault.seal(context.subject, leaf, _encode(payload)))
-
-    def _add_said(
-        self, reply: UpstreamReply, fields: dict[str, LeafValue], payload: dict[str, object]
-    ) -> None:
-        """What a model said, whole. Its reasoning has a commitment of its own, so that it can be
-        shown to somebody without the rest."""
+        if reply is None:
+            return self.bare_outcome(context.call.id, context.run, state, code, at_ms)
         salt = self._random(SALT_BYTES)
-        fields["said"] = commit(salt, reply.said)
+        if reply.result is not None:
+            kind, body = "result", reply.result
+        else:
+            kind, body = "error", reply.error or b"null"
+        shown = commit(salt, body)
+        model = context.call.target.kind is CallKind.MODEL
+        bound = MAX_RECORDED_ANSWER_BYTES if model else MAX_RECORDED_RESULT_BYTES
+        payload = {"salt": salt.hex(), **_recorded(kind, body, bound)}
+        said, reasoning = self._said(reply, payload) if reply.said else (UNSET, UNSET)
+        if reply.used:
+            payload["used"] = reply.used
+        if settled:
+            payload["settled"] = [_settled(each) for each in settled]
+        try:
+            leaf = encode_call_leaf(
+                OutcomeLeaf(
+                    at=at_ms,
+                    code=code or UNSET,
+                    error=shown if kind == "error" else UNSET,
+                    facts=written(reply.facts) if reply.facts else UNSET,
+                    id=context.call.id,
+                    reasoning=reasoning,
+                    result=shown if kind == "result" else UNSET,
+                    run=context.run,
+                    said=said,
+                    state=state._value_,
+                )
+            )
+        except LedgerError as error:
+            raise _not_recordable(error) from error
+        principal = context.chain[-1].principal
+        return Entry(leaf, self._vault.seal(principal, leaf, _encode(payload)))
+
+    def _said(
+        self, reply: UpstreamReply, payload: dict[str, object]
+    ) -> tuple[str, str | UnsetType]:
+        """Seal what a model said, whole; the commitments to it and to its reasoning, which has one
+        of its own, so that it can be shown to somebody without the rest."""
+        salt = self._random(SALT_BYTES)
         payload["said"], payload["said_salt"] = msgspec.Raw(reply.said), salt.hex()
-        if reply.reasoning:
-            salt = self._random(SALT_BYTES)
-            fields["reasoning"] = commit(salt, reply.reasoning)
-            payload["reasoning_salt"] = salt.hex()
+        if not reply.reasoning:
+            return commit(salt, reply.said), UNSET
+        reasoning_salt = self._random(SALT_BYTES)
+        payload["reasoning_salt"] = reasoning_salt.hex()
+        return commit(salt, reply.said), commit(reasoning_salt, reply.reasoning)
 
     def bare_outcome(self, call_id: str, run: str, state: CallState, code: str, at: int) -> Entry:
-        """An outcome found after a restart, when nothing but the record is left of the call."""
-        fields = {"state": state.value, "run": run, "code": code}
-        return Entry(_leaf(LeafType.CALL_OUTCOME, call_id, at, fields))
+        """An outcome of which nothing more is known (found after a restart, say)."""
+        bare = OutcomeLeaf(at=at, code=code or UNSET, id=call_id, run=run, state=state._value_)
+        try:
+            return Entry(encode_call_leaf(bare))
+        except LedgerError as error:
+            raise _not_recordable(error) from error
 
     def act(
         self,
@@ -319,28 +338,34 @@ class Recorder:
         return self._vault.open(leaf, sealed)
 
 
-def _circumstances(context: CallContext) -> dict[str, object]:
+def _add_circumstances(context: CallContext, payload: dict[str, object]) -> None:
     """What is sealed with an intent of how its call came about."""
-    found: dict[str, object] = {}
     if context.call.use is not None:
-        found["use"] = recorded_use(context.call.use)
+        payload["use"] = recorded_use(context.call.use)
     if context.thought is not None:
-        found["thought"] = thought_payload(context.thought)
+        payload["thought"] = thought_payload(context.thought)
     if context.retold:
-        found["retold"] = retold_payload(context.retold)
+        payload["retold"] = retold_payload(context.retold)
     facts = context.labels.facts
     if facts.end_user:
-        found["end_user"], found["end_user_by"] = facts.end_user, facts.end_user_by
+        payload["end_user"], payload["end_user_by"] = facts.end_user, facts.end_user_by
     if facts.zones is not None:
-        found["zones"] = sorted(facts.zones)
-    return found
+        payload["zones"] = sorted(facts.zones)
+
+
+def _links(chain: Sequence[Mandate]) -> LeafValue:
+    return [{"mandate": mandate.ref, "digest": mandate.digest} for mandate in chain]
 
 
 def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:
     try:
         return encode_leaf(kind, ident, at_ms, fields)
     except LedgerError as error:
-        raise OurError("not_recordable", f"this cannot be recorded: {error.message}") from error
+        raise _not_recordable(error) from error
+
+
+def _not_recordable(error: LedgerError) -> OurError:
+    return OurError("not_recordable", f"this cannot be recorded: {error.message}")
 
 
 def _as_asked(call: Call) -> object:
@@ -384,11 +409,11 @@ def _charge(charge: Charge) -> dict[str, object]:
 
 def _counted(retold: Sequence[Retold]) -> dict[str, LeafValue]:
     """How many results were told in which way."""
-    return {match.value: count for match, count in Counter(each.match for each in retold).items()}
+    return {match._value_: count for match, count in Counter(each.match for each in retold).items()}
 
 
 def _settled(settled: Settled) -> dict[str, object]:
-    whole: dict[str, object] = {"how": settled.how.value}
+    whole: dict[str, object] = {"how": settled.how._value_}
     if settled.actual:
         whole["actual"] = settled.actual
     if settled.only:
