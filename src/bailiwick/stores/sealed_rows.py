@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import sqlite3
 
+from msgspec.structs import astuple
+
 from bailiwick.core.call import CallKind
 from bailiwick.ports import CallMoved, CallOpened, CallState, HoldOpened, Stamped
 from bailiwick.stores.text_seal import TextSeal, damaged_text
 
 _RESOURCE = CallKind.RESOURCE.value
+_RUNNING = CallState.RUNNING.value  # the driver asks about an enum at length before it binds it
 _ROW_KEYS = {"calls": ("id",), "holds": ("id",), "stamps": ("hold", "person")}
 _SEALED = {
     "calls": (),
@@ -28,12 +31,24 @@ _SEALED_OR_TEXT = {"calls": ("name", "digest", "because"), "holds": ("name",), "
 Cell = str | bytes
 
 
-def call_cells(seal: TextSeal, call: CallOpened) -> tuple[Cell, Cell, Cell]:
+def opened_row(seal: TextSeal, call: CallOpened, start: int) -> tuple[object, ...]:
+    """The first cells of a row of `calls`, which are the fields of `CallOpened` in their order.
+
+    Args:
+        start: the index of its commit's first entry.
+    """
+    cells = astuple(call)
+    if call.state is CallState.RUNNING and call.kind != _RESOURCE and not call.digest:
+        # The path of every call: one that simply runs has nothing to seal.
+        return (*cells[:10], _RUNNING, *cells[11:14], start + call.entry)
+    name, digest, because = _call_cells(seal, call)
+    middle = (name, digest, call.state._value_, call.code, because, call.hold)
+    return (*cells[:8], *middle, start + call.entry)
+
+
+def _call_cells(seal: TextSeal, call: CallOpened) -> tuple[Cell, Cell, Cell]:
     """`name`, `digest` and `because` as they are stored."""
-    # On the path of every call: one that simply runs pays for this look and nothing else.
     plain_name = call.kind != _RESOURCE
-    if plain_name and call.state is CallState.RUNNING and not call.digest:
-        return call.name, "", call.because
     return (
         call.name if plain_name else seal.seal(call.name, "calls", "name", call.id),
         seal.seal(call.digest, "calls", "digest", call.id) if call.digest else "",
@@ -41,9 +56,20 @@ def call_cells(seal: TextSeal, call: CallOpened) -> tuple[Cell, Cell, Cell]:
     )
 
 
-def moved_because(seal: TextSeal, move: CallMoved) -> Cell:
-    """`because` of a call that changed state; "" leaves the one it has."""
-    return seal.seal(move.because, "calls", "because", move.id) if move.because else ""
+def moved_row(seal: TextSeal, move: CallMoved, start: int) -> tuple[object, ...]:
+    """What the store is told of a call that changed state.
+
+    `because` "" leaves the one it has. Args: `start` as of `opened_row`.
+    """
+    entry, because = move.entry, move.because
+    return (
+        move.id,
+        move.state._value_,
+        move.at_ms,
+        move.code,
+        seal.seal(because, "calls", "because", move.id) if because else "",
+        None if entry < 0 else start + entry,
+    )
 
 
 def hold_cells(seal: TextSeal, hold: HoldOpened) -> dict[str, Cell]:

@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from bailiwick.core.errors import BailiwickError, Conflict, OurError, StoreError
@@ -42,7 +43,7 @@ from bailiwick.ports import (
     TokenRevoked,
 )
 from bailiwick.stores.schema import damaged, prepare
-from bailiwick.stores.sealed_rows import call_cells, hold_cells, moved_because, stamp_cells
+from bailiwick.stores.sealed_rows import hold_cells, moved_row, opened_row, stamp_cells
 from bailiwick.stores.sqlite_limits import SqliteLimits
 from bailiwick.stores.text_seal import TextSeal
 
@@ -65,11 +66,21 @@ _MOVE_CALL = (
 CommitHook = Callable[[sqlite3.Connection], None]
 
 
-@dataclass(slots=True)
-class _Pending:
-    entries: Sequence[Entry]
-    changes: Sequence[Change]
-    done: asyncio.Future[range]
+_Pending = tuple[Sequence[Entry], Sequence[Change], asyncio.Future[range]]
+"""One commit that waits for its transaction."""
+
+_OF_CALLS = frozenset({CallOpened, CallMoved})
+_OF_LIMITS = _OF_CALLS | {Reserved, Settled}
+
+_leaf_of = itemgetter(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What one transaction holds: where each commit's entries stand, and the entries' rows."""
+
+    ranges: list[range | Conflict]
+    rows: list[tuple[int, bytes, bytes]]
 
 
 def connect(path: Path, *, fsync: bool = True, read_only: bool = False) -> sqlite3.Connection:
@@ -151,7 +162,7 @@ class SqliteJournal:
             raise StoreError("store_closed", "the store is closed")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[range] = loop.create_future()
-        self._pending.append(_Pending(entries, changes, done))
+        self._pending.append((entries, changes, done))
         if not self._busy:
             self._busy = True
             self._idle.clear()
@@ -171,17 +182,19 @@ class SqliteJournal:
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._pending = self._pending, []
         try:
-            ranges = self._apply_all(batch)
+            written = self._apply_all(batch)
         except (sqlite3.Error, BailiwickError, OverflowError) as error:
             self._fail(batch, error)
             self._after(loop)
             return
         if not self._fsync:  # nothing to wait for: a thread would only cost
-            self._settle(loop, batch, ranges, self._try_commit())
+            self._settle(loop, batch, written, self._try_commit())
             return
         waiting = self._thread.submit(self._try_commit)
         waiting.add_done_callback(
-            lambda done: loop.call_soon_threadsafe(self._settle, loop, batch, ranges, done.result())
+            lambda done: loop.call_soon_threadsafe(
+                self._settle, loop, batch, written, done.result()
+            )
         )
 
     def _try_commit(self) -> Exception | None:
@@ -195,33 +208,24 @@ class SqliteJournal:
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[_Pending],
-        ranges: list[range | Conflict],
+        written: _Written,
         error: Exception | None,
     ) -> None:
         if error is not None:
             self._fail(batch, error)
         else:
-            for pending, outcome in zip(batch, ranges, strict=True):
-                if pending.done.done():  # its waiter was cancelled; what it wrote stands
+            for (_, _, done), outcome in zip(batch, written.ranges, strict=True):
+                if done.done():  # its waiter was cancelled; what it wrote stands
                     continue
-                if isinstance(outcome, Conflict):
-                    pending.done.set_exception(outcome)
+                if type(outcome) is range:
+                    done.set_result(outcome)
                 else:
-                    pending.done.set_result(outcome)
+                    assert isinstance(outcome, Conflict)
+                    done.set_exception(outcome)
             self._limits.trim()
-            self._tell_appended(batch, ranges)
+            if written.rows:  # durable now; a commit that conflicted left no gap
+                self.on_append(written.rows[0][0], list(map(_leaf_of, written.rows)))
         self._after(loop)
-
-    def _tell_appended(self, batch: list[_Pending], ranges: list[range | Conflict]) -> None:
-        """Hand on what is durable now: a commit that conflicted left no gap."""
-        leaves: list[bytes] = []
-        start = -1
-        for pending, outcome in zip(batch, ranges, strict=True):
-            if isinstance(outcome, range) and outcome:
-                start = outcome.start if start < 0 else start
-                leaves += [entry.leaf for entry in pending.entries]
-        if leaves:
-            self.on_append(start, leaves)
 
     def _after(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._pending:
@@ -245,64 +249,64 @@ class SqliteJournal:
         except (sqlite3.Error, StoreError) as second:
             reopened = second
         text = f"{error}; reopening: {reopened}" if reopened else str(error)
-        for pending in batch:
-            if not pending.done.done():
-                pending.done.set_exception(
+        for _, _, done in batch:
+            if not done.done():
+                done.set_exception(
                     StoreError("store_unavailable", f"nothing could be recorded: {text}")
                 )
 
-    def _apply_all(self, batch: list[_Pending]) -> list[range | Conflict]:
-        db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
-        except sqlite3.ProgrammingError:  # closed by a failure whose reopening failed too
-            self._open()
-            db = self._db
-            db.execute("BEGIN IMMEDIATE")
-        if self._version != (version := _data_version(db)):
-            self._version, self._next = version, next_index(db)
-            self._limits.forget()
+    def _apply_all(self, batch: list[_Pending]) -> _Written:
+        db = self._begin()
         start = self._next
-        entries: list[tuple[int, bytes, bytes]] = []
+        rows: list[tuple[int, bytes, bytes]] = []
         opened: list[tuple[object, ...]] = []
         moved: list[tuple[object, ...]] = []
         ranges: list[range | Conflict] = []
-        for pending in batch:
-            special, limited = False, False
-            for change in pending.changes:
-                kind = type(change)
-                if kind is Reserved or kind is Settled:
-                    limited = True
-                elif kind is not CallOpened and kind is not CallMoved:
-                    special = True
-            conflict = None
-            if special:
-                conflict = self._apply_special(pending.changes, start)
-            elif limited:
-                conflict = self._apply_limited(pending.changes)
-            if conflict is not None:
-                ranges.append(conflict)
-                continue
-            for change in pending.changes:
-                if type(change) is CallOpened:
-                    opened.append(_call_row(self._seal, change, start))
-                elif type(change) is CallMoved:
-                    moved.append(_move_row(self._seal, change, start))
+        for entries, changes, _ in batch:
+            if not _OF_CALLS.issuperset(map(type, changes)):
+                conflict = self._apply_others(changes, start)
+                if conflict is not None:
+                    ranges.append(conflict)
+                    continue
+            for change in changes:
+                if type(change) is CallMoved:
+                    moved.append(moved_row(self._seal, change, start))
+                elif type(change) is CallOpened:
+                    opened.append(opened_row(self._seal, change, start))
             index = start
-            for entry in pending.entries:
-                entries.append((index, entry.leaf, entry.sealed))
+            for entry in entries:
+                rows.append((index, entry.leaf, entry.sealed))
                 index += 1
             ranges.append(range(start, index))
             start = index
-        if entries:
-            db.executemany(_INSERT_ENTRY, entries)
+        if rows:
+            db.executemany(_INSERT_ENTRY, rows)
         if opened:
             db.executemany(_INSERT_CALL, opened)
         if moved:
             db.executemany(_MOVE_CALL, moved)
         self._limits.write(db)
         self._next = start
-        return ranges
+        return _Written(ranges, rows)
+
+    def _begin(self) -> sqlite3.Connection:
+        """Open a transaction, and drop what is remembered of a file that others have changed."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.ProgrammingError:  # closed by a failure whose reopening failed too
+            self._open()
+            self._db.execute("BEGIN IMMEDIATE")
+        db = self._db
+        if self._version != (version := _data_version(db)):
+            self._version, self._next = version, next_index(db)
+            self._limits.forget()
+        return db
+
+    def _apply_others(self, changes: Sequence[Change], start: int) -> Conflict | None:
+        """Apply what one commit changes beside calls; nothing of it on a conflict."""
+        if _OF_LIMITS.issuperset(map(type, changes)):
+            return self._apply_limited(changes)
+        return self._apply_special(changes, start)
 
     def _apply_special(self, changes: Sequence[Change], start: int) -> Conflict | None:
         """Apply the rarer changes of one commit; undo them all on a conflict."""
@@ -444,33 +448,6 @@ def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: 
                 "INSERT OR REPLACE INTO subject_keys VALUES (?, ?, ?, ?)",
                 (key_id, subject, wrapped, at),
             )
-
-
-def _call_row(seal: TextSeal, call: CallOpened, start: int) -> tuple[object, ...]:
-    name, digest, because = call_cells(seal, call)
-    return (
-        call.id,
-        call.at_ms,
-        call.run,
-        call.agent,
-        call.mandate,
-        call.principal,
-        call.kind,
-        call.upstream,
-        name,
-        digest,
-        call.state.value,
-        call.code,
-        because,
-        call.hold,
-        start + call.entry,
-    )
-
-
-def _move_row(seal: TextSeal, move: CallMoved, start: int) -> tuple[object, ...]:
-    index = None if move.entry < 0 else start + move.entry
-    because = moved_because(seal, move)
-    return (move.id, move.state.value, move.at_ms, move.code, because, index)
 
 
 def _nothing(_start: int, _leaves: Sequence[bytes]) -> None:
