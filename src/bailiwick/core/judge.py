@@ -30,13 +30,15 @@ from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, Target
 from bailiwick.core.charging import charges, exceeded
 from bailiwick.core.circumstances import all_hold, none_fails, only
-from bailiwick.core.conditions import permits, triggers
+from bailiwick.core.conditions import permits
 from bailiwick.core.context import Policies, Step
 from bailiwick.core.flow import Facts, Labels
 from bailiwick.core.flowing import against_flow, unvouched
 from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.line import Stage, line_of
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.model_calls import facts_of
+from bailiwick.core.values import FAILS, HOLDS
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (
     named,
@@ -129,47 +131,64 @@ def _judge(
     if twins is not None:
         return Deny("argument_ambiguous", (), why_ambiguous(call, twins))
     facts = facts_of(call, labels.facts)
+    line = line_of(chain, call.target)
     used: list[str] = []
     asking: list[StampRule] = []
-    for mandate in chain:
-        inactive = _inactive(mandate, now)  # 1
-        if inactive is None:
-            inactive = _elsewhere(mandate, facts, now)
-        if inactive is not None:
-            return inactive
-        plan = mandate.plan(call.target)
+    allow: AllowRule | None = None
+    for stage in line.stages:
+        mandate, plan = stage.mandate, stage.plan
+        if not stage.unbounded:  # 1
+            inactive = _inactive(mandate, now)
+            if inactive is None:
+                inactive = _elsewhere(mandate, facts, now)
+            if inactive is not None:
+                return inactive
         for deny in plan.deny:  # 2
             if _applies(deny, call, facts, now):
                 return _denied(mandate, deny, call)
-        allow = _way_through(plan.allow, call, labels, facts, now)  # 3
+        allow = _way_through(stage, allow, call, labels, facts, now)  # 3
         if allow is None:
             return _not_permitted(mandate, plan.allow, call, facts, now)
         used.append(allow.id)
-        asking += [stamp for stamp in plan.stamp if _applies(stamp, call, facts, now)]  # 4
-        flowing = against_flow(mandate, allow, call, labels)  # 5
-        if isinstance(flowing, Deny):
-            return flowing
-        asking += flowing
+        if plan.stamp:
+            asking += [stamp for stamp in plan.stamp if _applies(stamp, call, facts, now)]  # 4
+        if stage.flows or allow.vouched:  # 5
+            flowing = against_flow(mandate, allow, call, labels)
+            if isinstance(flowing, Deny):
+                return flowing
+            asking += flowing
     refused = policies.decide(call, chain, labels, now)  # 6
     if refused is not None:
         return refused
-    taken = charges(call, chain, facts.run, now)  # 7
-    if isinstance(taken, Deny):
-        return taken
-    if taken:
+    taken: tuple[Charge, ...] = ()
+    if line.limited:  # 7
+        found = charges(call, chain, facts.run, now)
+        if isinstance(found, Deny):
+            return found
+        taken = found
         over = exceeded(taken, counters)
         if over is not None:
             return over
-    if not asking:
-        return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`", taken)
-    return _hold(call, asking, used, taken)
+    if asking:
+        return _hold(call, asking, used, taken)
+    because = line.sentences.get(used[-1])
+    if because is None:
+        because = f"{named(call.target)} is allowed by `{used[-1]}`"
+        line.sentences[used[-1]] = because
+    return Allow(tuple(used), because, taken)
 
 
 def _way_through(
-    rules: Sequence[AllowRule], call: Call, labels: Labels, facts: Facts, now: int
+    stage: Stage, before: AllowRule | None, call: Call, labels: Labels, facts: Facts, now: int
 ) -> AllowRule | None:
     """The first rule that lets the call through with every value vouched for, else the first that
-    does at all: each is a way by itself, and their order is not to cost a person's time."""
+    does at all: each is a way by itself, and their order is not to cost a person's time.
+
+    `before` is the rule that let it through one mandate above.
+    """
+    rules = stage.plan.allow
+    if before is not None and stage.again is before:  # it asks the same, of the same call
+        return rules[0]
     ways: list[AllowRule] = []
     for rule in rules:
         if _lets_through(rule, call, facts, now):
@@ -188,8 +207,9 @@ def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> 
     if rule.circumstances and not none_fails(rule.circumstances, facts, now):
         return False
     arguments = call.arguments
-    for condition in rule.conditions:  # noqa: SIM110 - a generator costs a third more, per rule
-        if not triggers(condition, arguments):
+    for quick, condition in rule.asked:
+        truth = quick(arguments)
+        if truth is FAILS or (truth is not HOLDS and not condition.triggers(arguments)):
             return False
     return True
 
@@ -198,10 +218,14 @@ def _lets_through(rule: AllowRule, call: Call, facts: Facts, now: int) -> bool:
     if rule.circumstances and not all_hold(rule.circumstances, facts, now):
         return False
     arguments = call.arguments
-    for condition in rule.conditions:
-        if not permits(condition, arguments):
+    for quick, condition in rule.asked:
+        if quick(arguments) is not HOLDS and not condition.permits(arguments):
             return False
-    return rule.other_arguments or not unnamed(rule.names, arguments)
+    return (
+        rule.other_arguments
+        or rule.covered.issuperset(arguments)
+        or not unnamed(rule.names, arguments)
+    )
 
 
 def why_stopped(ref: str, state: MandateState) -> str:

@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from bailiwick.core.argument_path import ArgumentPath, NameTree, name_tree
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import Digest
 from bailiwick.core.circumstances import Circumstance
-from bailiwick.core.conditions import Anything, Condition, Vouched
+from bailiwick.core.conditions import Anything, Condition, Quick, Vouched
 from bailiwick.core.delegation import Delegation
 from bailiwick.core.flow import NO_FLOW, Flow
 from bailiwick.core.limits import Limit
 from bailiwick.core.offering import Offering
 from bailiwick.core.target_pattern import TargetPattern, covers
 from bailiwick.core.values import FAILS, HOLDS
+
+if TYPE_CHECKING:
+    from bailiwick.core.line import Lines
 
 MAX_PLANS = 4096
 MAX_REMEMBERED_NAME = 512
@@ -37,6 +41,10 @@ class MandateState(StrEnum):
     EXPIRED = "expired"
 
 
+Asked = tuple[Quick, Condition]
+"""A condition with its quick answer before it: where that says nothing, the condition is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class AllowRule:
     """Lets matching targets through when every condition holds.
@@ -51,6 +59,9 @@ class AllowRule:
         vouched: arguments whose values must be vouched for; one that is not makes the call wait.
             Each is also named by a condition, and each `Vouched` condition names one.
         names: the arguments that conditions name, derived.
+        covered: the first names among them that cover all beneath, derived: arguments with no other
+            names go through `unnamed` in any case.
+        asked: `conditions` as a call is held to them, derived.
     """
 
     id: str
@@ -61,13 +72,18 @@ class AllowRule:
     vouched: tuple[ArgumentPath, ...] = ()
     line: int = field(default=0, compare=False)
     names: NameTree = field(init=False, repr=False, compare=False)
+    covered: frozenset[str] = field(init=False, repr=False, compare=False)
+    asked: tuple[Asked, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Derive `names` once."""
+        """Derive what follows from the conditions once."""
         whole = [rule.path for rule in self.conditions if isinstance(rule, Anything)]
         named = (path for rule in self.conditions for path in rule.paths)
         tree = name_tree(named, whole)
         object.__setattr__(self, "names", tree)
+        covered = (key for key, below in tree.items() if below is None and isinstance(key, str))
+        object.__setattr__(self, "covered", frozenset(covered))
+        object.__setattr__(self, "asked", _asked(self.conditions))
         wanted = (rule.path for rule in self.conditions if isinstance(rule, Vouched))
         object.__setattr__(self, "vouched", tuple(dict.fromkeys((*self.vouched, *wanted))))
 
@@ -82,6 +98,11 @@ class DenyRule:
     because: str = ""
     circumstances: tuple[Circumstance, ...] = ()
     line: int = field(default=0, compare=False)
+    asked: tuple[Asked, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive `asked` once."""
+        object.__setattr__(self, "asked", _asked(self.conditions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +126,15 @@ class StampRule:
     because: str = ""
     circumstances: tuple[Circumstance, ...] = ()
     line: int = field(default=0, compare=False)
+    asked: tuple[Asked, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive `asked` once."""
+        object.__setattr__(self, "asked", _asked(self.conditions))
+
+
+def _asked(conditions: tuple[Condition, ...]) -> tuple[Asked, ...]:
+    return tuple((condition.quick(), condition) for condition in conditions)
 
 
 Rule = AllowRule | DenyRule | StampRule
@@ -141,6 +171,8 @@ class Mandate:
             first message of it.
         parent: name of the mandate this one was made from by delegation; "" for a root.
         delegation: leave to pass on part of it; None for none.
+        ref: `NAME@VERSION`, as written in records and rule ids; derived.
+        lines: what `line_of` remembers; derived.
     """
 
     name: str
@@ -163,14 +195,17 @@ class Mandate:
     parent: str = ""
     delegation: Delegation | None = None
     principal_limits: tuple[Limit, ...] = ()
+    ref: str = field(init=False, repr=False, compare=False)
     _plans: dict[Target, Plan] = field(
         init=False, repr=False, compare=False, hash=False, default_factory=dict
     )
+    lines: list[Lines] = field(
+        init=False, repr=False, compare=False, hash=False, default_factory=list
+    )
 
-    @property
-    def ref(self) -> str:
-        """`NAME@VERSION`, as written in records and rule ids."""
-        return f"{self.name}@{self.version}"
+    def __post_init__(self) -> None:
+        """Write `ref` once: every call names it several times."""
+        object.__setattr__(self, "ref", f"{self.name}@{self.version}")
 
     def plan(self, target: Target) -> Plan:
         """The rules that concern `target`. Remembered: it follows from the rules alone."""

@@ -1,0 +1,253 @@
+"""What is prepared for judging, and what is remembered from one call to the next, changes no
+verdict: each is held against the plain evaluation (`plain_judge`), with other calls and chains in
+between."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bailiwick.core.call import Call
+from bailiwick.core.canonical import Json
+from bailiwick.core.circumstances import Circumstance, FromZone, RunLabelled
+from bailiwick.core.conditions import AtLeast, AtMost, Condition, Equals, Vouched
+from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
+from bailiwick.core.flow import Accepts, Facts, Flow, Source, Vouching
+from bailiwick.core.judge import judge
+from bailiwick.core.line import line_of
+from bailiwick.core.mandate import (
+    MAX_PLANS,
+    AllowRule,
+    DenyRule,
+    Mandate,
+    MandateState,
+    StampRule,
+)
+from bailiwick.core.verdict import Allow, Deny, Verdict
+from tests.unit.core.condition_kinds import conditions, sound_arguments
+from tests.unit.core.mandates import NOW, allow, at, call, deny, mandate, pattern, stamp, verdict
+from tests.unit.core.plain_judge import plainly
+
+TRANSFER = "bank/transfer"
+
+
+@dataclass(frozen=True)
+class SomeRun:
+    """A run that has read what it has read, in which some values are vouched for."""
+
+    facts: Facts
+    untrusted: Source | None = None
+    confidential: dict[str, Source] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
+
+    def vouching(self, value: Json) -> Vouching:
+        return Vouching(repr(value) in self.known)
+
+
+def both(asked: Call, chain: Sequence[Mandate], run: SomeRun, now: int = NOW) -> Verdict:
+    """The verdict, which is the plain one."""
+    found = judge(asked, chain, NO_POLICIES, NO_COUNTERS, run, NO_STEP, now)
+    assert found == plainly(asked, chain, NO_POLICIES, NO_COUNTERS, run, now)
+    return found
+
+
+QUIET = SomeRun(Facts())
+
+runs = st.builds(
+    SomeRun,
+    st.builds(
+        Facts,
+        run_labels=st.sampled_from([frozenset(), frozenset({"month-end"})]),
+        zones=st.sampled_from([None, frozenset[str](), frozenset({"office"})]),
+        started_by=st.sampled_from(["person", "agent"]),
+    ),
+    st.sampled_from([None, Source("result", "01", "mail/read")]),
+    st.sampled_from([{}, {"mail": Source("result", "01", "mail/read")}]),
+    st.lists(st.sampled_from(["'a'", "1", "True", "'CHF'"])).map(tuple),
+)
+CIRCUMSTANCES: Sequence[Circumstance] = (
+    RunLabelled(frozenset({"month-end"})),
+    FromZone(frozenset({"office"})),
+)
+circumstances: st.SearchStrategy[tuple[Circumstance, ...]] = st.lists(
+    st.sampled_from(CIRCUMSTANCES), max_size=1
+).map(tuple)
+targets = st.sampled_from([TRANSFER, "bank/*", "Bank/transfer", "other/x"]).map(
+    lambda text: (pattern(text),)
+)
+truly_alike: st.SearchStrategy[Condition] = st.sampled_from(
+    [Equals(at("x"), value) for value in (1, True, 1.0, "1")] + [Vouched(at("x"))]
+)
+condition_lists = st.lists(conditions | truly_alike, max_size=3).map(tuple)
+names = st.sampled_from("abc")
+allows = st.builds(AllowRule, names, targets, condition_lists, st.booleans(), circumstances)
+denies = st.builds(
+    DenyRule, names, targets, condition_lists, st.just(""), circumstances=circumstances
+)
+stamps = st.builds(
+    StampRule,
+    names,
+    targets,
+    condition_lists,
+    st.sampled_from([None, "r", "q"]),
+    circumstances=circumstances,
+)
+flows = st.sampled_from(
+    [
+        Flow(),
+        Flow(accepts=(Accepts("m/accepts/1", (pattern("bank/*"),), untrusted=False),)),
+        Flow(
+            accepts=(
+                Accepts("m/accepts/2", (pattern(TRANSFER),), True, frozenset({"x"}), "hold", "r"),
+                Accepts("m/accepts/3", (pattern("other/*"),), untrusted=False),
+            )
+        ),
+    ]
+)
+
+
+@st.composite
+def mandates(draw: st.DrawFn, above: Mandate | None = None) -> Mandate:
+    ways = draw(st.lists(allows, max_size=3))
+    if above is not None:
+        ways += draw(st.lists(st.sampled_from(above.allow), max_size=2)) if above.allow else []
+        ways = draw(st.permutations(ways))
+    return dataclasses.replace(
+        mandate(
+            *ways,
+            *draw(st.lists(denies, max_size=1)),
+            *draw(st.lists(stamps, max_size=2)),
+            state=draw(st.sampled_from([MandateState.ACTIVE] * 9 + [MandateState.REVOKED])),
+            not_before=draw(st.sampled_from([None, None, NOW - 1, NOW + 1])),
+            not_after=draw(st.sampled_from([None, None, NOW, NOW + 1])),
+        ),
+        circumstances=draw(circumstances),
+        flow=draw(flows),
+    )
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[Mandate, ...]:
+    line: list[Mandate] = []
+    for _ in range(draw(st.integers(0, 3))):
+        line.append(draw(mandates(line[-1] if line else None)))
+    return tuple(line)
+
+
+@st.composite
+def open_chains(draw: st.DrawFn) -> tuple[Mandate, ...]:
+    """Chains that let something through more often: what the fast ways are for."""
+    rule = draw(st.builds(AllowRule, names, st.just((pattern("bank/*"),)), condition_lists))
+    more = draw(st.lists(allows | denies | stamps, max_size=1))
+    again = dataclasses.replace(rule, id="again", conditions=tuple(rule.conditions))
+    return (mandate(rule, *more), mandate(again), mandate(*draw(st.lists(allows)), again))
+
+
+calls = st.builds(lambda arguments: call(TRANSFER, arguments), sound_arguments)
+
+
+@settings(max_examples=300)
+@given(chains() | open_chains(), st.lists(st.tuples(calls, runs), min_size=1, max_size=4))
+def test_every_verdict_is_the_plain_one_and_stays_it(
+    chain: tuple[Mandate, ...], asked: list[tuple[Call, SomeRun]]
+) -> None:
+    first = [both(one, chain, run) for one, run in asked]
+    again = [both(one, list(chain), run) for one, run in asked]
+    assert again == first
+
+
+@settings(max_examples=100)
+@given(mandates(), mandates(), mandates(), calls, runs)
+def test_one_leaf_under_other_parents_is_judged_by_each(
+    one: Mandate, other: Mandate, leaf: Mandate, asked: Call, run: SomeRun
+) -> None:
+    for chain in ((one, leaf), (other, leaf), (leaf,), (one, other, leaf), (one, leaf)):
+        both(asked, chain, run)
+
+
+@given(allows, st.data())
+def test_a_rule_repeated_word_for_word_is_found_and_none_else(
+    rule: AllowRule, data: st.DataObject
+) -> None:
+    other = data.draw(allows)
+    child = AllowRule("child", (pattern("*/*"),), rule.conditions, rule.other_arguments)
+    asked = call(TRANSFER, {})
+    above = AllowRule("above", (pattern("*/*"),), rule.conditions, rule.other_arguments)
+    stage = line_of((mandate(above), mandate(child)), asked.target).stages[1]
+    assert stage.again is above
+    elsewhere = mandate(AllowRule("above", (pattern("*/*"),), other.conditions))
+    stage = line_of((elsewhere, mandate(child)), asked.target).stages[1]
+    if repr(other.conditions) != repr(rule.conditions) or rule.other_arguments:
+        assert stage.again is None
+
+
+def test_values_that_python_takes_for_equal_are_not_the_same_question() -> None:
+    for above, below in ((1, True), (True, 1), (1.0, True), ("1", 1)):
+        chain = (
+            mandate(allow(TRANSFER, Equals(at("x"), above))),
+            mandate(allow(TRANSFER, Equals(at("x"), below))),
+        )
+        assert isinstance(verdict(call(TRANSFER, {"x": above}), *chain), Deny)
+        assert line_of(chain, call(TRANSFER, {}).target).stages[1].again is None
+
+
+def test_a_new_version_of_the_parent_is_what_counts_from_then_on() -> None:
+    small, leaf = AtMost(at("x"), 5), mandate(allow(TRANSFER, AtMost(at("x"), 9)), name="leaf")
+    before = (mandate(allow(TRANSFER, AtMost(at("x"), 9))), leaf)
+    asked = call(TRANSFER, {"x": 7})
+    assert isinstance(both(asked, before, QUIET), Allow)
+    after = (mandate(allow(TRANSFER, small)), leaf)
+    assert isinstance(both(asked, after, QUIET), Deny)
+    revoked = (dataclasses.replace(before[0], state=MandateState.REVOKED), leaf)
+    assert isinstance(both(asked, revoked, QUIET), Deny)
+    assert isinstance(both(asked, before, QUIET), Allow)
+
+
+def test_a_chain_that_is_changed_in_place_is_judged_as_it_is_now() -> None:
+    leaf = mandate(allow(TRANSFER, AtMost(at("x"), 9)))
+    chain = [leaf]
+    asked = call(TRANSFER, {"x": 7})
+    assert isinstance(both(asked, chain, QUIET), Allow)
+    chain.insert(0, mandate(allow(TRANSFER), deny(TRANSFER, AtLeast(at("x"), 7))))
+    assert isinstance(both(asked, chain, QUIET), Deny)
+
+
+def test_a_rule_a_child_repeats_is_asked_again_where_its_parent_went_another_way() -> None:
+    small, large = AtMost(at("x"), 5), AtLeast(at("x"), 6)
+    root = mandate(allow(TRANSFER, large, id_="large"), allow(TRANSFER, small, id_="small"))
+    child = mandate(allow(TRANSFER, AtMost(at("x"), 5), id_="child"))
+    assert isinstance(both(call(TRANSFER, {"x": 1}), (root, child), QUIET), Allow)
+    assert isinstance(both(call(TRANSFER, {"x": 7}), (root, child), QUIET), Deny)
+    assert isinstance(both(call(TRANSFER, {"x": 1}), (root, child), QUIET), Allow)
+
+
+def test_a_repeated_rule_with_values_to_vouch_for_is_not_taken_before_others_were_tried() -> None:
+    asks = Vouched(at("x"))
+    chain = (
+        mandate(allow(TRANSFER, asks)),
+        mandate(
+            allow(TRANSFER, asks, id_="to-vouch-for"),
+            allow(TRANSFER, AtMost(at("x"), 5), id_="small"),
+        ),
+    )
+    vouched_above = SomeRun(Facts(), known=())
+    found = both(call(TRANSFER, {"x": 1}), chain, vouched_above)
+    assert "small" in found.rules
+
+
+def test_lines_are_remembered_for_one_chain_and_bounded() -> None:
+    leaf = mandate(allow("*/*"), stamp("bank/*", AtLeast(at("x"), 5)))
+    chain = (leaf,)
+    for number in range(MAX_PLANS + 5):
+        line_of(chain, call(f"bank/{number}", {}).target)
+    assert len(leaf.lines[0].known) <= MAX_PLANS
+    line_of(chain, call("bank/" + "x" * 600, {}).target)
+    assert all(len(target.name) < 600 for target in leaf.lines[0].known)
+    target = call(TRANSFER, {}).target
+    assert line_of(chain, target) is line_of((*chain,), target) is line_of([*chain], target)
+    line_of((mandate(allow("*/*")), leaf), target)
+    assert [len(each.known) for each in leaf.lines] == [1]
