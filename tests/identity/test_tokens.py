@@ -49,6 +49,11 @@ class World:
     def agent_token(self, ttl: int = 60) -> str:
         return self.key.issue_agent("clerk", "payments", "ada", ttl, self.clock.wall).token
 
+    def no_longer(self, caller: Caller) -> str:
+        with pytest.raises(TheirError) as caught:
+            self.auth.renew(caller)
+        return caught.value.code
+
     def refused(self, authorization: str | None) -> str:
         with pytest.raises(TheirError) as caught:
             self.auth.authenticate(authorization)
@@ -106,8 +111,10 @@ def test_what_is_no_token_is_refused(world: World, header: str | None, code: str
 
 def test_a_token_ends(world: World) -> None:
     token = world.agent_token(60)
-    world.auth.authenticate(f"Bearer {token}")
+    caller = world.auth.authenticate(f"Bearer {token}")
+    assert world.auth.renew(caller) is caller
     world.clock.advance(61)
+    assert world.no_longer(caller) == "token_expired"
     assert world.refused(f"Bearer {token}") == "token_expired"
 
 
@@ -119,16 +126,18 @@ def test_a_token_from_the_future_is_refused_when_the_clock_jumps_back(world: Wor
 
 def test_revocation_counts_at_once_though_the_token_is_cached(world: World) -> None:
     token = world.agent_token()
-    world.auth.authenticate(f"Bearer {token}")
+    caller = world.auth.authenticate(f"Bearer {token}")
     world.revoked.add(unverified_id(token)[0])
     assert world.refused(f"Bearer {token}") == "token_revoked"
+    assert world.no_longer(caller) == "token_revoked"
 
 
 def test_a_mandate_given_to_another_agent_ends_the_token(world: World) -> None:
     token = world.agent_token()
-    world.auth.authenticate(f"Bearer {token}")
+    caller = world.auth.authenticate(f"Bearer {token}")
     world.mandates["payments"] = "somebody-else"
     assert world.refused(f"Bearer {token}") == "token_invalid"
+    assert world.no_longer(caller) == "token_invalid"
 
 
 def test_people_and_agents_cannot_use_each_others_tokens(world: World) -> None:

@@ -36,6 +36,10 @@ class FixedIdentity:
         (mandate,) = active
         return Caller(self._agent, mandate.name, mandate.principal, "test-listener", _NEVER_MS)
 
+    def renew(self, caller: Caller) -> Caller:
+        """The fixed agent as it is now."""
+        return self.authenticate(None)
+
     def person(self, authorization: str | None) -> Person:
         """Nobody: people are never served here."""
         raise TheirError("token_missing", "the test listener is for agents")

@@ -172,15 +172,18 @@ class TokenAuthenticator:
     def authenticate(self, authorization: str | None) -> Caller:
         """See `ports.Authenticator.authenticate`."""
         unverified_token = _bearer(authorization)
-        now_ms = self._clock.wall_ms()
         name = hashlib.sha256(unverified_token.encode()).digest()
         caller = self._agents.get(name)
         if caller is None:
-            caller = _caller(self._key.verify(unverified_token, AGENT_TYPE, now_ms))
+            caller = _caller(self._key.verify(unverified_token, AGENT_TYPE, self._clock.wall_ms()))
             if len(self._agents) >= _CACHE_SIZE:
                 self._agents.pop(next(iter(self._agents)))
             self._agents[name] = caller
-        elif now_ms >= caller.expires_ms:
+        return self.renew(caller)
+
+    def renew(self, caller: Caller) -> Caller:
+        """See `ports.Authenticator.renew`."""
+        if self._clock.wall_ms() >= caller.expires_ms:
             raise TheirError("token_expired", "the token has expired: ask for a new one")
         if self._standing.token_revoked(caller.token):
             raise TheirError("token_revoked", "the token was revoked")

@@ -101,9 +101,13 @@ class FakeAuthenticator:
         scheme, _, name = authorization.partition(" ")
         if scheme != "Bearer" or not name.isalpha():
             raise TheirError("token_invalid", "the token is not valid")
-        if name in self.revoked:
+        return self.renew(Caller(name, f"{name}-work", "owner", f"jti-{name}", 10**15))
+
+    def renew(self, caller: Caller) -> Caller:
+        """See `Authenticator`."""
+        if caller.agent in self.revoked:
             raise TheirError("token_revoked", "the token was revoked")
-        return Caller(name, f"{name}-work", "owner", f"jti-{name}", 10**15)
+        return caller
 
     def person(self, authorization: str | None) -> Person:
         """See `Authenticator`."""

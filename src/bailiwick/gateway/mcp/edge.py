@@ -17,6 +17,9 @@ The order is fixed, and each step costs an attacker the one before it:
 5. method, media types, body within size and time              405, 415, 406, 413, 408
 6. the body means one thing                                    400
 7. the ladder of the era it is of                              400, 404
+
+What 1 to 5 find in the head alone is kept with a head that its connection repeats (`Knock`); the
+rest of them is asked for each request: is the server there, the token still good, the body right.
 """
 
 from __future__ import annotations
@@ -39,10 +42,11 @@ from bailiwick.gateway.mcp.modern_door import ModernDoor
 from bailiwick.gateway.mcp.parked import Parking
 from bailiwick.gateway.mcp.pins import PinBook
 from bailiwick.gateway.mcp.tasks import TaskBook
-from bailiwick.gateway.mcp.visit import Accepts, Visit, accepts
+from bailiwick.gateway.mcp.visit import Accepts, Knock, Visit, accepts
 from bailiwick.gateway.mcp.watch import Rounds, Watch
 from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
 from bailiwick.ports import Authenticator, Clock, Upstream
+from bailiwick.protocols.http_head import HEAD, Head
 from bailiwick.protocols.mcp.headers import Headers, read_headers
 from bailiwick.protocols.mcp.jsonrpc import Code, error_body, error_message, parse_message, rpc_code
 from bailiwick.protocols.mcp.revisions import LEGACY_BYTES, Era, era_of
@@ -153,46 +157,76 @@ class McpEdge:
     # --- the order of the module's list ----------------------------------------------------------
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head: Head | None = scope.get(HEAD)
+        knock: Knock | None = None if head is None else head.derived.get(self)
+        if knock is None:
+            knock = await self._look(scope, send)
+            if knock is None:
+                return
+            if head is not None:
+                head.derived[self] = knock
+        elif knock.where.server and knock.where.server not in self._upstreams():
+            await _not_found(send)
+            return
+        try:
+            if knock.caller is None:
+                knock.caller = self._authenticator.authenticate(knock.authorization)
+                caller = knock.caller
+            else:
+                caller = self._authenticator.renew(knock.caller)
+        except TheirError as error:
+            await self._challenge(send, error, knock.where)
+            return
+        if head is None:
+            length = knock.headers.content_length
+        else:
+            length = scope["headers"][head.length_at][1]
+        address = self._address(scope)
+        visit = Visit(knock, caller, receive, send, length, self._authenticator, address)
+        key = caller.key
+        flying = self._core.in_flight
+        count = flying.get(key, 0) + 1
+        if count > self._settings.limits.in_flight_per_caller:
+            await reply(send, 429, encode({"error": "too_many_requests"}), (b"retry-after", b"1"))
+            return
+        flying[key] = count
+        try:
+            await self._let_in(scope["method"], visit)
+        finally:
+            left = flying[key] - 1
+            if left:
+                flying[key] = left
+            else:
+                del flying[key]
+
+    async def _look(self, scope: Scope, send: Send) -> Knock | None:
+        """Read a head: 1 to 3, and what 5 asks of it. None when that was answered already."""
         path: str = scope["path"]
         if path.startswith(_METADATA):
             await self._metadata(scope, send, path.removeprefix(_METADATA))
-            return
+            return None
         where = self._where(path, scope.get("query_string", b""))
         if where is None:
-            await reply(send, 404, encode({"error": "not_found"}))
-            return
+            await _not_found(send)
+            return None
         try:
             headers = read_headers(scope["headers"])
         except TheirError as error:
             await self._refuse(send, error)
-            return
+            return None
         if not self._doorman.admits(headers.host, headers.origin):
             await self._forbid(send)
-            return
+            return None
         authorization = headers.authorization
-        text = None if authorization is None else authorization.decode("latin-1")
-        try:
-            caller = self._authenticator.authenticate(text)
-        except TheirError as error:
-            await self._challenge(send, error, where)
-            return
-
-        address = self._address(scope)
-        visit = Visit(where, caller, headers, receive, send, self._authenticator, text, address)
-        flying = self._core.in_flight
-        count = flying.get(caller.key, 0) + 1
-        if count > self._settings.limits.in_flight_per_caller:
-            await reply(send, 429, encode({"error": "too_many_requests"}), (b"retry-after", b"1"))
-            return
-        flying[caller.key] = count
-        try:
-            await self._let_in(scope["method"], visit)
-        finally:
-            left = flying[caller.key] - 1
-            if left:
-                flying[caller.key] = left
-            else:
-                del flying[caller.key]
+        wanted = accepts(headers.accept)
+        return Knock(
+            where=where,
+            headers=headers,
+            authorization=None if authorization is None else authorization.decode("latin-1"),
+            is_json=_is_json(headers.content_type),
+            json=wanted in (Accepts.JSON, Accepts.BOTH),
+            events=wanted in (Accepts.EVENTS, Accepts.BOTH),
+        )
 
     def _address(self, scope: Scope) -> str:
         proxies = self._proxies()
@@ -206,9 +240,9 @@ class McpEdge:
 
     def _let_in(self, method: str, visit: Visit) -> Awaitable[None]:
         # Every coroutine between a call and what it waits for is passed through at each waking.
-        version = visit.headers.version
         if method == "POST":
             return self._post(visit)
+        version = visit.knock.headers.version
         if version is not None and version not in LEGACY_BYTES:
             return reply(visit.send, 405, b"", (b"allow", b"POST"))
         if method == "GET":
@@ -218,25 +252,23 @@ class McpEdge:
         return reply(visit.send, 405, b"", (b"allow", b"GET, POST, DELETE"))
 
     async def _post(self, visit: Visit) -> None:
-        headers = visit.headers
-        if not _is_json(headers.content_type):
+        knock = visit.knock
+        if not knock.is_json:
             await reply(visit.send, 415, encode({"error": "content_type_not_json"}))
             return
-        wanted = accepts(headers.accept)
-        if wanted is Accepts.NOTHING:
+        if not (knock.json or knock.events):
             await reply(visit.send, 406, encode({"error": "not_acceptable"}))
             return
-        visit.accepts = wanted
         limits = self._settings.limits
         watch = visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
         try:
-            body = await read_body(visit.receive, headers.content_length, limits.body_bytes)
+            body = await read_body(visit.receive, visit.length, limits.body_bytes)
             if len(body) <= _QUICK_BYTES:
                 message = parse_message(body)
             else:
                 # Millions of small values take seconds to read; nobody else waits for them.
                 message = await asyncio.to_thread(parse_message, body)
-            modern = era_of(headers.version, message) is Era.MODERN
+            modern = era_of(knock.headers.version, message) is Era.MODERN
             await (self._modern if modern else self._legacy).post(visit, message)
         except TheirError as error:
             await self._unreadable(visit, error)
@@ -307,6 +339,10 @@ class McpEdge:
         if self._settings.authorization_servers:
             document["authorization_servers"] = list(self._settings.authorization_servers)
         await reply(send, 200, encode(document))
+
+
+async def _not_found(send: Send) -> None:
+    await reply(send, 404, encode({"error": "not_found"}))
 
 
 def _quietly(scope: Scope) -> Headers | None:

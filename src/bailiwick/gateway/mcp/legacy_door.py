@@ -28,7 +28,7 @@ from bailiwick.gateway.mcp.run_keys import session_key
 from bailiwick.gateway.mcp.said import read_said, since_initialize, without_ours
 from bailiwick.gateway.mcp.sessions import MAX_IN_FLIGHT, MAX_URIS, Session, Sessions
 from bailiwick.gateway.mcp.streams import Attachment, Replay, parse_event_id
-from bailiwick.gateway.mcp.visit import Visit, accepts
+from bailiwick.gateway.mcp.visit import Visit
 from bailiwick.gateway.mcp.wire import Outcome, reply
 from bailiwick.ports import ClientFacts
 from bailiwick.protocols.mcp.jsonrpc import (
@@ -113,9 +113,9 @@ class LegacyDoor:
         facts = ClientFacts(visit.caller.key, hello.version, hello.capabilities, hello.info)
         try:
             check_client(encode(hello.capabilities), encode(hello.info))
-            said = read_said(visit.headers, request.params)
+            said = read_said(visit.knock.headers, request.params)
             session = self._sessions.open(
-                visit.caller.key, visit.where.server, hello.version, facts
+                visit.caller.key, visit.knock.where.server, hello.version, facts
             )
             session.said = said
         except TheirError as error:
@@ -123,8 +123,8 @@ class LegacyDoor:
             await _answer(visit, status, request.id_json, Code.INVALID_REQUEST, error.message)
             return
         sink = self._sink(visit, session)
-        exchange = LegacyExchange(core, visit.caller, visit.where, session, sink)
-        exchange.take(request, visit.headers, sink)
+        exchange = LegacyExchange(core, visit.caller, visit.knock.where, session, sink)
+        exchange.take(request, visit.knock.headers, sink)
         outcome = await greeting(exchange, hello.version)
         extra = (b"mcp-session-id", session.id.encode())
         await reply(visit.send, outcome.status, outcome.message, extra)
@@ -140,24 +140,24 @@ class LegacyDoor:
             await _answer(visit, 200, request.id_json, Code.INVALID_REQUEST, busy)
             return
         try:
-            now = read_said(visit.headers, request.params)
+            now = read_said(visit.knock.headers, request.params)
         except TheirError as error:
             await _answer(visit, 200, request.id_json, Code.INVALID_PARAMS, error.message)
             return
         sink = self._sink(visit, session)
-        exchange = LegacyExchange(self._core, visit.caller, visit.where, session, sink)
+        exchange = LegacyExchange(self._core, visit.caller, visit.knock.where, session, sink)
         exchange.said, exchange.objection = since_initialize(session.said, now)
         exchange.address = visit.address
-        named = session_key(visit.caller, visit.headers, request.params)
+        named = session_key(visit.caller, visit.knock.headers, request.params)
         exchange.run_key = named or exchange.run_key
         exchange.progress_token = progress_token(request.params)
         name = session.facts.info.get("name")
         exchange.names_of_model = (
             needs_model_names(name if isinstance(name, str) else "")
-            if visit.where.model_names is None
-            else visit.where.model_names
+            if visit.knock.where.model_names is None
+            else visit.knock.where.model_names
         )
-        exchange.take(without_ours(request), visit.headers, sink)
+        exchange.take(without_ours(request), visit.knock.headers, sink)
         await self._work(visit, exchange, sink, handler)
 
     async def _work(
@@ -186,8 +186,8 @@ class LegacyDoor:
         exchange.keep_if_lost()
 
     def _sink(self, visit: Visit, session: Session) -> SessionSink:
-        wanted = visit.accepts
-        return SessionSink(session, visit.send, can_stream=wanted.events, json_too=wanted.json)
+        knock = visit.knock
+        return SessionSink(session, visit.send, can_stream=knock.events, json_too=knock.json)
 
     def _note(self, session: Session, note: Notification) -> None:
         if note.method == "notifications/cancelled":
@@ -224,7 +224,7 @@ class LegacyDoor:
 
     async def get(self, visit: Visit) -> None:
         """Open the session's own stream, or fetch the rest of one that was cut off."""
-        if not accepts(visit.headers.accept).events:
+        if not visit.knock.events:
             await reply(visit.send, 406)
             return
         if self._core.closing:
@@ -235,8 +235,8 @@ class LegacyDoor:
             return
         after: int | None = None
         stream = session.own_stream()
-        if visit.headers.last_event is not None:
-            place = parse_event_id(visit.headers.last_event)
+        if visit.knock.headers.last_event is not None:
+            place = parse_event_id(visit.knock.headers.last_event)
             found = session.streams.get(place[0]) if place is not None else None
             if place is None or found is None:
                 await reply(visit.send, 400, b'{"error":"event_unknown"}')
@@ -285,11 +285,11 @@ class LegacyDoor:
 
     async def _session(self, visit: Visit) -> Session | None:
         """The request's session; None when it has been refused."""
-        identity = session_id(visit.headers.session)
+        identity = session_id(visit.knock.headers.session)
         if not identity:
             await _answer(visit, 400, b"null", Code.INVALID_REQUEST, "`Mcp-Session-Id` is missing")
             return None
-        session = self._sessions.find(identity, visit.caller.key, visit.where.server)
+        session = self._sessions.find(identity, visit.caller.key, visit.knock.where.server)
         if session is None:
             await _answer(visit, 404, b"null", Code.INVALID_REQUEST, "there is no such session")
         return session

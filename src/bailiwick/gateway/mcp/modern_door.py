@@ -60,11 +60,12 @@ class ModernDoor:
         if type(message) is not Request:
             await self._post_other(visit, message)
             return
-        envelope = climb(visit.headers, message)
+        knock = visit.knock
+        headers, where = knock.headers, knock.where
+        envelope = climb(headers, message)
         if isinstance(envelope, Rejection):
             await _reject(visit, message.id_json, envelope)
             return
-        where = visit.where
         try:
             facts = self._core.facts_of(
                 visit.caller,
@@ -72,7 +73,7 @@ class ModernDoor:
                 envelope.capabilities,
                 envelope.info,
             )
-            said = read_said(visit.headers, message.params)
+            said = read_said(headers, message.params)
         except TheirError as error:
             rejection = Rejection(Code.INVALID_PARAMS, error.message)
             await _reject(visit, message.id_json, rejection)
@@ -80,7 +81,7 @@ class ModernDoor:
         exchange = ModernExchange(self._core, visit.caller, where, facts)
         exchange.progress_token = envelope.progress_token
         exchange.log_level = envelope.log_level
-        exchange.run_key = run_key(visit.caller, visit.headers, message.params)
+        exchange.run_key = run_key(visit.caller, headers, message.params)
         exchange.said, exchange.address = said, visit.address
         name = facts.info.get("name")
         exchange.names_of_model = (
@@ -88,9 +89,8 @@ class ModernDoor:
             if where.model_names is None
             else where.model_names
         )
-        wanted = visit.accepts
-        sink = PostSink(visit.send, can_stream=wanted.events, json_too=wanted.json)
-        exchange.take(without_ours(message), visit.headers, sink)
+        sink = PostSink(visit.send, can_stream=knock.events, json_too=knock.json)
+        exchange.take(without_ours(message), headers, sink)
         await self._work(visit, exchange, sink)
 
     async def _work(self, visit: Visit, exchange: ModernExchange, sink: PostSink) -> None:
@@ -111,7 +111,7 @@ class ModernDoor:
             watch.task.uncancel()
 
     async def _listen(self, visit: Visit, exchange: ModernExchange) -> Outcome:
-        if not visit.accepts.events:
+        if not visit.knock.events:
             return exchange.fail(
                 Code.INVALID_REQUEST, "`subscriptions/listen` needs `Accept: text/event-stream`"
             )
@@ -119,11 +119,11 @@ class ModernDoor:
 
     async def _post_other(self, visit: Visit, message: Message) -> None:
         if type(message) is Notification:
-            if visit.headers.version == MODERN.encode():
+            if visit.knock.headers.version == MODERN.encode():
                 # This revision defines none for HTTP: accepted, and nothing to do.
                 await reply(visit.send, 202)
                 return
-            version = visit.headers.version or b""
+            version = visit.knock.headers.version or b""
             await _reject(visit, b"null", unsupported(version.decode("latin-1")[:80]))
             return
         rejection = Rejection(Code.INVALID_REQUEST, "clients send no responses in this revision")

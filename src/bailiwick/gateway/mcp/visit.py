@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+
+import msgspec
 
 from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.core import Where
@@ -22,41 +23,48 @@ class Accepts(Enum):
     EVENTS = 2
     BOTH = 3
 
-    @property
-    def json(self) -> bool:
-        """Whether one JSON body will do."""
-        return self in (Accepts.JSON, Accepts.BOTH)
 
-    @property
-    def events(self) -> bool:
-        """Whether an event stream will do."""
-        return self in (Accepts.EVENTS, Accepts.BOTH)
-
-
-@dataclass(slots=True)
-class Visit:
-    """One request that passed the door.
+class Knock(msgspec.Struct):
+    """What a head that the edge has looked at says, and whose it was when it came last.
 
     Attributes:
-        authorization: the header as received; kept for long streams, which outlive tokens.
-        address: where it came from, "" if that is not known or nothing depends on it.
+        headers: not for `content_length`: see `Visit`.
+        authorization: the header as received.
+        is_json: the body is said to be JSON.
+        json, events: whether one JSON body, or an event stream, will do as an answer to a POST.
+        caller: as its token was read; to be renewed before each use. None before the first.
     """
 
     where: Where
-    caller: Caller
     headers: Headers
+    authorization: str | None
+    is_json: bool
+    json: bool
+    events: bool
+    caller: Caller | None = None
+
+
+class Visit(msgspec.Struct):
+    """One request that passed the door.
+
+    Attributes:
+        length: its `Content-Length`.
+        address: where it came from, "" if that is not known or nothing depends on it.
+    """
+
+    knock: Knock
+    caller: Caller
     receive: Receive
     send: Send
+    length: bytes | None
     authenticator: Authenticator
-    authorization: str | None
-    address: str = ""
-    accepts: Accepts = Accepts.BOTH
+    address: str
     watch: Watch | None = None
 
     def still_valid(self) -> bool:
         """Whether the same token still names the same authority."""
         try:
-            return self.authenticator.authenticate(self.authorization).key == self.caller.key
+            return self.authenticator.renew(self.caller).key == self.caller.key
         except TheirError:
             return False
 
