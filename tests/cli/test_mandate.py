@@ -119,6 +119,23 @@ def test_check_with_tools_asks_no_gateway(asking: Command, tmp_path: Path) -> No
     assert (damaged.code, "holds no tools" in damaged.err) == (Exit.USAGE, True)
 
 
+def test_check_without_a_gateway_looks_at_the_files_themselves(
+    command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "house.yaml"
+    file.write_text(HOUSE.replace("from: ada", "from: eve"))
+    wrong = command("mandate", "check", str(file))
+    assert wrong.code == Exit.USAGE
+    assert "no gateway runs here" in wrong.err
+    assert "house.yaml:9:11: error:" in wrong.err
+    assert "`eve`" in wrong.err
+    in_force = command("mandate", "check", "pay")
+    assert (in_force.code, "no gateway runs on" in in_force.err) == (Exit.UNREACHABLE, True)
+    elsewhere = command("mandate", "check", str(file), "--url", "http://127.0.0.1:1")
+    assert elsewhere.code != Exit.USAGE
+    assert "`eve`" not in elsewhere.err
+
+
 def test_a_misspelt_file_is_no_mandate(asking: Command) -> None:
     ended = asking("mandate", "check", "huose.yaml")
     assert (ended.code, "there is no file `huose.yaml`" in ended.err) == (Exit.USAGE, True)

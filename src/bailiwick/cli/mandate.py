@@ -83,8 +83,9 @@ def mandate_check(
 ) -> int:
     """Check mandates: errors, rules that can never matter, stamps nobody can give.
 
-    Against the tools that servers show. Exits with 2 for errors, and with 1 for warnings if
-    `--strict`. Nothing is changed.
+    Against the tools that servers show. Where no gateway runs and none is named, files are
+    checked by themselves. Exits with 2 for errors, and with 1 for warnings if `--strict`. Nothing
+    is changed.
     """
     paths = [Path(each) for each in what if Path(each).exists()]
     names = [each for each in what if not Path(each).exists()]
@@ -100,6 +101,9 @@ def mandate_check(
                 f"`--tools` is for files, and there is no file `{names[0]}`",
             )
         problems += _offline(read_files(paths), tools)
+    elif paths and not names and not reach.url and not _runs(reach):
+        show.note("no gateway runs here: the files are checked without what servers show of tools")
+        problems += _offline(read_files(paths), ())
     else:
         api = reach.api()
         if paths:
@@ -116,6 +120,15 @@ def mandate_check(
     if any(problem.get("severity") == "error" for problem in problems):
         return Exit.USAGE
     return Exit.NO if problems and strict else Exit.OK
+
+
+def _runs(reach: Reach) -> bool:
+    """Whether a gateway runs on the data folder. One that may not be looked at counts."""
+    try:
+        reach.address()
+    except CliError as error:
+        return error.code != "no_gateway"
+    return True
 
 
 def from_files(paths: Sequence[Path], name: str) -> Mandate:

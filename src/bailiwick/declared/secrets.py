@@ -115,7 +115,8 @@ def resolve(text: str, environment: Mapping[str, str], *, one_line: bool = False
         found = _read_file(reference) if source == "file" else environment.get(name)
         if not found:
             state = "is not set" if found is None else "is empty"
-            raise ConfigError("secret_unset", f"`{reference}` {state}")
+            remedy = "" if source == "file" else ": start the gateway with it in its environment"
+            raise ConfigError("secret_unset", f"`{reference}` {state}{remedy}")
         if "\0" in found or (one_line and not found.isprintable()):
             message = f"`{reference}` holds a line break or control character"
             raise ConfigError("secret_malformed", message)

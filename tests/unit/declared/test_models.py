@@ -119,7 +119,9 @@ def test_what_is_wrong_is_said(text: str, says: str) -> None:
 
 def test_a_missing_key_is_found_when_applied() -> None:
     text = "models: {a: {url: 'http://x', dialects: chat, headers: {X: '${env:NONE}'}}}"
-    assert problems(text, {}) == ["`${env:NONE}` is not set"]
+    assert problems(text, {}) == [
+        "`${env:NONE}` is not set: start the gateway with it in its environment"
+    ]
 
 
 def test_a_target_of_a_model_may_hold_slashes() -> None:
