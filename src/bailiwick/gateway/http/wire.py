@@ -102,7 +102,7 @@ class Template:
 
     def encode(self, fields: EncodedFields | Iterable[tuple[str, str]], body: bytes) -> bytes:
         """One whole request. Raises UpstreamDown as `encode_fields` does."""
-        more = fields if isinstance(fields, bytes) else encode_fields(fields)
-        if not body and self.method in ("GET", "DELETE"):
-            return b"%b%b\r\n" % (self._head, more)
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._head, more, len(body), body)
+        more = fields if isinstance(fields, bytes) else encode_fields(fields) if fields else b""
+        if body or self.method not in ("GET", "DELETE"):
+            return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._head, more, len(body), body)
+        return b"%b%b\r\n" % (self._head, more)

@@ -88,7 +88,7 @@ class ModelServer:
             for word in value.split()
             if len(word) >= _MIN_KEY_CHARS
         )
-        self._templates: dict[str, Template] = {}
+        self._posts: dict[str, Template] = {}
         self._globs = tuple(Glob(text) for text in spec.models)
 
     @property
@@ -115,15 +115,18 @@ class ModelServer:
             answer_seconds: for a whole answer or the start of a stream, within the server's own
                 time; None for that.
         """
-        going = [(name, value) for name, value in fields if name not in self._own]
-        template = self._template("POST", path)
+        if fields and self._own:
+            fields = [each for each in fields if each[0] not in self._own]
+        template = self._posts.get(path)
+        if template is None:
+            template = self._posts[path] = self._template("POST", path)
         if answer_seconds is not None:
             answer_seconds = min(answer_seconds, self.spec.timeout_seconds)
-        return await self._client.send(template, going, body, answer_seconds=answer_seconds)
+        return await self._client.send(template, fields, body, answer_seconds=answer_seconds)
 
     def tells_its_key(self, answer: bytes) -> bool:
         """Whether a piece of an answer holds the key: servers repeat headers in their errors."""
-        return any(key in answer for key in self._keys)
+        return True in map(answer.__contains__, self._keys)  # no generator for each piece
 
     @property
     def load(self) -> tuple[int, int]:
@@ -157,14 +160,9 @@ class ModelServer:
         self._client.close()
 
     def _template(self, method: str, path: str) -> Template:
-        key = f"{method} {path}"
-        template = self._templates.get(key)
-        if template is None:
-            fields = [each for each in _FIXED if each[0].lower() not in self._own]
-            template = self._templates[key] = Template(
-                method, self._client.origin, self._base + path, [*fields, *self._fields]
-            )
-        return template
+        fields = [each for each in _FIXED if each[0].lower() not in self._own]
+        fields += self._fields
+        return Template(method, self._client.origin, self._base + path, fields)
 
 
 class ModelServers:
