@@ -108,7 +108,8 @@ def most(price: Price, input_tokens: int, output_tokens: int) -> int | None:
     """Steps that so many tokens cost at most; None when their price is not declared."""
     if output_tokens and price.output is None:
         return None
-    return _up(input_tokens * price.dearest_input + output_tokens * price.dearest_output)
+    dearest = input_tokens * price.dearest_input + output_tokens * price.dearest_output
+    return -(-dearest // PER_TOKENS)  # rounded up
 
 
 def cost(
@@ -136,8 +137,4 @@ def cost(
     else:
         thinking = price.output if price.reasoning is None else price.reasoning
         out = spoken * (price.output or 0) + reasoning * (thinking or 0)
-    return _up(into + out)
-
-
-def _up(steps_of_a_million: int) -> int:
-    return -(-steps_of_a_million // PER_TOKENS)
+    return -(-(into + out) // PER_TOKENS)  # rounded up

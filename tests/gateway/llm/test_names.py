@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.errors import TheirError
-from bailiwick.gateway.llm.names import Meant, meant
+from bailiwick.gateway.llm.names import MAX_REMEMBERED, Meant, Names, Serves, meant
 
 
 class Serving:
@@ -88,3 +90,30 @@ def test_a_server_that_takes_any_name_makes_no_other_server_s_name_ambiguous() -
     assert meant("one/tiny", servers) == Meant("one", "tiny", served=True)
     with pytest.raises(TheirError, match="more than one server"):
         meant("tiny", servers)
+
+
+@given(st.lists(st.sampled_from(["tiny", "both", "local/odd", "own", "none", "local/tiny", "é"])))
+def test_what_is_remembered_is_what_would_be_found(asked: list[str]) -> None:
+    def told(of: Callable[[str, Mapping[str, Serves]], Meant], name: str) -> Meant | str:
+        try:
+            return of(name, SERVERS)
+        except TheirError as error:
+            return error.code
+
+    names = Names()
+    assert [told(names.meant, name) for name in asked] == [told(meant, name) for name in asked]
+
+
+def test_other_servers_make_all_names_forgotten() -> None:
+    names = Names()
+    assert names.meant("tiny", {"one": Serving("tiny")}).server == "one"
+    assert names.meant("tiny", {"two": Serving("tiny")}).server == "two"
+    with pytest.raises(TheirError, match="there is no model"):
+        names.meant("tiny", {})
+
+
+def test_so_many_names_are_remembered_and_no_more() -> None:
+    names, servers = Names(), {"one": Serving("*")}
+    for number in range(MAX_REMEMBERED + 5):
+        assert names.meant(f"m{number}", servers).model == f"m{number}"
+    assert len(names._known) <= MAX_REMEMBERED

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-from bailiwick.core.call import NOTHING, CallKind, ModelUse, Target
+import msgspec
+
+from bailiwick.core.call import CallKind, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
@@ -28,18 +29,19 @@ from bailiwick.gateway.llm.health import Health
 from bailiwick.gateway.llm.names import Meant
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Patience
 from bailiwick.gateway.llm.servers import ModelServer
-from bailiwick.gateway.llm.visit import Visit, refuse
+from bailiwick.gateway.llm.visit import Carried, Visit, refuse
 from bailiwick.gateway.llm.wording import HELD_STATUS, status_of
 from bailiwick.gateway.mcp.core import Limits
-from bailiwick.gateway.mcp.said import read_said
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import ClientGone
 from bailiwick.ports import Clock
 from bailiwick.protocols.llm.dialect import Asking, Dialect
-from bailiwick.protocols.mcp.headers import trace_parent
 
 _NOT_RETRIED = (b"x-should-retry", b"false")
 _RETRIED = (b"x-should-retry", b"true")
+_EDGES = {dialect: f"llm/{dialect.value}" for dialect in Dialect}
+"""The door that a call in each dialect comes through."""
+
 _SOON = ("upstream_busy", "alias_resting")
 """Refusals that may be over in a moment."""
 
@@ -68,16 +70,13 @@ class Models(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request, read: the same for every model it is sent to."""
 
     visit: Visit
-    path: str
+    carried: Carried
     body: JsonObject
     asking: Asking
-    fields: list[tuple[str, str]]
-    beside: Mapping[str, str]
     key: str
     hints: Hints
     watch: Watch
@@ -85,8 +84,7 @@ class Request:
     blocked: Deny | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(msgspec.Struct, frozen=True):
     """One model was asked.
 
     Attributes:
@@ -126,50 +124,50 @@ class Asker:
         blocked: Deny | None = None,
     ) -> Tried:
         """Govern one call of one model."""
-        visit, asking = request.visit, request.asking
+        visit, carried, asking, body = request.visit, request.carried, request.asking, request.body
+        caller, dialect = visit.caller, visit.dialect
         server = self._models.current[found.server]
-        blocked = request.blocked if blocked is None else blocked
-        counting = request.path.partition("?")[0].endswith("/count_tokens")
-        spec, counted = server.spec, self._gate.counts_tokens(visit.caller)
+        spec, counted = server.spec, self._gate.counts_tokens(caller)
         if counted:
-            betas = request.beside.get("anthropic-beta", "")
             use = bounded(
-                *(use, asking, request.body, spec.name, spec.terms, found.model),
-                counting=counting,
-                betas=betas,
+                *(use, asking, body, spec.name, spec.terms, found.model),
+                counting=carried.counting,
+                betas=carried.betas,
             )
-        beside = dict(request.beside)
+        beside = carried.beside
         if use.because:
-            beside["in_place_of"] = use.because  # a person stamps that it is a substitute
+            # A person stamps that it is a substitute.
+            beside = {**beside, "in_place_of": use.because}
+        if blocked is None:
+            blocked = request.blocked
+        if blocked is None:
+            blocked = _blocked(found, server, dialect)
         asked = Asked(
-            visit.caller,
+            caller,
             Target(CallKind.MODEL, found.server, found.model),
-            request.body,
+            body,
             request.key,
-            f"llm/{visit.dialect.value}",
-            trace_parent(visit.headers),
-            _blocked(found, server, visit.dialect) if blocked is None else blocked,
+            _EDGES[dialect],
+            carried.traceparent,
+            blocked,
             beside,
-            read_said(visit.headers, NOTHING),
+            carried.said,
             visit.address,
             use,
             request.hints,
         )
         # What runs is what was judged: the judged parse, with the server's own name for the model.
-        going = request.body
         if found.model != asking.model:
-            going = {**going, "model": found.model}
+            body = {**body, "model": found.model}
         name = f"{found.server}/{found.model}"
         served = _served(name, use, self._models)
-        if use.removed:
-            served.append((b"bailiwick-removed-tools", b"%d" % len(use.removed)))
         call = ModelCall(
             visit.send,
             server,
             asking,
-            request.path,
-            going,
-            request.fields,
+            carried.path,
+            body,
+            carried.fields,
             served,
             patience,
             use if counted else None,
@@ -262,6 +260,8 @@ def _served(name: str, use: ModelUse, models: Models) -> list[tuple[bytes, bytes
     if use.asked_as in models.aliases:
         told.append((b"bailiwick-asked-as", use.asked_as.encode()))
         told.append((b"bailiwick-substitute", (use.because or "false").encode()))
+    if use.removed:
+        told.append((b"bailiwick-removed-tools", b"%d" % len(use.removed)))
     return told
 
 
@@ -279,10 +279,11 @@ def _lost(call: ModelCall, watch: Watch) -> None:
 
 
 def _blocked(found: Meant, server: ModelServer, dialect: Dialect) -> Deny | None:
+    """Why the server cannot take a call of this model in this dialect, if it cannot."""
     if not found.served:
         because = f"server `{found.server}` has no model {show(found.model)}"
         return Deny("model_unknown", (), because)
-    if dialect.value not in server.spec.dialects:
+    if dialect not in server.spec.dialects:
         spoken = ", ".join(sorted(server.spec.dialects))
         because = f"server `{found.server}` speaks {spoken}, and calls are not translated"
         return Deny("dialect_not_spoken", (), because)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
@@ -20,7 +20,7 @@ from bailiwick.gateway.gate import (
 from bailiwick.gateway.llm.aliases import Alias, Candidate, draw
 from bailiwick.gateway.llm.attempt import Asker, Models, Request, Tried, answer, use_of
 from bailiwick.gateway.llm.failures import NOTHING_DONE
-from bailiwick.gateway.llm.names import Meant, meant
+from bailiwick.gateway.llm.names import Meant, Names
 from bailiwick.gateway.llm.offering import Offerings
 from bailiwick.gateway.llm.patience import Patience
 from bailiwick.gateway.llm.visit import Visit
@@ -32,14 +32,6 @@ from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.requests import read_request
 from bailiwick.protocols.llm.tool_names import Tool
 from bailiwick.protocols.strict_json import encode
-
-BETA = b"beta=true"
-"""What Anthropic's SDK puts behind a path; other queries mean nothing here and are refused."""
-
-_PASSED_ON = (b"anthropic-version", b"anthropic-beta", b"openai-beta")
-"""Headers that change what a request means: judged with it (a stamp binds them) and sent on."""
-
-_PASSED_VALUE = re.compile(rb"(?:[!-~](?:[ -~]{0,1022}[!-~])?)?")
 
 _KEPT = frozenset({"previous_response_id", "conversation", "prompt", "container", "thread"})
 """Fields that stand for what one server keeps (see `Asking.unsized`)."""
@@ -72,31 +64,26 @@ class Attempts:
         self._gate = gate
         self._models = models
         self._clock = clock
+        self._names = Names()
 
-    async def serve(self, visit: Visit, path: str, body: JsonObject, watch: Watch) -> None:
+    async def serve(self, visit: Visit, body: JsonObject, watch: Watch) -> None:
         """Govern one request, and answer it.
 
         Raises:
             TheirError: it does not mean one thing, or names no model.
         """
         asking = read_request(visit.dialect, body)
-        fields = _passed_on(visit.scope["headers"])
-        beside: dict[str, str] = dict(fields)
-        if path.endswith("/count_tokens"):
-            beside["path"] = path
-        if visit.scope.get("query_string", b""):
-            path = f"{path}?{BETA.decode()}"
-        going = self._offerings.filtered(visit.caller, asking, body)
-        asking, body = going.asking, going.body
-        key, hints = whose(visit, body, asking.tools)
-        request = Request(
-            *(visit, path, body, asking, fields, beside, key, hints, watch),
-            removed=going.removed,
-            blocked=going.blocked,
-        )
+        carried = visit.carried()
+        removed: tuple[str, ...] = ()
+        blocked: Deny | None = None
+        if asking.tools:
+            going = self._offerings.filtered(visit.caller, asking, body)
+            asking, body, removed, blocked = going.asking, going.body, going.removed, going.blocked
+        key, hints = whose(visit.caller, carried, body, asking.tools)
+        request = Request(visit, carried, body, asking, key, hints, watch, removed, blocked)
         alias = self._models.aliases.get(asking.model)
         if alias is None:
-            found = meant(asking.model, self._models.current)
+            found = self._names.meant(asking.model, self._models.current)
             tried = await self._asker.ask(request, found, use_of(request))
         else:
             tried = await self._by_alias(request, alias)
@@ -240,22 +227,3 @@ def _not_spoken(alias: Alias, request: Request) -> Deny:
     dialect = request.asking.dialect.value
     because = f"no model of `{alias.name}` speaks {dialect}, and calls are not translated"
     return Deny("dialect_not_spoken", (), because)
-
-
-def _passed_on(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """Headers of the agent's that go to the server.
-
-    Raises:
-        TheirError: `header_malformed`, `header_twice`.
-    """
-    found: dict[str, str] = {}
-    for name, value in raw:
-        if name not in _PASSED_ON:
-            continue
-        text = value.strip(b" \t")
-        if name.decode() in found:
-            raise TheirError("header_twice", f"the header `{name.decode()}` stands twice")
-        if not _PASSED_VALUE.fullmatch(text):
-            raise TheirError("header_malformed", f"the header `{name.decode()}` is malformed")
-        found[name.decode()] = text.decode()
-    return list(found.items())

@@ -24,6 +24,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.limits import COST
 from bailiwick.core.pricing import Price, Size, Terms, most
 from bailiwick.core.values import show, stream_safe
+from bailiwick.protocols.llm.asked import says_any
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode
 
@@ -55,8 +56,9 @@ def bounded(
     """
     if counting:
         return replace(use, bounds=_NOTHING)
-    price, declared = terms.of(model)
-    size = _enlarged(declared, betas, body)
+    price, size = terms.of(model)
+    if betas or says_any(body, _BETA_FIELDS):
+        size = _enlarged(size, betas, body)
     unbounded: dict[str, str] = {}
     given = _input(asking, body, size, server, unbounded)
     answered = _output(asking, body, size, server, unbounded)
@@ -138,18 +140,19 @@ def _output(
         unbounded["output_tokens"] = _hosted(asking)
         return None
     # For some servers 0 means that there is no bound. `choices` are in what the request states.
-    stated = [asking.max_output] if asking.max_output else []
+    found = asking.max_output or None
     if size.heeds and not any(body.get(name) for name in size.heeds):
-        stated = []
-    declared = [each for each in (size.max_output, size.context) if each is not None]
-    found = [*stated, *(each * asking.choices for each in declared)]
-    if not found:
+        found = None
+    for declared in (size.max_output, size.context):
+        if declared is not None:
+            most_of_all = declared * asking.choices
+            found = most_of_all if found is None else min(found, most_of_all)
+    if found is None:
         unbounded["output_tokens"] = (
             f"it states no {_bound(asking, size)}: state one, or have `sizes` with a "
             f"`max_output` declared for model server {show(server)}"
         )
-        return None
-    return min(found)
+    return found
 
 
 def _cost(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -42,17 +43,17 @@ _LINGER_SECONDS = 1.0
 
 _PASSED = frozenset(
     {
-        "content-type",
-        "openai-processing-ms",
-        "openai-version",
-        "request-id",
-        "retry-after",
-        "retry-after-ms",
-        "x-request-id",
-        "x-should-retry",
+        b"content-type",
+        b"openai-processing-ms",
+        b"openai-version",
+        b"request-id",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-request-id",
+        b"x-should-retry",
     }
 )
-_PASSED_STARTS = ("x-ratelimit-", "anthropic-ratelimit-")
+_PASSED_STARTS = (b"x-ratelimit-", b"anthropic-ratelimit-")
 _VALUE = re.compile(rb"[\x20-\x7e]{0,1024}")
 _OURS = (401, 403, 407)
 """Statuses that are about the gateway's key: nothing an agent could do about."""
@@ -73,6 +74,19 @@ class ModelCall:
         rest_seconds: for which the server asks not to be asked again; 0 for none.
     """
 
+    streaming = False
+    sent = False
+    broken: UpstreamBroken | None = None
+    held = False
+    status = 0
+    failed = ""
+    rest_seconds = 0.0
+    _answer: tuple[int, Pairs, bytes] | None = None
+    _held_back = b""
+    _late: tuple[int, Pairs] | None = None
+    _waiting = False
+    _lock: asyncio.Lock | None = None
+
     def __init__(
         self,
         send: Send,
@@ -80,7 +94,7 @@ class ModelCall:
         asking: Asking,
         path: str,
         body: JsonObject,
-        fields: list[tuple[str, str]],
+        fields: Sequence[tuple[str, str]],
         served: Pairs,
         patience: Patience = NO_PATIENCE,
         use: ModelUse | None = None,
@@ -101,20 +115,6 @@ class ModelCall:
         self._patience = patience
         self._use = use
         self._price, _ = server.spec.terms.of(str(body.get("model")))
-        bound = use.bounds.get("output_tokens") if use is not None else None
-        self._meter = Meter(bound) if bound else None
-        self._answer: tuple[int, Pairs, bytes] | None = None
-        self._held_back = b""
-        self._late: tuple[int, Pairs] | None = None
-        self._waiting = False
-        self._lock = asyncio.Lock()
-        self.streaming = False
-        self.sent = False
-        self.broken: UpstreamBroken | None = None
-        self.held = False
-        self.status = 0
-        self.failed = ""
-        self.rest_seconds = 0.0
 
     # --- for the gate ----------------------------------------------------------------------------
 
@@ -122,8 +122,10 @@ class ModelCall:
         """Send the judged parse, and pass on what streams back."""
         self._waiting = False
         stream: BodyStream | None = None
-        started = asyncio.get_running_loop().time()
-        seconds = self._patience.answer_seconds(stream=self._asking.stream)
+        started, seconds = 0.0, None
+        if self._patience is not NO_PATIENCE:
+            started = asyncio.get_running_loop().time()
+            seconds = self._patience.answer_seconds(stream=self._asking.stream)
         try:
             body = encode(self._body)
             answer = await self._server.send(self._path, body, self._fields, seconds)
@@ -228,8 +230,8 @@ class ModelCall:
             raise UpstreamBroken(
                 "upstream_garbage", f"server `{name}` streamed what nobody asked to"
             )
-        for _, value in answer.fields():
-            self._check_key(value)
+        # No key holds the end of a line, so none is found where two values meet.
+        self._check_key(b"\n".join([value for _, value in answer.fields()]))
         if answer.stream is None:
             self._check_key(answer.body)
 
@@ -266,6 +268,7 @@ class ModelCall:
         dialect = self._asking.dialect
         capture = StreamCapture(dialect, answer.status)
         head = answer.status, _passed(answer)
+        meter = self._meter()
         if not self._patience.defers:
             await self._begin(*head)
         deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
@@ -275,10 +278,10 @@ class ModelCall:
                 self._check_key(chunk)
                 going = capture.add(chunk)
                 deadlines.began()
-                if self._meter is not None and self._meter.is_over(capture.made()):
+                if meter is not None and meter.is_over(capture.made()):
                     if ready:
                         await self._write(b"".join(ready))
-                    return self._cut(capture, self._meter)
+                    return self._cut(capture, meter)
                 if not self.streaming:
                     if is_error(chunk):
                         return await self._begun_with_error(head, stream, capture)
@@ -312,6 +315,11 @@ class ModelCall:
             self._late = head
         self._held_back = capture.held_back()
         return streamed_reply(dialect, answer.status, capture)
+
+    def _meter(self) -> Meter | None:
+        """What watches a stream that was reserved for, if its output is bounded."""
+        bound = self._use.bounds.get("output_tokens") if self._use is not None else None
+        return Meter(bound) if bound else None
 
     def _cut(self, capture: StreamCapture, meter: Meter) -> UpstreamReply:
         """It has made more than was reserved: no more of it is taken or passed on."""
@@ -347,6 +355,8 @@ class ModelCall:
         await self._send({"type": "http.response.start", "status": status, "headers": start})
 
     async def _write(self, data: bytes) -> None:
+        if self._lock is None:
+            self._lock = asyncio.Lock()
         async with self._lock:
             async with asyncio.timeout(STALL_SECONDS):
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -373,7 +383,7 @@ def _passed(answer: Response) -> Pairs:
     return [
         (name, value)
         for name, value in answer.fields()
-        if _is_passed(name.decode("latin-1")) and _VALUE.fullmatch(value)
+        if (name in _PASSED or name.startswith(_PASSED_STARTS)) and _VALUE.fullmatch(value)
     ]
 
 
@@ -383,10 +393,6 @@ def rest_of(answer: Response) -> float:
         if name == b"retry-after" and re.fullmatch(rb"[0-9]{1,6}", value):
             return float(value)
     return 0.0
-
-
-def _is_passed(name: str) -> bool:
-    return name in _PASSED or name.startswith(_PASSED_STARTS)
 
 
 def _as_event(asking: Asking, status: int, body: bytes) -> bytes:

@@ -17,6 +17,9 @@ The order is that of the MCP edge, and each step costs an attacker the one befor
 7. the gate: judged, recorded, held, sent, recorded
 
 Every refusal has the shape of the dialect, so that its own SDKs raise their own errors.
+
+What 1 to 5 find in the head alone is kept with a head that its connection repeats (`Knock`);
+whether the token is still good, and all else, is asked for each request.
 """
 
 from __future__ import annotations
@@ -31,18 +34,18 @@ from bailiwick.core.network import Network, caller_address
 from bailiwick.core.values import show
 from bailiwick.gateway.gate import Gate
 from bailiwick.gateway.llm.attempt import Models
-from bailiwick.gateway.llm.attempts import BETA, Attempts
+from bailiwick.gateway.llm.attempts import Attempts
 from bailiwick.gateway.llm.servers import ModelServer
-from bailiwick.gateway.llm.visit import Visit, refuse
+from bailiwick.gateway.llm.visit import BETA, Knock, Visit, knock_of, refuse
 from bailiwick.gateway.llm.wording import STATUS
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.doorman import Doorman
 from bailiwick.gateway.mcp.watch import Rounds, Watch
 from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
 from bailiwick.ports import Authenticator, Clock
+from bailiwick.protocols.http_head import HEAD, Head
 from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.tool_names import Tool
-from bailiwick.protocols.mcp.headers import read_headers
 from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
 
 ROOT = "/v1/"
@@ -114,56 +117,74 @@ class LlmEdge:
     # --- the order of the module's list ----------------------------------------------------------
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, query = scope["path"], scope.get("query_string", b"")
-        raw = dict(scope["headers"])
-        listing = path == _MODELS or path.startswith(f"{_MODELS}/")
-        # Both official SDKs read a list of models; this header tells them apart.
-        of_list = Dialect.MESSAGES if b"anthropic-version" in raw else Dialect.CHAT
-        dialect = PATHS.get(path, of_list)
-        if not listing and (path not in PATHS or query not in (b"", BETA)):
-            await refuse(send, dialect, 404, "not_found", f"there is nothing at {show(path)}")
-            return
+        head: Head | None = scope.get(HEAD)
+        knock: Knock | None = None if head is None else head.derived.get(self)
+        if knock is None:
+            knock = await self._look(scope, send)
+            if knock is None:
+                return
+            if head is not None:
+                head.derived[self] = knock
+        dialect = knock.dialect
         try:
-            headers = read_headers(scope["headers"])
-            if not self._doorman.admits(headers.host, headers.origin):
-                raise TheirError("host_not_served", "this host or origin is not served")
-            caller = self._authenticator.authenticate(_token(scope["headers"]))
+            caller = self._authenticator.authenticate(knock.token)
         except TheirError as error:
             status = STATUS.get(error.code, 401)
             await refuse(send, dialect, status, error.code, error.message)
             return
-        flying = self._in_flight
-        count = flying.get(caller.key, 0) + 1
+        key, flying = caller.key, self._in_flight
+        count = flying.get(key, 0) + 1
         if count > self._limits.in_flight_per_caller:
             text = "too many requests at once"
             await refuse(send, dialect, 429, "too_many_requests", text, (b"retry-after", b"1"))
             return
-        flying[caller.key] = count
-        visit = Visit(scope, receive, send, dialect, caller, headers, raw, self._address(scope))
+        flying[key] = count
+        if head is None:
+            length = knock.headers.content_length
+        else:
+            length = scope["headers"][head.length_at][1]
+        address = self._address(scope)
+        visit = Visit(scope, receive, send, dialect, caller, knock, length, address)
         try:
-            await (self._list(visit, path) if listing else self._post(visit, path))
+            await (self._list(visit, scope["path"]) if knock.listing else self._post(visit))
         finally:
-            left = flying[caller.key] - 1
+            left = flying[key] - 1
             if left:
-                flying[caller.key] = left
+                flying[key] = left
             else:
-                del flying[caller.key]
+                del flying[key]
 
-    async def _post(self, visit: Visit, path: str) -> None:
+    async def _look(self, scope: Scope, send: Send) -> Knock | None:
+        """Read a head: 1 to 3, and what 4 and 5 ask of it. None when that was answered already."""
+        path, raw = scope["path"], scope["headers"]
+        listing = path == _MODELS or path.startswith(f"{_MODELS}/")
+        dialect = PATHS.get(path) or _of_list(raw)
+        if not listing and (path not in PATHS or scope.get("query_string", b"") not in (b"", BETA)):
+            await refuse(send, dialect, 404, "not_found", f"there is nothing at {show(path)}")
+            return None
+        try:
+            knock = knock_of(dialect, raw, listing=listing)
+            if not self._doorman.admits(knock.headers.host, knock.headers.origin):
+                raise TheirError("host_not_served", "this host or origin is not served")
+        except TheirError as error:
+            status = STATUS.get(error.code, 401)
+            await refuse(send, dialect, status, error.code, error.message)
+            return None
+        return knock
+
+    async def _post(self, visit: Visit) -> None:
         dialect, send = visit.dialect, visit.send
         if visit.scope["method"] != "POST":
             text = "this takes POST"
             await refuse(send, dialect, 405, "method_not_allowed", text, (b"allow", b"POST"))
             return
-        kind = (visit.headers.content_type or b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json":
+        if not visit.knock.is_json:
             await refuse(send, dialect, 415, "content_type_not_json", "send application/json")
             return
         limits = self._limits
         watch = Watch(self._rounds, visit.receive, limits.body_seconds)
         try:
-            length = visit.headers.content_length
-            body = await read_body(visit.receive, length, limits.body_bytes)
+            body = await read_body(visit.receive, visit.length, limits.body_bytes)
             if _is_quick(body):
                 value = parse(body, MAX_VALUES)
             else:
@@ -171,7 +192,7 @@ class LlmEdge:
                 value = await asyncio.to_thread(parse, body, MAX_VALUES)
             if not isinstance(value, dict):
                 raise TheirError("body_not_object", "the body is to be a JSON object")
-            await self._attempts.serve(visit, path, value, watch)
+            await self._attempts.serve(visit, value, watch)
         except TheirError as error:
             status = STATUS.get(error.code, 400)
             # What was not read of the body must not be taken for the next request.
@@ -261,22 +282,10 @@ def _is_quick(body: bytes) -> bool:
     )
 
 
-def _token(raw: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The agent's token: of `Authorization`, or of `x-api-key` as Anthropic's SDK sends it.
-
-    Raises:
-        TheirError: `token_twice`: both, and not alike.
-    """
-    told: set[str] = set()
-    for name, value in raw:
-        text = value.decode("latin-1").strip(" \t")
-        if name == b"authorization":
-            told.add(text)
-        elif name == b"x-api-key":
-            told.add(f"Bearer {text}")
-    if len(told) > 1:
-        raise TheirError("token_twice", "`Authorization` and `x-api-key` hold different tokens")
-    return told.pop() if told else None
+def _of_list(raw: Iterable[tuple[bytes, bytes]]) -> Dialect:
+    """Both official SDKs read a list of models; one header tells them apart."""
+    asks = any(name == b"anthropic-version" for name, _ in raw)
+    return Dialect.MESSAGES if asks else Dialect.CHAT
 
 
 def _item(server: str, model: str, ident: str = "") -> JsonObject:

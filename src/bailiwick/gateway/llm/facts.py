@@ -6,28 +6,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from operator import attrgetter
 
 from bailiwick.core.canonical import MAX_SAFE_INTEGER
 from bailiwick.ledger.leaf import LeafValue
-from bailiwick.protocols.llm.dialect import Dialect, Said, Usage
+from bailiwick.protocols.llm.dialect import Dialect, Said
 
 _SERVED = re.compile(r"[!-~]{1,128}")
+
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_counts_in = attrgetter("input", "output", "cached", "reasoning")
 
 
 def facts_of(dialect: Dialect, said: Said, status: int) -> dict[str, LeafValue]:
     """The facts of an answer. Never raises: what is not known is left out."""
-    facts: dict[str, LeafValue] = {"dialect": dialect.value, "http_status": status}
+    facts: dict[str, LeafValue] = {"dialect": dialect._value_, "http_status": status}
     if _SERVED.fullmatch(said.model):
         facts["served"] = said.model
-    usage = said.usage or Usage()
-    counts = {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cached_tokens": usage.cached,
-        "reasoning_tokens": usage.reasoning,
-    }
-    told = {name: count for name, count in counts.items() if count is not None}
-    facts.update((name, count) for name, count in told.items() if count <= MAX_SAFE_INTEGER)
+    if said.usage is not None:
+        facts |= {
+            name: count
+            for name, count in zip(_COUNTS, _counts_in(said.usage), strict=True)
+            if count is not None and count <= MAX_SAFE_INTEGER
+        }
     if said.reasoning:
         seen = Counter(piece.visibility.value for piece in said.reasoning)
         facts["reasoning"] = dict(seen)

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from bailiwick.core.errors import TheirError
 from bailiwick.core.values import show
 
 _NAME = re.compile(r"[!-~]{1,256}")
+
+MAX_REMEMBERED = 1_024
+"""Names of which it is remembered what they mean."""
 
 
 class Serves(Protocol):
@@ -32,8 +36,7 @@ class Serves(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Meant:
+class Meant(msgspec.Struct, frozen=True):
     """A model of a server, by the server's own name for it; `served`: it is one of its models."""
 
     server: str
@@ -64,6 +67,30 @@ def meant(asked: str, servers: Mapping[str, Serves]) -> Meant:
         text = f"there is no model {show(asked)}; `/v1/models` lists those that may be asked for"
         raise TheirError("model_unknown", text)
     return Meant(bare[0], asked, served=True)
+
+
+class Names:
+    """What names mean among the servers there are, found once for each name."""
+
+    def __init__(self) -> None:
+        self._servers: Mapping[str, Serves] | None = None
+        self._known: dict[str, Meant] = {}
+
+    def meant(self, asked: str, servers: Mapping[str, Serves]) -> Meant:
+        """As `meant`.
+
+        Args:
+            servers: never changes; another object when there are other servers.
+        """
+        if servers is not self._servers:
+            self._servers, self._known = servers, {}
+        found = self._known.get(asked)
+        if found is None:
+            found = meant(asked, servers)
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            self._known[asked] = found
+        return found
 
 
 def _ambiguous(asked: str) -> TheirError:

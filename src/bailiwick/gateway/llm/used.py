@@ -49,21 +49,32 @@ def counts_of(said: Said) -> dict[str, int]:
     into, out = usage.input, usage.output
     if out is not None and out * MAX_TOKEN_CHARACTERS < _characters(said):
         out = None
-    both = into + out if into is not None and out is not None else None
-    told = {
-        "input_tokens": into,
-        "output_tokens": out,
-        "tokens": both,
-        "cached_tokens": usage.cached,
-        "cache_written_tokens": usage.cache_written,
-        "reasoning_tokens": usage.reasoning,
-    }
-    return {name: min(count, MAX_COUNT) for name, count in told.items() if count is not None}
+    told: dict[str, int] = {}
+    if into is not None:
+        told["input_tokens"] = into
+    if out is not None:
+        told["output_tokens"] = out
+        if into is not None:
+            told["tokens"] = into + out
+    if usage.cached is not None:
+        told["cached_tokens"] = usage.cached
+    if usage.cache_written is not None:
+        told["cache_written_tokens"] = usage.cache_written
+    if usage.reasoning is not None:
+        told["reasoning_tokens"] = usage.reasoning
+    if told and max(told.values()) > MAX_COUNT:
+        return {name: min(count, MAX_COUNT) for name, count in told.items()}
+    return told
 
 
 def _characters(said: Said) -> int:
-    thoughts = sum(len(each.text) for each in said.reasoning if each.visibility is Visibility.FULL)
-    return len(said.text) + thoughts + sum(len(each.arguments) for each in said.tool_calls)
+    made = len(said.text)
+    for thought in said.reasoning:
+        if thought.visibility is Visibility.FULL:
+            made += len(thought.text)
+    for call in said.tool_calls:
+        made += len(call.arguments)
+    return made
 
 
 def priced(counts: Mapping[str, int], price: Price | None) -> dict[str, int]:
@@ -88,7 +99,7 @@ def priced(counts: Mapping[str, int], price: Price | None) -> dict[str, int]:
 def settled(reply: UpstreamReply, price: Price | None, status: int) -> UpstreamReply:
     """A reply that also says what it cost, or that it took nothing."""
     if reply.error is None:
-        return replace(reply, used=priced(reply.used, price))
+        return reply if price is None else replace(reply, used=priced(reply.used, price))
     if status in NOT_BEGUN and not any(sign in reply.error for sign in _GENERATED):
         return replace(reply, used=priced(_NOTHING, price))
     return reply

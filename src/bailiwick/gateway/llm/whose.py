@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bailiwick.core.call import NOTHING
 from bailiwick.core.canonical import JsonObject
 from bailiwick.gateway.gate import Hints
-from bailiwick.gateway.llm.visit import Visit
-from bailiwick.gateway.mcp.run_keys import named_key, run_key
-from bailiwick.protocols.llm.agent_ids import session_of_both, session_of_model_call
+from bailiwick.gateway.llm.visit import Carried
+from bailiwick.gateway.mcp.run_keys import named_key, token_key
+from bailiwick.ports import Caller
+from bailiwick.protocols.llm.agent_ids import session_in_body
 
 
-def whose(visit: Visit, body: JsonObject, offered: Sequence[str]) -> tuple[str, Hints]:
+def whose(
+    caller: Caller, carried: Carried, body: JsonObject, offered: tuple[str, ...]
+) -> tuple[str, Hints]:
     """The key of the run, and what else tells of it.
 
     A session counts as the run's key here if the agent names it with its tool calls alike; what it
@@ -21,9 +21,7 @@ def whose(visit: Visit, body: JsonObject, offered: Sequence[str]) -> tuple[str, 
     Args:
         offered: names of the tools offered to the model.
     """
-    raw = visit.scope["headers"]
-    named = session_of_both(raw)
-    if named:
-        return named_key(visit.caller, named), Hints(offered=tuple(offered))
-    key = run_key(visit.caller, visit.headers, NOTHING)
-    return key, Hints(session=session_of_model_call(raw, body), offered=tuple(offered))
+    if carried.session:
+        return named_key(caller, carried.session), Hints(offered=offered)
+    session = carried.session_alone or session_in_body(body)
+    return token_key(caller), Hints(session=session, offered=offered)

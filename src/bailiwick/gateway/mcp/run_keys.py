@@ -16,7 +16,12 @@ from bailiwick.protocols.mcp.headers import Headers
 
 def run_key(caller: Caller, headers: Headers, params: JsonObject) -> str:
     """The key of the run of a client without sessions."""
-    return session_key(caller, headers, params) or f"token:{caller.token}"
+    return session_key(caller, headers, params) or token_key(caller)
+
+
+def token_key(caller: Caller) -> str:
+    """The key of all calls with one token that name no session."""
+    return f"token:{caller.token}"
 
 
 def session_key(caller: Caller, headers: Headers, params: JsonObject) -> str:

@@ -38,13 +38,19 @@ def session_of_both(raw: Iterable[tuple[bytes, bytes]]) -> str:
     return agent_id(named) or agent_id(_json(found.get(_BOTH[1], b"")).get("session_id"))
 
 
-def session_of_model_call(raw: Iterable[tuple[bytes, bytes]], body: JsonObject) -> str:
-    """The session that a model call names, though the agent's tool calls do not; "" for none."""
+def session_in_headers(raw: Iterable[tuple[bytes, bytes]]) -> str:
+    """The session that the headers of a model call name, though the agent's tool calls do not; ""
+    for none. It goes before the one in the body."""
     found = {name: value for name, value in raw if name in _ALONE}
-    for name in _ALONE:
+    for name in _ALONE if found else ():
         named = agent_id(found.get(name, b"").decode("latin-1").strip(" \t"))
         if named:
             return named
+    return ""
+
+
+def session_in_body(body: JsonObject) -> str:
+    """The same of the body of a model call."""
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
         user = metadata.get("user_id")

@@ -7,9 +7,10 @@ import pytest
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.agent_ids import (
     MAX_ID_CHARS,
+    session_in_body,
+    session_in_headers,
     session_in_meta,
     session_of_both,
-    session_of_model_call,
     tool_call_in_meta,
 )
 
@@ -53,7 +54,7 @@ def test_some_agents_name_one_session_with_both(
 def test_others_name_it_with_model_calls_only(
     raw: list[tuple[bytes, bytes]], body: JsonObject, session: str
 ) -> None:
-    assert session_of_model_call(raw, body) == session
+    assert (session_in_headers(raw) or session_in_body(body)) == session
 
 
 @pytest.mark.parametrize(
