@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
@@ -18,6 +23,7 @@ from bailiwick.protocols.llm.gathering import (
     tokens,
     word,
 )
+from bailiwick.protocols.llm.hearer import NO_PIECE
 
 _DETAILS = {
     "reasoning.text": (Visibility.FULL, "text"),
@@ -25,6 +31,42 @@ _DETAILS = {
     "reasoning.encrypted": (Visibility.ENCRYPTED, "data"),
 }
 """OpenRouter's `reasoning_details`: type → what of it is seen, and where it stands."""
+
+
+class _PlainDelta(msgspec.Struct):
+    """All that a delta may hold, of what is read, to be text or reasoning and nothing else."""
+
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: None = None
+    refusal: None = None
+    audio: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct):
+    """The next piece of the first choice, which does not end with it."""
+
+    delta: _PlainDelta
+    index: Literal[0] = 0
+    message: None = None
+    finish_reason: None = None
+    usage: None = None
+
+
+class _PlainChunk(msgspec.Struct):
+    """A chunk that says nothing but the next piece, and perhaps what was used so far."""
+
+    choices: tuple[_PlainChoice]
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    error: None = None
+    usage: dict[str, Any] | None = None
+    x_groq: None = None
+
+
+_plain = msgspec.json.Decoder(_PlainChunk).decode
 
 
 class ChatHearer:
@@ -58,6 +100,37 @@ class ChatHearer:
             self._take_choice(choice)
 
     take_whole = take
+
+    def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
+        """See `hearer.Hearer.take_pieces`."""
+        choice = self._choices.get(0)
+        if choice is None or choice.calls or not self._model or not self._id:
+            return next(texts, None)  # behind a tool call stands no text
+        said: list[str] = []
+        thought: list[str] = []
+        usage = text = None
+        try:
+            for text in texts:
+                chunk = _plain(text)
+                if chunk.usage is not None:
+                    usage = chunk.usage
+                delta = chunk.choices[0].delta
+                if delta.content:
+                    said.append(delta.content)
+                if delta.reasoning:
+                    thought.append(delta.reasoning)
+                if delta.reasoning_content and delta.reasoning_content != delta.reasoning:
+                    thought.append(delta.reasoning_content)
+            text = None
+        except NO_PIECE:
+            pass
+        if said:
+            choice.text.add_all(said)
+        if thought:
+            choice.thoughts.add_all(Visibility.FULL, thought)
+        if usage is not None:
+            self._take_usage(usage)
+        return text
 
     @property
     def room(self) -> Room:
@@ -127,12 +200,12 @@ class ChatHearer:
 class _Choice:
     """One of the answers that were asked for."""
 
-    __slots__ = ("_room", "_text", "_thoughts", "asked", "calls", "finish", "numbered")
+    __slots__ = ("_room", "asked", "calls", "finish", "numbered", "text", "thoughts")
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._text = Text(room)
-        self._thoughts = Thoughts(room)
+        self.text = Text(room)
+        self.thoughts = Thoughts(room)
         self.calls: list[ToolCall] = []
         self.numbered: dict[int, ToolCall] = {}
         self.finish = ""
@@ -142,13 +215,13 @@ class _Choice:
         """Take one delta, or a whole message, which has the same names."""
         content = delta.get("content")
         if type(content) is str:
-            self._text.add(content)
+            self.text.add(content)
         elif content is not None:
             self._take_parts(content)
         if content is not None and len(delta) == 1:
             return  # most chunks are so
-        self._text.add(delta.get("refusal"))
-        self._text.add(mapping(delta.get("audio")).get("transcript"))
+        self.text.add(delta.get("refusal"))
+        self.text.add(mapping(delta.get("audio")).get("transcript"))
         self._take_reasoning(delta)
         calls = list(objects(delta.get("tool_calls")))
         for call in calls:
@@ -161,32 +234,32 @@ class _Choice:
 
     def said(self) -> tuple[str, list[Reasoning]]:
         """The answer, and the reasoning before it."""
-        tagged, text = think.split(str(self._text))
-        reasoning = list(self._thoughts.said())
+        tagged, text = think.split(str(self.text))
+        reasoning = list(self.thoughts.said())
         if tagged:
             reasoning.append(Reasoning(Visibility.FULL, tagged))
         return text, reasoning
 
     def _take_parts(self, content: Json) -> None:
         for part in objects(content):
-            self._text.add(part.get("text"))
+            self.text.add(part.get("text"))
             thinking = part.get("thinking")  # Mistral's: text, or parts of text
-            self._thoughts.add(Visibility.FULL, thinking)
+            self.thoughts.add(Visibility.FULL, thinking)
             for piece in objects(thinking):
-                self._thoughts.add(Visibility.FULL, piece.get("text"))
+                self.thoughts.add(Visibility.FULL, piece.get("text"))
 
     def _take_reasoning(self, delta: JsonObject) -> None:
         detailed = False
         for detail in objects(delta.get("reasoning_details")):
             visibility, name = _DETAILS.get(word(detail.get("type")), (Visibility.FULL, "text"))
-            self._thoughts.add(visibility, detail.get(name))
+            self.thoughts.add(visibility, detail.get(name))
             detailed = detailed or bool(detail.get(name) and visibility != Visibility.ENCRYPTED)
         if detailed:
             return  # `reasoning` says the same again
         new, old = delta.get("reasoning"), delta.get("reasoning_content")
-        self._thoughts.add(Visibility.FULL, new)
+        self.thoughts.add(Visibility.FULL, new)
         if old != new:  # vLLM sent both names for a while, with one text
-            self._thoughts.add(Visibility.FULL, old)
+            self.thoughts.add(Visibility.FULL, old)
 
     def _take_call(self, data: JsonObject) -> None:
         call = self._call_of(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bailiwick.core.canonical import JsonObject
 from bailiwick.protocols.llm import asked
 from bailiwick.protocols.llm.dialect import Asking, Dialect, Said, Usage
@@ -57,6 +59,10 @@ class EmbeddingsHearer:
     def take(self, data: JsonObject) -> None:
         """As `take_whole`: this dialect does not stream."""
         self.take_whole(data)
+
+    def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
+        """It has no pieces."""
+        return next(texts, None)
 
     def take_whole(self, body: JsonObject) -> None:
         """Take the answer, or an error."""

@@ -78,10 +78,18 @@ class Text:
         room.left -= len(piece)
         room.pieces += 1
         self._pieces.append(piece)
-        # A list of single letters would take many times the room of the letters.
         if len(self._pieces) >= _PIECES:
-            self._blocks.append("".join(self._pieces))
-            self._pieces.clear()
+            self._pack()
+
+    def add_all(self, pieces: list[str]) -> None:
+        """Append what came in these pieces. None of them is empty, and there is room for all."""
+        room = self._room
+        text = "".join(pieces)
+        room.left -= len(text)
+        room.pieces += len(pieces)
+        self._pieces.append(text)
+        if len(self._pieces) >= _PIECES:
+            self._pack()
 
     def become(self, whole: object) -> None:
         """Take the server's own total for what its pieces made."""
@@ -90,6 +98,11 @@ class Text:
             self._blocks.clear()
             self._pieces.clear()
             self.add(whole)
+
+    def _pack(self) -> None:
+        """A list of single letters would take many times the room of the letters."""
+        self._blocks.append("".join(self._pieces))
+        self._pieces.clear()
 
 
 class Thoughts:
@@ -104,15 +117,22 @@ class Thoughts:
     def add(self, visibility: Visibility, piece: object) -> None:
         """Append `piece` to the reasoning of this visibility."""
         if type(piece) is str and piece:
-            text = self._texts.get(visibility)
-            if text is None:
-                text = self._texts[visibility] = Text(self._room)
-            text.add(piece)
+            self._text(visibility).add(piece)
+
+    def add_all(self, visibility: Visibility, pieces: list[str]) -> None:
+        """As `Text.add_all`; there is at least one."""
+        self._text(visibility).add_all(pieces)
 
     def said(self) -> Iterator[Reasoning]:
         """What was reasoned so far."""
         for visibility, text in self._texts.items():
             yield Reasoning(visibility, str(text))
+
+    def _text(self, visibility: Visibility) -> Text:
+        text = self._texts.get(visibility)
+        if text is None:
+            text = self._texts[visibility] = Text(self._room)
+        return text
 
 
 class Brackets:

@@ -12,7 +12,8 @@ and what was understood of it is kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -28,8 +29,14 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 _DONE = b"[DONE]"
 _DATA = b"data: "
 _END = b"\n\n"
+_NEXT = _END + _DATA
 _NOTHING = b"\n"
 _BEGINNINGS = (b"data: ", b"event: ")
+_NAMED = re.compile(rb"\n\nevent: [^\n]*\ndata: ")
+"""Where an event with a name begins. Nothing is read by that: what is meant stands in the data."""
+
+NO_PIECE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a typed decoder raises for a text that is not of its type, or none at all."""
 
 
 class Hearer(Protocol):
@@ -45,6 +52,19 @@ class Hearer(Protocol):
 
     def take(self, data: JsonObject) -> None:
         """Take one event of a stream. Must not raise, whatever is in it."""
+
+    def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
+        """Take events as long as each is the plainest there is, the next piece of what is being
+        said: most of a stream are, and then nothing but the piece need be looked at.
+
+        INVARIANT: what is taken here leaves behind exactly what `take` would have left.
+
+        Args:
+            texts: JSON of the events. They fit the room altogether.
+
+        Returns:
+            The first that is anything else, which is not taken; None if there is none.
+        """
 
     def take_whole(self, body: JsonObject) -> None:
         """Take an answer that was not streamed. Must not raise, whatever is in it."""
@@ -82,12 +102,14 @@ class Reader:
         "_done",
         "_hearer",
         "_max",
+        "_room",
         "_since",
         "_unreadable",
     )
 
     def __init__(self, hearer: Hearer, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._hearer = hearer
+        self._room = hearer.room
         self._decoder = SseDecoder(max_event_bytes)
         self._max = max_event_bytes
         self._between = False
@@ -107,13 +129,10 @@ class Reader:
                 self._feed(_NOTHING)  # no mark of an order of bytes comes any more
                 self._between = True
         if self._between and chunk.endswith(_END) and len(chunk) <= self._max:
-            # Nearly every piece is one event of one line.
-            at = chunk.find(b"\n") if chunk.startswith(_DATA) else 0
-            if len(_DATA) < at == len(chunk) - len(_END) and b"\r" not in chunk:
-                self._take(chunk[len(_DATA) : at])
-            else:
-                self._take_blocks(chunk)
-            return
+            texts = _texts_of(chunk)
+            if texts is not None:
+                self._take_all(texts, len(chunk))
+                return
         if self._since + len(chunk) <= self._max:
             self._feed(chunk)
             # After a blank line a decoder holds nothing; before the first, it may await a mark.
@@ -132,9 +151,8 @@ class Reader:
 
     def made(self) -> Made:
         """How much has come."""
-        hearer = self._hearer
-        room = hearer.room
-        return Made(MAX_KEPT_CHARS - room.left, room.pieces, hearer.counted)
+        room = self._room
+        return Made(MAX_KEPT_CHARS - room.left, room.pieces, self._hearer.counted)
 
     @property
     def asked(self) -> bool:
@@ -142,18 +160,18 @@ class Reader:
         that cannot be told any more."""
         return self._broken or self._hearer.asked
 
-    def _take_blocks(self, chunk: bytes) -> None:
-        """Take whole events. Nearly all are one line of data, which needs no decoder: it would
-        take as long as all the rest."""
-        if b"\r" in chunk:
-            self._feed(chunk)
-            return
-        for block in chunk[:-2].split(_END):
-            line = block.partition(b"\n")[2] if block.startswith(b"event: ") else block
-            if len(line) > len(_DATA) and line.startswith(_DATA) and b"\n" not in line:
-                self._take(line[len(_DATA) :])
-            else:
-                self._feed(block + _END)
+    def _take_all(self, texts: list[bytes], size: int) -> None:
+        """Take the data of events that came in `size` bytes."""
+        room, take_pieces = self._room, self._hearer.take_pieces
+        rest = iter(texts)
+        # No more characters than bytes: pieces that fit need not be measured one by one.
+        while size <= room.left:
+            other = take_pieces(rest)
+            if other is None:
+                return
+            self._take(other)
+        for text in rest:
+            self._take(text)
 
     def _feed(self, chunk: bytes) -> None:
         try:
@@ -169,11 +187,28 @@ class Reader:
         if text.startswith(_DONE):
             self._done = True
             return
+        if not text:
+            return  # an event without data is none
         data = _object(text)
         if data is None:
             self._unreadable = True
         else:
             self._hearer.take(data)
+
+
+def _texts_of(chunk: bytes) -> list[bytes] | None:
+    """The data of a chunk of whole events, where each is one line of data, as nearly all are: they
+    need no decoder, which would take as long as all the rest. None for any other chunk."""
+    if b"\r" in chunk:
+        return None
+    if chunk.startswith(_DATA):
+        texts = chunk[len(_DATA) : -len(_END)].split(_NEXT)
+        lines = 2
+    else:
+        before, *texts = _NAMED.split(_END + chunk[: -len(_END)])
+        lines = 0 if before else 3
+    # Any other end of a line belongs to an event of several lines of data.
+    return texts if chunk.count(b"\n") == lines * len(texts) else None
 
 
 def read_whole(hearer: Hearer, body: bytes) -> Said:
@@ -205,7 +240,7 @@ def _object(text: bytes) -> JsonObject | None:
     # name's last value too. This one costs a sixth.
     try:
         value = _decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NO_PIECE:
         value = _leniently(text)
     return value if isinstance(value, dict) else None
 

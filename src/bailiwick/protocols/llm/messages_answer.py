@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
@@ -17,6 +20,7 @@ from bailiwick.protocols.llm.gathering import (
     tokens,
     word,
 )
+from bailiwick.protocols.llm.hearer import NO_PIECE
 
 _LONGEST_PLAIN_SIGNATURE = 64
 _FULL_THINKERS = ("claude-3-7-",)
@@ -24,6 +28,32 @@ _FULL_THINKERS = ("claude-3-7-",)
 
 _OWN_CALLS = frozenset({"tool_use"})
 _HOSTED_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
+
+
+class _PlainText(msgspec.Struct, tag="text_delta"):
+    piece: str = msgspec.field(name="text")
+
+
+class _PlainThinking(msgspec.Struct, tag="thinking_delta"):
+    piece: str = msgspec.field(name="thinking")
+
+
+class _PlainInput(msgspec.Struct, tag="input_json_delta"):
+    piece: str = msgspec.field(name="partial_json")
+
+
+_PlainDelta = _PlainText | _PlainThinking | _PlainInput
+
+
+class _PlainPiece(msgspec.Struct):
+    """A delta as servers send them: its number is one, and its piece is text."""
+
+    type: Literal["content_block_delta"]
+    delta: _PlainDelta
+    index: int = 0
+
+
+_plain = msgspec.json.Decoder(_PlainPiece).decode
 
 
 class MessagesHearer:
@@ -61,6 +91,27 @@ class MessagesHearer:
             self._asked = self._asked or any(b.kind in _OWN_CALLS for b in self._blocks.values())
         elif kind == "error" or (kind is None and data.get("error")):
             self._error = error_text(data.get("error"))
+
+    def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
+        """See `hearer.Hearer.take_pieces`."""
+        text = None
+        index = 0
+        kind: type[_PlainDelta] | None = None
+        pieces: list[str] = []
+        try:
+            for text in texts:
+                event = _plain(text)
+                delta = event.delta
+                if event.index != index or type(delta) is not kind:
+                    self._add_all(index, kind, pieces)
+                    index, kind, pieces = event.index, type(delta), []
+                if delta.piece:
+                    pieces.append(delta.piece)
+            text = None
+        except NO_PIECE:
+            pass
+        self._add_all(index, kind, pieces)
+        return text
 
     def take_whole(self, body: JsonObject) -> None:
         """Take a message, or an error."""
@@ -109,6 +160,12 @@ class MessagesHearer:
         self._model = word(message.get("model"))
         self._id = word(message.get("id"))
         self._take_counts(message.get("usage"))
+
+    def _add_all(self, index: int, kind: type[_PlainDelta] | None, pieces: list[str]) -> None:
+        """Take deltas of one kind for one block."""
+        block = self._blocks.get(index) if pieces else None
+        if block is not None and kind is not None and block.take_all(kind, pieces):
+            self._asked = True
 
     def _begin(self, number: int, start: JsonObject) -> None:
         if number not in self._blocks and self._room.takes_part():
@@ -183,6 +240,15 @@ class _Block:
             return self.kind in _OWN_CALLS and self._brackets.add(delta.get("partial_json"))
         elif kind == "signature_delta":
             self._signature = word(delta.get("signature"))
+        return False
+
+    def take_all(self, kind: type[_PlainDelta], pieces: list[str]) -> bool:
+        """As `take`, of pieces of one kind (`gathering.Text.add_all`)."""
+        if kind is _PlainInput:
+            self._json.add_all(pieces)
+            return self.kind in _OWN_CALLS and self._brackets.add("".join(pieces))
+        if self.kind == ("text" if kind is _PlainText else "thinking"):
+            self.text.add_all(pieces)
         return False
 
     def reasoning(self, model: str) -> Reasoning | None:

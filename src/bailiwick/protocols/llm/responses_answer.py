@@ -8,6 +8,9 @@ then the completed response for what neither named.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
@@ -22,6 +25,7 @@ from bailiwick.protocols.llm.gathering import (
     tokens,
     word,
 )
+from bailiwick.protocols.llm.hearer import NO_PIECE
 
 _OWN_CALLS = {
     "function_call": "arguments",
@@ -52,6 +56,28 @@ _DELTAS = {
     "response.custom_tool_call_input.delta": "arguments",
     "response.mcp_call_arguments.delta": "arguments",
 }
+
+
+class _PlainPiece(msgspec.Struct):
+    """A delta as servers send them: its numbers are numbers, and its piece is text."""
+
+    type: Literal[
+        "response.output_text.delta",
+        "response.refusal.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+        "response.mcp_call_arguments.delta",
+    ]
+    delta: str
+    output_index: int = 0
+    content_index: int = 0
+    summary_index: int | msgspec.UnsetType = msgspec.UNSET
+
+
+_plain = msgspec.json.Decoder(_PlainPiece).decode
+
 _CALL_ENDS = frozenset(
     {"response.function_call_arguments.done", "response.custom_tool_call_input.done"}
 )
@@ -99,6 +125,29 @@ class ResponsesHearer:
             self.take_whole(mapping(data.get("response")))
         elif kind in ("response.created", "response.in_progress"):
             self._take_head(mapping(data.get("response")))
+
+    def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
+        """See `hearer.Hearer.take_pieces`."""
+        text = None
+        of: tuple[str, int, int] | None = None
+        pieces: list[str] = []
+        try:
+            for text in texts:
+                event = _plain(text)
+                part = event.summary_index
+                if part is msgspec.UNSET:
+                    part = event.content_index
+                place = event.type, event.output_index, part
+                if place != of:
+                    self._add_all(of, pieces)
+                    of, pieces = place, []
+                if event.delta:
+                    pieces.append(event.delta)
+            text = None
+        except NO_PIECE:
+            pass
+        self._add_all(of, pieces)
+        return text
 
     def take_whole(self, body: JsonObject) -> None:
         """Take a response, or an error; what its items already said stands."""
@@ -157,6 +206,16 @@ class ResponsesHearer:
                 cache_written=tokens(into, "cache_write_tokens"),
             )
 
+    def _add_all(self, of: tuple[str, int, int] | None, pieces: list[str]) -> None:
+        """Take pieces of one type, item and part."""
+        if of is None:
+            return
+        kind, number, part = of
+        item = self._item(number)
+        if item is not None:
+            item.add_all(_DELTAS[kind], part, pieces)
+            self._asked = self._asked or item.asked
+
     def _item(self, number: int) -> _Item | None:
         item = self._items.get(number)
         if item is None:
@@ -198,6 +257,20 @@ class _Item:
             text = self._part(where, part)
             if text is not None:
                 text.add(piece)
+
+    def add_all(self, where: str, part: int, pieces: list[str]) -> None:
+        """As `add`, of deltas that belong together (`gathering.Text.add_all`)."""
+        if self.done:
+            return
+        if where == "arguments":
+            if pieces:
+                self._arguments.add_all(pieces)
+            if self._brackets.add("".join(pieces)) and self.kind not in _HOSTED_CALLS:
+                self.asked = True
+        else:
+            text = self._part(where, part)
+            if text is not None and pieces:
+                text.add_all(pieces)
 
     def become(self, item: JsonObject, *, done: bool) -> None:
         """Take the item itself: when it begins, or when it is done and stands for its deltas."""
