@@ -15,8 +15,9 @@ from bailiwick.core.argument_path import ArgumentPath, Gap, reach
 from bailiwick.core.call import NOTHING, Call
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.charging import NOT_A_MEMBER, charges
-from bailiwick.core.flow import NO_FLOW, Facts, Labels, Source, Vouching
+from bailiwick.core.flow import Facts, Labels, Source, Vouching
 from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.line import line_of
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.run_memory import scalars
 from bailiwick.core.verdict import Deny, Verdict
@@ -57,13 +58,16 @@ def _see(
     now: int,
     policies: bool,
 ) -> JsonObject:
+    line = line_of(chain, call.target)
+    vouched = line.vouched
+    if not (line.limited or line.flows or vouched or policies):  # as most
+        return NOTHING
     found: dict[str, Json] = {}
-    if any(mandate.limits or mandate.principal_limits for mandate in chain):
+    if line.limited:
         used = _used(call, chain, verdict, counters, labels.facts.run, now)
         if used:
             found["used"] = used
-    vouched = _vouched(call, chain)
-    if policies or vouched or any(mandate.flow is not NO_FLOW for mandate in chain):
+    if policies or vouched or line.flows:
         if labels.untrusted is not None:
             found["untrusted"] = _source(labels.untrusted)
         if labels.confidential:
@@ -72,16 +76,6 @@ def _see(
     if vouched:
         found["values"] = [_vouching(labels.vouching(value)) for value in _values(call, vouched)]
     return found
-
-
-def _vouched(call: Call, chain: Sequence[Mandate]) -> list[ArgumentPath]:
-    """Arguments that some rule about the call wants vouched for."""
-    return [
-        path
-        for mandate in chain
-        for rule in mandate.plan(call.target).allow
-        for path in rule.vouched
-    ]
 
 
 def _values(call: Call, paths: Sequence[ArgumentPath]) -> list[Json]:
@@ -108,7 +102,11 @@ def _used(
     taken = charges(call, chain, run, now) if isinstance(verdict, Deny) else verdict.charges
     if isinstance(taken, Deny):
         return []
-    return [[counters.used(each), counters.used(_memberless(each))] for each in taken]
+    found: list[Json] = []
+    for each in taken:
+        used = counters.used(each)
+        found.append([used, counters.used(_memberless(each)) if each.member else used])
+    return found
 
 
 def _memberless(charge: Charge) -> Charge:
@@ -170,7 +168,7 @@ def recorded(facts: Facts, call: Call, chain: Sequence[Mandate], said: Json) -> 
     confidential = said.get("confidential")
     pairs = used if isinstance(used, list) else []
     known = values if isinstance(values, list) else []
-    there = _values(call, _vouched(call, chain))
+    there = _values(call, line_of(chain, call.target).vouched) if chain else []
     return Recorded(
         facts,
         tuple((pair[0], pair[1]) for pair in pairs if _is_pair(pair)),
