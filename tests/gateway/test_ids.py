@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.ids import Ulids, first_id_at
 from bailiwick.testing.clock import StoppedClock
 
 
@@ -27,3 +27,28 @@ def test_the_time_can_be_read_from_an_id() -> None:
 def test_ids_of_two_makers_differ_at_the_same_moment() -> None:
     clock = StoppedClock()
     assert Ulids(clock)() != Ulids(clock)()
+
+
+def test_more_ids_than_a_millisecond_has_go_on_in_the_next_one() -> None:
+    clock = StoppedClock()
+    new_id = Ulids(clock)
+    made = [new_id() for _ in range(3_000)]
+    assert made == sorted(set(made))
+    assert first_id_at(clock.wall) < made[0] < made[1023] < first_id_at(clock.wall + 1) < made[1024]
+    assert made[-1] < first_id_at(clock.wall + 3)
+    clock.wall += 1  # the clock follows, and the ids stand there already
+    assert made[-1] < new_id() < first_id_at(clock.wall + 2)
+
+
+def test_70_bits_of_each_id_are_drawn_for_it_alone() -> None:
+    drawn = iter(range(256))
+
+    def random(length: int) -> bytes:
+        assert length == 14
+        return bytes([next(drawn)]) * length
+
+    new_id = Ulids(StoppedClock(wall=0), random)
+    made = [new_id() for _ in range(256)]
+    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    assert [each[12:] for each in made] == [letters[n % 32] * 14 for n in range(256)]
+    assert [each[:12] for each in made[:2]] == ["0" * 12, "0" * 11 + "1"]

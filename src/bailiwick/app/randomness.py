@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 
 _PAGE_BYTES = 4096
 
@@ -11,16 +12,14 @@ class Randomness:
     """`os.urandom` with a buffer. Not shared between threads or processes."""
 
     def __init__(self) -> None:
-        self._page = b""
-        self._at = 0
+        self._read = BytesIO().read
 
     def __call__(self, length: int) -> bytes:
         """`length` fresh random bytes; none is ever given twice."""
-        end = self._at + length
-        if end > len(self._page):
-            if length > _PAGE_BYTES:
-                return os.urandom(length)
-            self._page, self._at, end = os.urandom(_PAGE_BYTES), 0, length
-        found = self._page[self._at : end]
-        self._at = end
-        return found
+        found = self._read(length)
+        if len(found) == length:
+            return found
+        if length > _PAGE_BYTES:
+            return os.urandom(length)
+        self._read = BytesIO(os.urandom(_PAGE_BYTES)).read  # what was left is given to nobody
+        return self._read(length)
