@@ -83,6 +83,11 @@ class BodyStream:
         """Whether the next chunk is here already: nobody would wait for it."""
         return bool(self._chunks)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it has come and been taken."""
+        return self._ended and not self._chunks
+
     def set_idle_seconds(self, seconds: float) -> None:
         """Allow silence of `seconds` from now on; `inf` while the server waits for us."""
         if self._connection is not None:

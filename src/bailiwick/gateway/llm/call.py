@@ -147,6 +147,8 @@ class ModelCall:
     async def on_tick(self, tick: Tick) -> None:
         """It waits for a person: a streamed call says so in a comment, which SDKs skip."""
         self._waiting = self.held = True
+        if self._lock is None:
+            self._lock = asyncio.Lock()
         if self._asking.stream:
             await self._begin(200, [])
             await self._write(encode_comment(f"waiting for a stamp, hold {tick.hold}"))
@@ -355,11 +357,15 @@ class ModelCall:
         await self._send({"type": "http.response.start", "status": status, "headers": start})
 
     async def _write(self, data: bytes) -> None:
-        if self._lock is None:
-            self._lock = asyncio.Lock()
+        if self._lock is None:  # while nobody waits for a person, the dispatch alone writes
+            await self._take(data)
+            return
         async with self._lock:
-            async with asyncio.timeout(STALL_SECONDS):
-                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            await self._take(data)
+
+    async def _take(self, data: bytes) -> None:
+        async with asyncio.timeout(STALL_SECONDS):
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self, last: bytes) -> None:
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
@@ -367,6 +373,8 @@ class ModelCall:
 
 async def _linger(stream: BodyStream, capture: StreamCapture) -> None:
     """The last event is here: take what may still follow, for a moment."""
+    if stream.is_over:
+        return
     try:
         async with asyncio.timeout(_LINGER_SECONDS):
             async for chunk in stream:

@@ -127,7 +127,10 @@ class LlmEdge:
                 head.derived[self] = knock
         dialect = knock.dialect
         try:
-            caller = self._authenticator.authenticate(knock.token)
+            if knock.caller is None:
+                caller = knock.caller = self._authenticator.authenticate(knock.token)
+            else:
+                caller = self._authenticator.renew(knock.caller)
         except TheirError as error:
             status = STATUS.get(error.code, 401)
             await refuse(send, dialect, status, error.code, error.message)

@@ -66,6 +66,7 @@ class Knock(msgspec.Struct):
         headers: those that are read for what they mean. Not for `content_length`: see `Visit`.
         token: the agent's token, as `Authorization: Bearer`; None for none.
         is_json: the body is said to be JSON.
+        caller: as its token was read; to be renewed before each use. None before the first.
         carried: what goes along with its calls, once that has been read.
     """
 
@@ -74,6 +75,7 @@ class Knock(msgspec.Struct):
     headers: Headers
     token: str | None
     is_json: bool
+    caller: Caller | None = None
     carried: Carried | None = None
 
 
