@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.core.errors import TheirError
@@ -21,6 +21,7 @@ from bailiwick.gateway.upstreams.envelope import (
     encode_error,
     encode_reply,
     encode_request,
+    plain_result,
 )
 from bailiwick.gateway.upstreams.mailbox import MAX_HELD, Mailbox
 
@@ -64,6 +65,36 @@ def test_a_result_survives_byte_for_byte(
     raw = json.dumps(value, ensure_ascii=is_ascii, separators=separators).encode()
     message = decode(encode_reply(message_id, "result", raw))
     assert message == Reply(message_id, raw, None)
+
+
+MEMBER_TEXTS = st.sampled_from(
+    [
+        '"jsonrpc":"2.0"', '"jsonrpc":"2.00"', '"x":1', '"method":"m"',
+        '"id":7', '"id":8', '"id":"7"', '"id":7.0', '"id":null',
+        '"result":{"a":[1]}', '"result": {} ', '"result":[]', '"result":"x"', '"result":{"a":}',
+        '"result":{"a":"\udcff"}', '"error":{"code":1,"message":""}',
+    ]
+)  # fmt: skip
+TEXT = st.lists(MEMBER_TEXTS, max_size=5).map(
+    lambda members: ("{" + ",".join(members) + "}").encode("utf-8", "surrogateescape")
+)
+PLAIN = b'{"jsonrpc":"2.0","id":7,"result":{"a":[1]}}'
+
+
+@given(TEXT | MESSAGE | st.binary(), st.sampled_from([7, "7"]))
+@example(PLAIN, 7)
+@example(PLAIN[:-1] + b',"result":{"b":2}}', 7)
+@example(PLAIN[:-1] + b',"id":8}', 7)
+def test_the_short_way_to_a_result_leads_where_the_long_way_does(raw: bytes, asked: Any) -> None:
+    result = plain_result(raw, asked)
+    if result is not None:
+        assert decode(raw) == Reply(asked, result, None)
+
+
+def test_the_usual_response_is_read_the_short_way() -> None:
+    assert plain_result(PLAIN, 7) == b'{"a":[1]}'
+    assert plain_result(PLAIN, 8) is None
+    assert plain_result(PLAIN, "7") is None
 
 
 def test_requests_and_notifications_are_told_apart() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bailiwick.core.errors import OurError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.response import Response
-from bailiwick.gateway.upstreams.envelope import MessageId, Reply, decode
+from bailiwick.gateway.upstreams.envelope import MessageId, Reply, decode, plain_result
 from bailiwick.ports import UpstreamReply
 
 CREDENTIALS = (401, 403)
@@ -34,7 +34,11 @@ def read_reply(server: str, response: Response, message_id: MessageId) -> Upstre
     """
     if response.status != 200:
         return _read_refusal(server, response, message_id)
-    if response.content_type != "application/json":
+    if response.content_type == "application/json":
+        result = plain_result(response.body, message_id)
+        if result is not None:
+            return UpstreamReply(result)
+    else:
         shown = response.content_type[:40] or "none"
         raise garbled(server, f"its content type is `{shown}`")
     try:

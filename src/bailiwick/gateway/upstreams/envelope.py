@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -68,7 +69,15 @@ class Ask:
 
 Message = Reply | Note | Ask
 
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    jsonrpc: Literal["2.0"]
+    id: int
+    result: msgspec.Raw
+
+
 _decoder = msgspec.json.Decoder(_Wire)
+_plain_decoder = msgspec.json.Decoder(_Plain)
 _batch_decoder = msgspec.json.Decoder(list[_Wire])
 _error_decoder = msgspec.json.Decoder(_Error)
 _params_decoder = msgspec.json.Decoder(dict[str, object])
@@ -99,6 +108,20 @@ def decode_batch(raw: bytes) -> list[Message]:
     if not 0 < len(wires) <= _MAX_BATCH:
         raise _garbled(f"a batch holds 1 to {_MAX_BATCH} messages")
     return [_classify(wire) for wire in wires]
+
+
+def plain_result(raw: bytes, message_id: MessageId) -> bytes | None:
+    """The result in a response to `message_id` that holds nothing besides: the usual message.
+
+    None for every other one, also if it is garbled: `decode` says what it is.
+    """
+    try:
+        str(raw, "utf-8")  # as in `_parse`
+        plain = _plain_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    result = bytes(plain.result)
+    return result if plain.id == message_id and result[:1] == b"{" else None
 
 
 def _parse(raw: bytes) -> _Wire:

@@ -47,14 +47,18 @@ def encoded_headers(
         UpstreamDown: `header_unsafe`, for `more`.
     """
     name = _name_in(method, params)
-    is_short = name is None or len(name) <= _MAX_CACHED_CHARS
-    standard = _encoded(method, name) if is_short else encode_fields(_standard(method, name))
+    if name is not None and len(name) > _MAX_CACHED_CHARS:
+        standard = encode_fields(_standard(method, name))
+    else:
+        standard = _encoded(method, name)
     return EncodedFields(standard + encode_fields(more)) if more else standard
 
 
 def _name_in(method: str, params: JsonObject) -> str | None:
     source = _NAME_FIELDS.get(method)
-    name = params.get(source) if source is not None else None
+    if source is None:
+        return None
+    name = params.get(source)
     return name if isinstance(name, str) else None
 
 
@@ -94,6 +98,8 @@ class ToolHeaders:
 
         They repeat the arguments that are sent, whatever a client may have sent along.
         """
+        if not self._declared:  # so it is with most servers
+            return None
         declared = self._declared.get(str(params.get("name")))
         if declared is None:
             return None

@@ -20,6 +20,7 @@ LOG_LEVEL_KEY = _PREFIX + "logLevel"
 SUBSCRIPTION_KEY = _PREFIX + "subscriptionId"
 SERVER_INFO_KEY = _PREFIX + "serverInfo"
 
+_NOTHING: JsonObject = {}
 _HOP_KEYS = frozenset({VERSION_KEY, INFO_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY})
 
 
@@ -38,9 +39,11 @@ def for_modern(
     client itself wrote there.
     """
     held = params.get("_meta")
-    meta: dict[str, Json] = dict(held) if isinstance(held, Mapping) else {}
-    meta[VERSION_KEY] = version
-    meta[CAPABILITIES_KEY] = client.capabilities
+    meta: dict[str, Json] = {
+        **(held if isinstance(held, Mapping) else _NOTHING),
+        VERSION_KEY: version,
+        CAPABILITIES_KEY: client.capabilities,
+    }
     if client.info:
         meta[INFO_KEY] = client.info
     if log_level:

@@ -183,38 +183,25 @@ class ModernHttp:
     # --- one request -------------------------------------------------------------------------
 
     async def _send(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
-        client = request.client
+        client, method = request.client, request.method
         message_id = next(self._ids)
         level = self._local.log_level(client.session)
         params = meta.for_modern(request.params, client, self.version, message_id, level)
-        response = await self._post_message(
-            message_id,
-            request.method,
-            params,
-            self._param_headers(request),
-            replayable=request.method in CATALOGUE,
+        more = self._param_headers(request) if method == "tools/call" else ()
+        response = await self._client.send(
+            self._post,
+            encoded_headers(method, params, more),
+            encode_request(message_id, method, params),
+            replayable=method in CATALOGUE,
         )
         if response.stream is None:
             reply = read_reply(self.name, response, message_id)
         else:
             token = meta.progress_token(request.params)
             reply = await self._read_stream(response, message_id, token, peer)
-        if request.method == "tools/list" and reply.result is not None:
+        if method == "tools/list" and reply.result is not None:
             self._tool_headers.learn(reply.result)
         return reply
-
-    async def _post_message(
-        self,
-        message_id: int,
-        method: str,
-        params: JsonObject,
-        more: Iterable[tuple[str, str]],
-        *,
-        replayable: bool,
-    ) -> Response:
-        fields = encoded_headers(method, params, more)
-        body = encode_request(message_id, method, params)
-        return await self._client.send(self._post, fields, body, replayable=replayable)
 
     async def _read_stream(
         self, response: Response, message_id: int, token: Json, peer: RequestPeer
@@ -264,11 +251,11 @@ class ModernHttp:
     # --- headers from tool schemas -----------------------------------------------------------
 
     def _param_headers(self, request: UpstreamRequest) -> Iterable[tuple[str, str]]:
-        if request.method != "tools/call":
-            return ()
         known = self._tool_headers.values_for(request.params)
         if known is not None:
             return known.items()
+        if not request.param_headers:
+            return ()
         return [
             (name, value)
             for name, value in request.param_headers.items()
