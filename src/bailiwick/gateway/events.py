@@ -19,30 +19,26 @@ class Events:
     Attributes:
         watcher: hears of each call with all that is known of it; None for nobody, and no cost.
         traced: hears of each call that came with a trace context.
+        readers: who reads now; without any an event need not even be made.
     """
 
     watcher: Watcher | None = None
     traced: Callable[[CallContext], None] | None = None
 
     def __init__(self) -> None:
-        self._readers: set[_Reader] = set()
+        self.readers: set[_Reader] = set()
         self._closed = False
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody reads; without readers an event need not even be made."""
-        return bool(self._readers)
 
     def publish(self, event: JsonObject) -> None:
         """Hand `event` to every reader. Costs nothing when nobody reads."""
-        for reader in self._readers:
+        for reader in self.readers:
             reader.queue.append(event)
             reader.ready.set()
 
     async def subscribe(self) -> AsyncIterator[JsonObject]:
         """Events from the first `__anext__` on, until the reader or the gateway closes."""
         reader = _Reader()
-        self._readers.add(reader)
+        self.readers.add(reader)
         try:
             while not self._closed:
                 await reader.ready.wait()
@@ -50,12 +46,12 @@ class Events:
                 while reader.queue:
                     yield reader.queue.popleft()
         finally:
-            self._readers.discard(reader)
+            self.readers.discard(reader)
 
     def close(self) -> None:
         """End every subscription: the gateway is ending."""
         self._closed = True
-        for reader in self._readers:
+        for reader in self.readers:
             reader.ready.set()
 
 

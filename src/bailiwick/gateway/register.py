@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bailiwick.core.call import Call
+from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.seen import see
@@ -65,7 +65,8 @@ class Register:
             await self._journal.commit((entry,), (opened, reserved))
         else:
             await self._journal.commit((entry,), (opened,))
-        self._tell(context, state)
+        if context.traceparent or self._events.readers:
+            self._tell(context, state)
         watcher = self._events.watcher
         if watcher is not None:
             if isinstance(verdict, Deny):
@@ -139,7 +140,8 @@ class Register:
         moved = CallMoved(context.call.id, now, state, code, entry=0)
         if ending is NOTHING:  # the path of every call without limits
             await self._journal.commit((entry,), (moved,))
-            self._tell(context, state)
+            if context.traceparent or self._events.readers:
+                self._tell(context, state)
             if self._events.watcher is not None:
                 self._events.watcher.ended(context, state, code, now, reply)
             return
@@ -173,7 +175,7 @@ class Register:
     def _tell(self, context: CallContext, state: CallState) -> None:
         if context.traceparent and self._events.traced is not None:
             self._events.traced(context)
-        if not self._events.watched:
+        if not self._events.readers:
             return
         self._events.publish(
             {
@@ -186,10 +188,9 @@ class Register:
         )
 
 
-def _because(verdict: Verdict, call: Call) -> str:
+def _because(verdict: Verdict, use: ModelUse) -> str:
     """Why, and of a substitute also for what: a list of calls is to show what was swapped."""
-    use = call.use
-    if use is None or not use.substitute:
+    if not use.substitute:
         return verdict.because
     return f"{verdict.because}, in place of {use.because} (asked for as `{use.asked_as}`)"
 
@@ -197,20 +198,20 @@ def _because(verdict: Verdict, call: Call) -> str:
 def _opened(
     context: CallContext, verdict: Verdict, state: CallState, code: str, now: int, hold: str = ""
 ) -> CallOpened:
-    call = context.call
+    call, target, mandate = context.call, context.call.target, context.chain[-1]
     return CallOpened(
         id=call.id,
         at_ms=now,
         run=context.run,
         agent=context.agent,
-        mandate=context.mandate.ref,
-        principal=context.subject,
-        kind=call.target.kind._value_,  # `.value` costs a Python call
-        upstream=call.target.upstream,
-        name=call.target.name,
+        mandate=mandate.ref,
+        principal=mandate.principal,
+        kind=target.kind._value_,  # `.value` costs a Python call
+        upstream=target.upstream,
+        name=target.name,
         digest=call.digest if hold else "",  # what a retry is matched on; unsalted, so no more
         state=state,
         code=code,
-        because=_because(verdict, call),
+        because=verdict.because if call.use is None else _because(verdict, call.use),
         hold=hold,
     )

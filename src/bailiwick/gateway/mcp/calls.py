@@ -10,11 +10,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
-from bailiwick.gateway.gate import Answer, Answered, Refused, StillWaiting
+from bailiwick.gateway.gate import Answered, Refused, StillWaiting
 from bailiwick.gateway.mcp.catalog import (
     PROMPTS,
     RESOURCES,
@@ -38,29 +39,24 @@ from bailiwick.protocols.strict_json import parse
 _UNREACHED = ServerFacts("", {}, {})
 _FORWARDABLE = re.compile(r"[\x20-\x7e]*")
 _NO_ARGUMENTS: JsonObject = {}
+_NO_REASON = b'{"code":-32603,"message":"no reason given"}'
 
 
-async def call_tool(exchange: Exchange) -> Outcome:
+def call_tool(exchange: Exchange) -> Awaitable[Outcome]:
     """`tools/call`."""
     params = exchange.request.params
-    arguments = params.get("arguments", _NO_ARGUMENTS)
-    if type(arguments) is not dict and arguments is not _NO_ARGUMENTS:
-        return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
-    return await _use(exchange, TOOLS, params.get("name"), arguments)
+    return _use(exchange, TOOLS, params.get("name"), params.get("arguments", _NO_ARGUMENTS))
 
 
-async def get_prompt(exchange: Exchange) -> Outcome:
+def get_prompt(exchange: Exchange) -> Awaitable[Outcome]:
     """`prompts/get`."""
     params = exchange.request.params
-    arguments = params.get("arguments", _NO_ARGUMENTS)
-    if type(arguments) is not dict and arguments is not _NO_ARGUMENTS:
-        return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
-    return await _use(exchange, PROMPTS, params.get("name"), arguments)
+    return _use(exchange, PROMPTS, params.get("name"), params.get("arguments", _NO_ARGUMENTS))
 
 
-async def read_resource(exchange: Exchange) -> Outcome:
+def read_resource(exchange: Exchange) -> Awaitable[Outcome]:
     """`resources/read`."""
-    return await _use(exchange, RESOURCES, exchange.request.params.get("uri"), _NO_ARGUMENTS)
+    return _use(exchange, RESOURCES, exchange.request.params.get("uri"), _NO_ARGUMENTS)
 
 
 def locate(exchange: Exchange, listing: Listing, spelled: str) -> tuple[Shelf, str] | None:
@@ -86,9 +82,9 @@ def locate(exchange: Exchange, listing: Listing, spelled: str) -> tuple[Shelf, s
     return shelf, name
 
 
-async def _use(
-    exchange: Exchange, listing: Listing, spelled: object, arguments: JsonObject
-) -> Outcome:
+async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments: object) -> Outcome:
+    if type(arguments) is not dict:
+        return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
     if type(spelled) is not str:
         return exchange.fail(Code.INVALID_PARAMS, f"`{listing.named_by}` must be text")
     if listing is RESOURCES and is_ambiguous(spelled):
@@ -110,7 +106,16 @@ async def _use(
     except TheirError as error:
         return exchange.fail(Code.INVALID_PARAMS, error.message)
     answer = await exchange.govern(target, arguments, blocked)
-    return await _worded(exchange, listing, spelled, answer)
+    if isinstance(answer, Answered):
+        result = answer.reply.result
+        if result is not None:
+            return await exchange.answered(listing, result)
+        return errored(exchange, answer.reply.error or _NO_REASON)
+    if isinstance(answer, Refused) and answer.code == "definition_unknown":
+        return _unknown(exchange, listing, spelled)
+    if listing is TOOLS:
+        return exchange.ok(refusal_result(answer, exchange.modern))
+    return refused(exchange, listing, answer)
 
 
 def _mirror(exchange: Exchange, name: str, arguments: JsonObject) -> str:
@@ -118,7 +123,7 @@ def _mirror(exchange: Exchange, name: str, arguments: JsonObject) -> str:
 
     What goes out is made from the judged arguments; a header that mirrors none is forwarded.
     """
-    entry = exchange.core.catalog.entry(exchange.shelf, TOOLS, name)
+    entry = exchange.shelf.entries.get((TOOLS.pin, name))
     declared = entry.headers if entry is not None else ()
     received = exchange.headers.params
     if not declared and not received:
@@ -134,19 +139,6 @@ def _mirror(exchange: Exchange, name: str, arguments: JsonObject) -> str:
     going = exchange.outgoing
     exchange.outgoing = UpstreamRequest(going.method, going.params, going.client, headers)
     return ""
-
-
-async def _worded(exchange: Exchange, listing: Listing, spelled: str, answer: Answer) -> Outcome:
-    if isinstance(answer, Answered):
-        reply = answer.reply
-        if reply.result is None:
-            return errored(exchange, reply.error or b'{"code":-32603,"message":"no reason given"}')
-        return await exchange.answered(listing, reply.result)
-    if isinstance(answer, Refused) and answer.code == "definition_unknown":
-        return _unknown(exchange, listing, spelled)
-    if listing is TOOLS:
-        return exchange.ok(refusal_result(answer, exchange.modern))
-    return refused(exchange, listing, answer)
 
 
 def refused(exchange: Exchange, listing: Listing, answer: Refused | StillWaiting) -> Outcome:
@@ -203,5 +195,5 @@ async def forward(exchange: Exchange) -> Outcome:
     except (UpstreamDown, UpstreamBroken) as error:
         return exchange.fail(Code.INTERNAL_ERROR, f"server `{exchange.shelf.name}`: {error.code}")
     if reply.result is None:
-        return errored(exchange, reply.error or b'{"code":-32603,"message":"no reason given"}')
+        return errored(exchange, reply.error or _NO_REASON)
     return exchange.ok(exchange.shaped(reply.result))

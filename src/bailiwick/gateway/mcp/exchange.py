@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -34,6 +34,7 @@ from bailiwick.gateway.gate import (
 )
 from bailiwick.gateway.mcp.catalog import LISTINGS, PROMPTS, RESOURCES, TOOLS, Listing, Shelf
 from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
+from bailiwick.gateway.mcp.said import says_more
 from bailiwick.gateway.mcp.sinks import Sink
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import (
@@ -85,32 +86,10 @@ _LIST_CHANGED = {
 
 
 class Exchange(ABC):
-    """One request. Fields are set by the door; `aim` sets what depends on the server."""
+    """One request. Fields are set by the door; `aim` sets what depends on the server.
 
-    __slots__ = (
-        "_last_tick",
-        "_questions",
-        "_showing",
-        "address",
-        "asked",
-        "caller",
-        "core",
-        "facts",
-        "headers",
-        "log_level",
-        "names_of_model",
-        "objection",
-        "outgoing",
-        "progress_token",
-        "request",
-        "run_key",
-        "said",
-        "server_version",
-        "shelf",
-        "sink",
-        "upstream",
-        "where",
-    )
+    What most requests leave as it is stands with the class, so that nobody sets it for each.
+    """
 
     modern: bool
     asked: Asked
@@ -118,22 +97,25 @@ class Exchange(ABC):
     shelf: Shelf
     upstream: Upstream
     server_version: str
+    request: Request
+    headers: Headers
+    sink: Sink
+    progress_token: str | int | None = None
+    log_level: str | None = None
+    run_key = ""
+    said = NOTHING_SAID
+    address = ""
+    objection: Deny | None = None
+    names_of_model = False
+    _questions = 0
+    _last_tick = 0.0
+    _showing: asyncio.Task[None] | None = None
 
     def __init__(self, core: Core, caller: Caller, where: Where, facts: ClientFacts) -> None:
         self.core = core
         self.caller = caller
         self.where = where
         self.facts = facts
-        self.progress_token: str | int | None = None
-        self.log_level: str | None = None
-        self.run_key = ""
-        self.said = NOTHING_SAID
-        self.address = ""
-        self.objection: Deny | None = None
-        self.names_of_model = False
-        self._questions = 0
-        self._last_tick = 0.0
-        self._showing: asyncio.Task[None] | None = None
 
     def take(self, request: Request, headers: Headers, sink: Sink) -> None:
         """Give the exchange its request."""
@@ -174,59 +156,60 @@ class Exchange(ABC):
         self.shelf = shelf
         self.upstream = shelf.upstream
         self.server_version = server.version
-        client = self.core.narrowed(self.caller, shelf.name, self.facts)
+        client = self.facts
+        if client.capabilities:
+            client = self.core.narrowed(self.caller, shelf.name, client)
         self.outgoing = UpstreamRequest(self.request.method, params, client)
 
-    async def govern(self, target: Target, arguments: JsonObject, blocked: Deny | None) -> Answer:
+    def govern(
+        self, target: Target, arguments: JsonObject, blocked: Deny | None
+    ) -> Awaitable[Answer]:
         """Send the aimed request through the gate."""
-        self.asked = Asked(
+        meta = self.request.params.get("_meta")
+        more = says_more(meta)
+        names = self.outgoing.params.keys() - _NOT_BESIDE
+        self.asked = asked = Asked(
             self.caller,
             target,
             arguments,
             self.run_key,
             f"mcp/{self.facts.version}",
-            self._traceparent(),
+            self._traceparent() if more or self.headers.traceparent is not None else "",
             blocked if self.objection is None else self.objection,
-            self._beside(),
+            self._beside(names) if names else NOTHING,
             self.said,
             self.address,
             None,
-            self._hints(target),
+            _hints(target, meta) if more else NO_HINTS,
         )
-        return await self.core.gate.govern(self.asked, self._dispatch_checked, self.on_tick)
+        # Not awaited here: each waking of a call passes through every coroutine that waits for it.
+        return self.core.gate.govern(asked, self._dispatch_checked, self.on_tick)
 
     def _traceparent(self) -> str:
         return trace_parent(self.headers, self.request.params.get("_meta"))
 
-    def _hints(self, target: Target) -> Hints:
-        """Which of a model's calls this is, as the agent says."""
-        meta = self.request.params.get("_meta")
-        if target.kind is not CallKind.TOOL or meta is None:
-            return NO_HINTS
-        tool_call = tool_call_in_meta(meta)
-        return Hints(tool_call=tool_call) if tool_call else NO_HINTS
-
-    async def _dispatch_checked(self) -> UpstreamReply:
+    def _dispatch_checked(self) -> Awaitable[UpstreamReply]:
         """Dispatch; after a wait, only if the definition is still the one that was accepted."""
-        waited, target = self._showing is not None, self.asked.target
-        listing = _LISTED.get(target.kind) if waited else None
+        if self._showing is None:
+            return self.dispatch()
+        target = self.asked.target
+        listing = _LISTED.get(target.kind)
         if listing and not self.core.catalog.still_usable(self.shelf, listing, target.name):
             raise UpstreamDown(
                 "definition_changed", f"the definition of `{target}` changed while this waited"
             )
-        return await self.dispatch()
+        return self.dispatch()
 
-    def _beside(self) -> JsonObject:
+    def _beside(self, names: Iterable[str]) -> JsonObject:
         """What the aimed request carries beside what the mandate judges: a stamp binds it too.
 
         Not `_meta`, which is about this one message, nor what the server itself has sealed.
         """
         params = self.outgoing.params
-        names = params.keys() - _NOT_BESIDE
-        return {name: params[name] for name in sorted(names)} if names else NOTHING
+        return {name: params[name] for name in sorted(names)}
 
     @abstractmethod
-    async def dispatch(self) -> UpstreamReply:
+    def dispatch(self) -> Awaitable[UpstreamReply]:
         """Send the aimed request; called by the gate once its intent is durable."""
 
     @abstractmethod
@@ -367,6 +350,12 @@ async def guarded(handler: Callable[[E], Awaitable[Outcome]], exchange: E) -> Ou
     except Exception as error:  # noqa: BLE001  # the last line of defence of one request
         _log.error("an exchange failed: %s", type(error).__name__, exc_info=error)
         return exchange.fail(Code.INTERNAL_ERROR, "internal error")
+
+
+def _hints(target: Target, meta: Json) -> Hints:
+    """Which of a model's calls this is, as the agent says."""
+    tool_call = tool_call_in_meta(meta) if target.kind is CallKind.TOOL else ""
+    return Hints(tool_call=tool_call) if tool_call else NO_HINTS
 
 
 def error_reply(code: int, message: str) -> UpstreamReply:

@@ -8,6 +8,7 @@ come back as POSTed responses.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import Json, JsonObject
@@ -104,7 +105,6 @@ class SessionSink:
 class LegacyExchange(Exchange):
     """One request of a session."""
 
-    __slots__ = ("_answer", "_sink", "session")
     modern = False
 
     def __init__(
@@ -127,9 +127,14 @@ class LegacyExchange(Exchange):
         if any(name in params for name in _RETRY_FIELDS):
             self._resend({k: v for k, v in params.items() if k not in _RETRY_FIELDS})
 
-    async def govern(self, target: Target, arguments: JsonObject, blocked: Deny | None) -> Answer:
+    def govern(
+        self, target: Target, arguments: JsonObject, blocked: Deny | None
+    ) -> Awaitable[Answer]:
         """As ever, and remember the answer in case the client cannot be told it."""
-        self._answer = await super().govern(target, arguments, blocked)
+        return self._remembered(super().govern(target, arguments, blocked))
+
+    async def _remembered(self, governed: Awaitable[Answer]) -> Answer:
+        self._answer = await governed
         return self._answer
 
     def keep_if_lost(self) -> None:

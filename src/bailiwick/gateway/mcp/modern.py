@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable
 
-from bailiwick.core.call import Target
+from bailiwick.core.call import NOTHING, Target
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answer, StillWaiting, Tick
 from bailiwick.gateway.mcp.calls import task_created
 from bailiwick.gateway.mcp.catalog import RESOURCES, Listing
-from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
+from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY
 from bailiwick.gateway.mcp.exchange import (
     Exchange,
     error_reply,
-    is_modern_server,
     join_members,
     raw_members,
     with_members,
 )
 from bailiwick.gateway.mcp.parked import Parked
 from bailiwick.gateway.mcp.wire import Outcome
-from bailiwick.ports import Caller, ClientFacts, UpstreamReply, UpstreamRequest
+from bailiwick.ports import UpstreamReply, UpstreamRequest
 from bailiwick.protocols.mcp.jsonrpc import Code
 from bailiwick.protocols.mcp.modern import STATUS
+from bailiwick.protocols.mcp.revisions import MODERN
 from bailiwick.protocols.mcp.state import NONCE_BYTES, State, seal, unseal
 from bailiwick.protocols.strict_json import encode, parse
 
@@ -36,16 +37,13 @@ _UNCACHED = {"ttlMs": b"0", "cacheScope": b'"private"'}
 class ModernExchange(Exchange):
     """One request of a stateless client."""
 
-    __slots__ = ("_answers", "_bound", "_ours", "_resumed", "_taken_up")
     modern = True
 
-    def __init__(self, core: Core, caller: Caller, where: Where, facts: ClientFacts) -> None:
-        super().__init__(core, caller, where, facts)
-        self._bound = ""
-        self._ours = False
-        self._taken_up = False
-        self._resumed: Parked | None = None
-        self._answers: JsonObject = {}
+    _bound = ""
+    _ours = False
+    _taken_up = False
+    _resumed: Parked | None = None
+    _answers: JsonObject = NOTHING
 
     def status_of(self, code: int) -> int:
         """By the table of the revision."""
@@ -77,11 +75,17 @@ class ModernExchange(Exchange):
         going = self.outgoing
         self.outgoing = UpstreamRequest(going.method, restored, going.client, going.param_headers)
 
-    async def govern(self, target: Target, arguments: JsonObject, blocked: Deny | None) -> Answer:
+    def govern(
+        self, target: Target, arguments: JsonObject, blocked: Deny | None
+    ) -> Awaitable[Answer]:
         """As ever; a parked request the gate did not let go on is parked again, or given up."""
-        resumed = self._resumed
-        if resumed is None:
-            return await super().govern(target, arguments, blocked)
+        if self._resumed is None:
+            return super().govern(target, arguments, blocked)
+        return self._go_on(self._resumed, target, arguments, blocked)
+
+    async def _go_on(
+        self, resumed: Parked, target: Target, arguments: JsonObject, blocked: Deny | None
+    ) -> Answer:
         answer: Answer | None = None
         try:
             answer = await super().govern(target, arguments, blocked)
@@ -108,21 +112,21 @@ class ModernExchange(Exchange):
 
     # --- dispatch -----------------------------------------------------------------------------
 
-    async def dispatch(self) -> UpstreamReply:
+    def dispatch(self) -> Awaitable[UpstreamReply]:
         """Send it; where a legacy server may ask something, so that it can wait for the answer."""
         if self._resumed is not None:
             self._taken_up = True
             self._resumed.peer = self
             self._resumed.give(self._answers)
-            return await self._turn(self._resumed)
-        if is_modern_server(self.server_version) or not self._may_be_asked():
-            return await self.upstream.request(self.outgoing, self)
+            return self._turn(self._resumed)
+        if self.server_version >= MODERN or not self._may_be_asked():
+            return self.upstream.request(self.outgoing, self)
         parked = self.core.parking.new(self.caller.key)
         parked.peer = self
         work = self.upstream.request(self.outgoing, _ParkedPeer(self, parked))
         parked.work = asyncio.get_running_loop().create_task(work)
         parked.work.add_done_callback(_look_at)
-        return await self._turn(parked)
+        return self._turn(parked)
 
     def _may_be_asked(self) -> bool:
         capabilities = self.outgoing.client.capabilities
@@ -168,19 +172,20 @@ class ModernExchange(Exchange):
             result = judged
         elif b'"taskId"' in result and not task_created(self, result):
             return self.fail(Code.INTERNAL_ERROR, "the server gave a task id that is in use")
-        result = self.shaped(result)
-        if listing is RESOURCES and not self._ours:
-            result = self._uncached(result)
+        if not self._ours:
+            result = self.shaped(result)
+            if listing is RESOURCES:
+                result = self._uncached(result)
         return self.ok(result)
 
     def shaped(self, result: bytes) -> bytes:
         """Results of this revision say their type; a server of an earlier one does not."""
-        if self._ours or is_modern_server(self.server_version):
+        if self._ours or self.server_version >= MODERN:
             return result
         return _led_by({"resultType": b'"complete"'}, result)
 
     def _uncached(self, result: bytes) -> bytes:
-        if not is_modern_server(self.server_version):
+        if self.server_version < MODERN:
             return _led_by(_UNCACHED, result)
         # What this caller may read, others may not: a shared cache must never hold it.
         return with_members(result, _PRIVATE) if b'"public"' in result else result

@@ -33,7 +33,7 @@ class Rounds:
         """Look at `watch` from the next round but one."""
         self._fresh[watch] = None
         if self._timer is None:
-            self._timer = watch.loop.call_later(self._seconds, self._go)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._go)
 
     def leave(self, watch: Watch) -> None:
         """Look at it no more."""
@@ -49,7 +49,7 @@ class Rounds:
             if watch.is_due():
                 self._seen[watch] = None
         if self._seen:
-            loop = next(iter(self._seen)).loop
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._seconds, self._go)
 
 
@@ -64,38 +64,23 @@ class Watch:
         gone: the client has disconnected.
     """
 
-    __slots__ = (
-        "_deadline",
-        "_follower",
-        "_keep_alive_seconds",
-        "_lost",
-        "_receive",
-        "_rounds",
-        "_sink",
-        "_slow",
-        "gone",
-        "late",
-        "loop",
-        "task",
-    )
-
-    _sink: Sink
-    _lost: Callable[[], object]
-    _slow: Callable[[], Awaitable[None]] | None
+    gone = False
+    late = False
+    _sink: Sink | None = None
+    _slow: Callable[[], Awaitable[None]] | None = None
+    _deadline: float | None = None
+    _follower: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _sign: asyncio.Task[None] | None = None
 
     def __init__(self, rounds: Rounds, receive: Receive, body_seconds: float) -> None:
-        self.loop = asyncio.get_running_loop()
-        task = asyncio.current_task(self.loop)
+        task = asyncio.current_task()
         if task is None:
             raise AssertionError("an ASGI application runs in a task")
         self.task = task
-        self.gone = False
-        self.late = False
         self._rounds = rounds
         self._receive = receive
-        self._follower: asyncio.Task[None] | None = None
-        self._deadline = self.loop.time() + body_seconds
-        self._keep_alive_seconds = 0.0
+        self._body_seconds = body_seconds
         rounds.enter(self)
 
     def follow(
@@ -122,16 +107,21 @@ class Watch:
         # Who is told of a loss may lead back here, and so does a follower. Let go of both: else all
         # of the request stays until garbage is collected, and then nobody is served for a while.
         self._lost = _nothing
-        follower, self._follower = self._follower, None
-        if follower is not None:
-            follower.cancel()
+        if self._follower is not None:
+            self._follower.cancel()
+            self._follower = None
+            self._stop_signs()
 
     def is_due(self) -> bool:
         """Do what is to be done in a round; whether to come again."""
-        if self._keep_alive_seconds:
-            self._follower = self.loop.create_task(self._run())
+        if self._sink is not None:
+            self._follower = asyncio.get_running_loop().create_task(self._run())
             return False
-        if self.loop.time() < self._deadline:
+        # A body that is there by the first look has cost no look at the time.
+        now = asyncio.get_running_loop().time()
+        if self._deadline is None:
+            self._deadline = now + self._body_seconds
+        if now < self._deadline:
             return True
         self.late = True
         self.task.cancel()
@@ -140,17 +130,35 @@ class Watch:
     async def _run(self) -> None:
         if self._slow is not None:
             await self._slow()
-        while True:
-            try:
-                async with asyncio.timeout(self._keep_alive_seconds):
-                    message = await self._receive()
-            except TimeoutError:
-                await self._sink.keep_alive()
-                continue
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                self._lost()
-                return
+        self._show_signs_later()
+        message = await self._receive()
+        while message["type"] != "http.disconnect":
+            message = await self._receive()
+        self._stop_signs()
+        self.gone = True
+        self._lost()
+
+    # One timer for each sign instead of a deadline for each wait: most requests end before the
+    # first, and a timer that is called off costs next to nothing.
+
+    def _show_signs_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._keep_alive_seconds, self._show_sign)
+
+    def _show_sign(self) -> None:
+        # A reader that has not taken the last sign yet gets no other.
+        if self._sink is not None and (self._sign is None or self._sign.done()):
+            loop = asyncio.get_running_loop()
+            self._sign = loop.create_task(self._sink.keep_alive())
+        self._show_signs_later()
+
+    def _stop_signs(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._sign is not None:
+            self._sign.cancel()
+            self._sign = None
 
 
 def _nothing() -> None:
