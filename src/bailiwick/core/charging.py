@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from bailiwick.core.call import Call, Target
 from bailiwick.core.conditions import triggers
@@ -19,11 +19,14 @@ from bailiwick.core.limit_wording import too_much, too_much_in_one_call
 from bailiwick.core.limits import COST, Charge, Counters, Limit, Measure
 from bailiwick.core.tally import Tally, Uncountable, tally
 from bailiwick.core.verdict import Deny
-from bailiwick.core.windows import Period, period
+from bailiwick.core.windows import MINUTE_MS, Period, period
 from bailiwick.core.wording import named, shorten
 
 NOT_A_MEMBER = "-"
 """No value in canonical JSON: other than every member an account has."""
+
+MAX_MADE = 64
+"""Charges of one limit that are remembered: for so many runs, keys and values of its calls."""
 
 _CONCURRENT = Measure.CONCURRENT
 
@@ -45,16 +48,6 @@ class Planned(Protocol):
 class Limited(Protocol):
     """The part of a mandate that limits look at."""
 
-    @property
-    def limits(self) -> tuple[Limit, ...]:
-        """All its limits."""
-        ...
-
-    @property
-    def principal_limits(self) -> tuple[Limit, ...]:
-        """Those of its principal, over all mandates from that person."""
-        ...
-
     def plan(self, target: Target) -> Planned:
         """What of it concerns a target."""
         ...
@@ -75,35 +68,48 @@ def charges(call: Call, chain: Sequence[Limited], run: str, now: int) -> tuple[C
         Charges on distinct accounts, keys and members; none for limits per call, which are held
         here. Codes of Deny: docs/reference/verdicts.md.
     """
+    return charged(call, limits_of(chain, call.target), run, now)
+
+
+def limits_of(chain: Sequence[Limited], target: Target) -> tuple[Limit, ...]:
+    """All limits of a chain that mean calls to `target`, or may mean them, in order.
+
+    Those of its principal once: all its mandates are from one person, and a call counts once.
+    """
+    limits = [limit for mandate in chain for limit in mandate.plan(target).limits]
+    return (*limits, *(chain[-1].plan(target).principal_limits if chain else ()))
+
+
+def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Charge, ...] | Deny:
+    """`charges` of a call to the target that `limits` were found for (`limits_of`)."""
     taken: list[Charge] = []
-    for mandate in chain:
-        if not mandate.limits:
+    for limit in limits:
+        if limit.conditions and not _counts(limit, call):
             continue
-        for limit in mandate.plan(call.target).limits:
-            if limit.conditions and not _counts(limit, call):
-                continue
-            refused = _charge(limit, call, run, now, taken)
-            if refused is not None:
-                return refused
-    # All mandates of a chain are from one person, and a call counts once.
-    if chain and chain[-1].principal_limits:
-        for limit in chain[-1].plan(call.target).principal_limits:
-            if limit.conditions and not _counts(limit, call):
-                continue
-            refused = _charge(limit, call, run, now, taken)
-            if refused is not None:
-                return refused
+        if limit.counts_one:
+            taken.append(_made(limit, run, now, limit.unit or "", "", 1, ""))
+            continue
+        refused = _charge(limit, call, run, now, taken)
+        if refused is not None:
+            return refused
     return tuple(taken)
 
 
 def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
     """The first charge that does not fit, as a refusal saying what is left; None if all fit."""
+    found = compare(taken, counters)
+    return found if isinstance(found, Deny) else None
+
+
+def compare(taken: Sequence[Charge], counters: Counters) -> Deny | tuple[int, ...]:
+    """The first charge that does not fit, as a refusal saying what is left; if all fit, what is
+    used before each (`Counters.used`)."""
+    before = tuple(map(counters.used, taken))
     if are_apart(taken):
-        for charge in taken:
-            used = counters.used(charge)
+        for charge, used in zip(taken, before, strict=True):
             if used + charge.amount > charge.ceiling:
                 return too_much(charge, used, charge.amount)
-        return None
+        return before
     together: dict[tuple[str, str], list[Charge]] = {}
     for charge in taken:
         together.setdefault((charge.account, charge.key), []).append(charge)
@@ -112,7 +118,7 @@ def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
         for charge in group:
             if used + more > charge.ceiling:
                 return too_much(charge, used, more)
-    return None
+    return before
 
 
 def are_apart(taken: Sequence[Charge]) -> bool:
@@ -128,7 +134,7 @@ def _of_group(group: list[Charge], counters: Counters) -> tuple[int, int]:
     """What is used of one account under one key, and what several charges of one call add."""
     if not group[0].member:
         return counters.used(group[0]), sum(charge.amount for charge in group)
-    used = counters.used(msgspec.structs.replace(group[0], member=NOT_A_MEMBER))
+    used = counters.used(replace(group[0], member=NOT_A_MEMBER))
     new = {charge.member for charge in group if counters.used(charge) == used}
     return used, len(new)
 
@@ -150,28 +156,44 @@ def _charge(limit: Limit, call: Call, run: str, now: int, taken: list[Charge]) -
         return Deny(unclear.code, (limit.id,), shorten(because), shorten(unclear.allowed))
     if limit.window.kind == "call":
         return _in_one_call(limit, found)
-    window = period(limit.window, run, now)
     for (unit, key), amount in found.items():
         if isinstance(amount, int):
-            taken.append(_made(limit, window, now, unit, key, amount, ""))
+            taken.append(_made(limit, run, now, unit, key, amount, ""))
         else:
-            taken += [_made(limit, window, now, unit, key, 1, each) for each in amount]
+            taken += [_made(limit, run, now, unit, key, 1, each) for each in amount]
     return None
 
 
 def _made(
-    limit: Limit, window: Period, now: int, unit: str, key: str, amount: int, member: str
+    limit: Limit, run: str, now: int, unit: str, key: str, amount: int, member: str
 ) -> Charge:
+    """The charge of a call; like the one an earlier call was given but for amount and moment.
+
+    Within one minute, as `period` has it, and one run all else of it stays the same.
+    """
+    when: int | str = now // MINUTE_MS if limit.by_clock else run if limit.by_run else ""
+    charge = limit.made.get((when, unit, key, member))
+    if charge is None:
+        charge = _new(limit, period(limit.window, run, now), unit, key, member)
+        if len(limit.made) >= MAX_MADE:
+            limit.made.clear()
+        limit.made[when, unit, key, member] = charge
     seconds = limit.window.seconds
+    if seconds:
+        return replace(charge, amount=amount, since_ms=max(1, now - seconds * 1000))
+    return charge if charge.amount == amount else replace(charge, amount=amount)
+
+
+def _new(limit: Limit, window: Period, unit: str, key: str, member: str) -> Charge:
     takes = limit.takes
     return Charge(
         limit.id,
         f"{limit.account_stem}{window.label}:{unit}{limit.account_tail}",
-        amount,
+        1,
         limit.ceilings[unit],
         key,
         member,
-        max(1, now - seconds * 1000) if seconds else 0,
+        0,
         limit.measure is _CONCURRENT,
         unit,
         limit.scale,

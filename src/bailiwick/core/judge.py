@@ -28,7 +28,7 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, Target
-from bailiwick.core.charging import charges, exceeded
+from bailiwick.core.charging import charged, compare
 from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits
 from bailiwick.core.context import Policies, Step
@@ -161,21 +161,22 @@ def _judge(
     if refused is not None:
         return refused
     taken: tuple[Charge, ...] = ()
-    if line.limited:  # 7
-        found = charges(call, chain, facts.run, now)
+    before: tuple[int, ...] = ()
+    if line.limits:  # 7
+        found = charged(call, line.limits, facts.run, now)
         if isinstance(found, Deny):
             return found
-        taken = found
-        over = exceeded(taken, counters)
-        if over is not None:
-            return over
+        compared = compare(found, counters)
+        if isinstance(compared, Deny):
+            return compared
+        taken, before = found, compared
     if asking:
-        return _hold(call, asking, used, taken)
+        return _hold(call, asking, used, taken, before)
     because = line.sentences.get(used[-1])
     if because is None:
         because = f"{named(call.target)} is allowed by `{used[-1]}`"
         line.sentences[used[-1]] = because
-    return Allow(tuple(used), because, taken)
+    return Allow(tuple(used), because, taken, before)
 
 
 def _way_through(
@@ -286,7 +287,11 @@ def _not_permitted(
 
 
 def _hold(
-    call: Call, asking: Sequence[StampRule], used: Sequence[str], taken: tuple[Charge, ...]
+    call: Call,
+    asking: Sequence[StampRule],
+    used: Sequence[str],
+    taken: tuple[Charge, ...],
+    before: tuple[int, ...],
 ) -> Verdict:
     rules = tuple(rule.id for rule in asking)
     requirement = merge(asking)
@@ -294,7 +299,7 @@ def _hold(
         roles = ", ".join(sorted({f"`{rule.role}`" for rule in asking if rule.role}))
         because = f"{named(call.target)} would need stamps by different roles ({roles}) at once"
         return Deny("stamps_conflict", rules, because)
-    return Hold(requirement, (*rules, *used), why_held(asking, requirement, call), taken)
+    return Hold(requirement, (*rules, *used), why_held(asking, requirement, call), taken, before)
 
 
 def _could_pass(mandate: Mandate, target: Target, now: int) -> bool:

@@ -165,6 +165,9 @@ class Limit:
         unit: the one unit there is, or None where the call decides, derived.
         per_words: `per` for messages, derived.
         takes: the name of what is counted of a model call (`TAKEN`), or "", derived.
+        counts_one: of every call it takes one, whatever the call says, derived.
+        by_clock, by_run: what tells its windows apart, derived.
+        made: charges on it that calls were given, remembered by `charging.py`.
 
     Raises:
         ValueError: `of`, `per` and `currency` go into different lists.
@@ -193,6 +196,12 @@ class Limit:
     scale: int = field(init=False, repr=False, compare=False)
     unit: str | None = field(init=False, repr=False, compare=False)
     takes: str = field(init=False, repr=False, compare=False)
+    counts_one: bool = field(init=False, repr=False, compare=False)
+    by_clock: bool = field(init=False, repr=False, compare=False)
+    by_run: bool = field(init=False, repr=False, compare=False)
+    made: dict[tuple[int | str, str, str, str], Charge] = field(
+        init=False, repr=False, compare=False, hash=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         """Derive what every call needs once."""
@@ -214,6 +223,11 @@ class Limit:
         names = ", ".join(f"`{format_argument_path(path)}`" for path in self.per)
         object.__setattr__(self, "takes", TAKEN.get(self.measure, ""))
         object.__setattr__(self, "per_words", f" for this {names}" if names else "")
+        calls = self.measure is Measure.COUNT or self.measure is Measure.CONCURRENT
+        apart = self.per or self.rows or unit is None or window.kind == "call"
+        object.__setattr__(self, "counts_one", calls and not apart)
+        object.__setattr__(self, "by_clock", window.kind in ZONED)
+        object.__setattr__(self, "by_run", window.kind == "run")
 
     def _shape(self) -> str:
         """What makes amounts comparable, beside what the account's name tells: eight hex digits.

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.call import Target
+from bailiwick.core.charging import limits_of
 from bailiwick.core.flow import NO_FLOW
 from bailiwick.core.identical import identical
+from bailiwick.core.limits import Limit
 from bailiwick.core.mandate import (
     MAX_PLANS,
     MAX_REMEMBERED_NAME,
@@ -46,14 +48,14 @@ class Line:
 
     Attributes:
         stages: of each mandate, root first.
-        limited: some limit may count such calls.
+        limits: that may count such calls.
         flows: some mandate has flow rules, whatever they are about.
         vouched: arguments that some allow rule wants vouched for, by rule.
         sentences: that a call is allowed, by the leaf's rule, as it was worded first.
     """
 
     stages: tuple[Stage, ...]
-    limited: bool
+    limits: tuple[Limit, ...]
     flows: bool
     vouched: tuple[ArgumentPath, ...]
     sentences: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -126,7 +128,7 @@ def _line(chain: tuple[Mandate, ...], target: Target) -> Line:
         before = plan.allow
     return Line(
         tuple(stages),
-        limited=bool(stages[-1].plan.principal_limits) or any(each.plan.limits for each in stages),
+        limits=limits_of(chain, target),
         flows=any(mandate.flow is not NO_FLOW for mandate in chain),
         vouched=tuple(path for each in stages for rule in each.plan.allow for path in rule.vouched),
     )

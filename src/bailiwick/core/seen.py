@@ -60,10 +60,10 @@ def _see(
 ) -> JsonObject:
     line = line_of(chain, call.target)
     vouched = line.vouched
-    if not (line.limited or line.flows or vouched or policies):  # as most
+    if not (line.limits or line.flows or vouched or policies):  # as most
         return NOTHING
     found: dict[str, Json] = {}
-    if line.limited:
+    if line.limits:
         used = _used(call, chain, verdict, counters, labels.facts.run, now)
         if used:
             found["used"] = used
@@ -99,19 +99,20 @@ def _used(
     now: int,
 ) -> list[Json]:
     """Used before the call, for each charge: with its own value counted, and without."""
-    taken = charges(call, chain, run, now) if isinstance(verdict, Deny) else verdict.charges
-    if isinstance(taken, Deny):
-        return []
-    found: list[Json] = []
-    for each in taken:
-        used = counters.used(each)
-        found.append([used, counters.used(_memberless(each)) if each.member else used])
-    return found
+    if isinstance(verdict, Deny):
+        taken = charges(call, chain, run, now)
+        if isinstance(taken, Deny):
+            return []
+        before = tuple(map(counters.used, taken))
+    else:
+        taken, before = verdict.charges, verdict.used
+    return [
+        [used, counters.used(_memberless(charge)) if charge.member else used]
+        for charge, used in zip(taken, before, strict=True)
+    ]
 
 
 def _memberless(charge: Charge) -> Charge:
-    if not charge.member:
-        return charge
     return msgspec.structs.replace(charge, member=NOT_A_MEMBER)
 
 
@@ -192,7 +193,8 @@ def counters_of(found: Recorded, taken: Sequence[Charge]) -> RecordedCounters | 
     known: dict[tuple[str, str, str, str], int] = {}
     for charge, (without, in_all) in zip(taken, found.used, strict=True):
         known[_key(charge)] = without
-        known[_key(_memberless(charge))] = in_all
+        if charge.member:
+            known[_key(_memberless(charge))] = in_all
     return RecordedCounters(known)
 
 

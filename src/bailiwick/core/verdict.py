@@ -40,20 +40,30 @@ class Requirement:
 
 
 class Allow(_NoTruth, frozen=True):
-    """The call may run now, once `charges` are reserved."""
+    """The call may run now, once `charges` are reserved.
+
+    Attributes:
+        used: what was used before each of `charges` (`Counters.used`), when it was judged.
+    """
 
     rules: tuple[str, ...]
     because: str
     charges: tuple[Charge, ...] = ()
+    used: tuple[int, ...] = ()
 
 
 class Hold(_NoTruth, frozen=True):
-    """The call may run once a person has stamped it, and `charges` are reserved then."""
+    """The call may run once a person has stamped it, and `charges` are reserved then.
+
+    Attributes:
+        used: see `Allow.used`.
+    """
 
     requirement: Requirement
     rules: tuple[str, ...]
     because: str
     charges: tuple[Charge, ...] = ()
+    used: tuple[int, ...] = ()
 
 
 class Deny(_NoTruth, frozen=True):

@@ -15,7 +15,8 @@ from bailiwick.core.limits import ZONED, Window
 from bailiwick.core.time_zones import time_zone
 
 _MS = 1000
-_MINUTE_MS = 60_000
+MINUTE_MS = 60_000
+"""Zones change their offset at whole minutes, so a minute is never in two windows."""
 
 
 class Period(NamedTuple):
@@ -68,8 +69,7 @@ def period(window: Window, run: str, now: int) -> Period:
         ValueError, OverflowError: `now` is in no year from 1 to 9999.
     """
     if window.kind in ZONED:
-        # Zones change their offset at whole minutes, so a minute is never in two windows.
-        return _period(window.kind, window.zone, now // _MINUTE_MS)
+        return _period(window.kind, window.zone, now // MINUTE_MS)
     if window.kind == "run":
         return Period(run, "in this run")
     if window.kind == "sliding":

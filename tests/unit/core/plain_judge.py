@@ -72,9 +72,11 @@ def plainly(
     over = exceeded(taken, counters)
     if over is not None:
         return over
+    before = tuple(counters.used(charge) for charge in taken)
     if not asking:
-        return Allow(tuple(used), f"{named(call.target)} is allowed by `{used[-1]}`", taken)
-    return _hold(call, asking, used, taken)
+        because = f"{named(call.target)} is allowed by `{used[-1]}`"
+        return Allow(tuple(used), because, taken, before)
+    return _hold(call, asking, used, taken, before)
 
 
 def applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.books import Books
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.charging import charges, exceeded
+from bailiwick.core.charging import MAX_MADE, charges, exceeded
 from bailiwick.core.conditions import AtLeast, Condition
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
@@ -319,6 +319,56 @@ def test_a_call_counts_unless_a_condition_plainly_fails() -> None:
     assert len(taken({"amount": 1000}, large)) == 1
     assert len(taken({"amount": "1e6"}, large)) == 1, "doubt counts"
     assert len(taken({}, large)) == 1, "the server may have a default"
+
+
+_WINDOWS = st.sampled_from(
+    [
+        DAY,
+        Window("hour", "Asia/Kathmandu"),
+        *map(Window, ["run", "lifetime", "call"]),
+        Window("sliding", seconds=60),
+        Window("sliding", seconds=86_400),
+    ]
+)
+_CALLS = st.tuples(
+    st.fixed_dictionaries(
+        {"amount": st.sampled_from([0, 1, 1, 7.5, "x"])},
+        optional={"to": st.sampled_from(["bo", "cy", ["bo", "di"]])},
+    ),
+    st.sampled_from([RUN, "01JZRUN0000000000000000001"]),
+    st.integers(NOW - 100_000_000, NOW + 100_000_000) | st.integers(NOW - 5, NOW + 5),
+)
+
+
+@given(
+    _WINDOWS,
+    st.sampled_from([Measure.SUM, Measure.COUNT, Measure.DISTINCT, Measure.CONCURRENT]),
+    st.sampled_from([(), ("to",)]),
+    st.lists(_CALLS, min_size=2, max_size=8),
+)
+def test_a_charge_like_an_earlier_one_is_what_it_would_be_without_it(
+    window: Window,
+    measure: Measure,
+    per: tuple[str, ...],
+    asked: list[tuple[JsonObject, str, int]],
+) -> None:
+    def made() -> Limit:
+        of = "to" if measure is Measure.DISTINCT else "amount"
+        ceilings = {"CHF": MAX_AMOUNT} if measure is Measure.SUM else {"calls": 3}
+        return limit(measure, window=window, of=of, per=per, ceilings=ceilings)
+
+    chain = [under(made())]
+    for arguments, run, now in asked:
+        again = charges(call("bank/transfer", arguments), chain, run, now)
+        assert again == charges(call("bank/transfer", arguments), [under(made())], run, now)
+
+
+def test_only_so_many_charges_are_remembered() -> None:
+    per = limit(per=("to",))
+    for number in range(3 * MAX_MADE):
+        (charge,) = taken({"amount": number, "to": f"payee {number}"}, per)
+        assert (charge.amount, charge.key) == (number * SUM_SCALE, f'["payee{number}"]')
+        assert len(per.made) <= MAX_MADE
 
 
 def test_every_limit_of_every_mandate_of_the_chain_counts() -> None:
