@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bailiwick.protocols.llm.chat_answer import ChatHearer
+from bailiwick.protocols.llm.chat_plain import read_plain
 from bailiwick.protocols.llm.dialect import Dialect, Said
 from bailiwick.protocols.llm.embeddings import EmbeddingsHearer
 from bailiwick.protocols.llm.hearer import MAX_EVENT_BYTES, Hearer, Reader, read_whole
@@ -21,7 +22,8 @@ _HEARERS: dict[Dialect, Callable[[], Hearer]] = {
 
 def read_answer(dialect: Dialect, body: bytes) -> Said:
     """What an answer said that was not streamed; an error's body is one too. Never raises."""
-    return read_whole(_HEARERS[dialect](), body)
+    said = read_plain(body) if dialect is Dialect.CHAT else None
+    return read_whole(_HEARERS[dialect](), body) if said is None else said
 
 
 def reader(dialect: Dialect, max_event_bytes: int = MAX_EVENT_BYTES) -> Reader:

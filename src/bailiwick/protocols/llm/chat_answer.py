@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
-
-import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
+from bailiwick.protocols.llm.chat_plain import decode_piece
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
 from bailiwick.protocols.llm.gathering import (
     Room,
@@ -31,42 +29,6 @@ _DETAILS = {
     "reasoning.encrypted": (Visibility.ENCRYPTED, "data"),
 }
 """OpenRouter's `reasoning_details`: type → what of it is seen, and where it stands."""
-
-
-class _PlainDelta(msgspec.Struct):
-    """All that a delta may hold, of what is read, to be text or reasoning and nothing else."""
-
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    reasoning_details: None = None
-    refusal: None = None
-    audio: None = None
-    tool_calls: None = None
-    function_call: None = None
-
-
-class _PlainChoice(msgspec.Struct):
-    """The next piece of the first choice, which does not end with it."""
-
-    delta: _PlainDelta
-    index: Literal[0] = 0
-    message: None = None
-    finish_reason: None = None
-    usage: None = None
-
-
-class _PlainChunk(msgspec.Struct):
-    """A chunk that says nothing but the next piece, and perhaps what was used so far."""
-
-    choices: tuple[_PlainChoice]
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    error: None = None
-    usage: dict[str, Any] | None = None
-    x_groq: None = None
-
-
-_plain = msgspec.json.Decoder(_PlainChunk).decode
 
 
 class ChatHearer:
@@ -111,7 +73,7 @@ class ChatHearer:
         usage = text = None
         try:
             for text in texts:
-                chunk = _plain(text)
+                chunk = decode_piece(text)
                 if chunk.usage is not None:
                     usage = chunk.usage
                 delta = chunk.choices[0].delta
@@ -129,7 +91,7 @@ class ChatHearer:
         if thought:
             choice.thoughts.add_all(Visibility.FULL, thought)
         if usage is not None:
-            self._take_usage(usage)
+            self._usage = usage.usage()
         return text
 
     @property

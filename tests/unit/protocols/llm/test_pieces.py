@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.protocols.llm import answers
+from bailiwick.protocols.llm import answers, chat_plain
 from bailiwick.protocols.llm.chat_answer import ChatHearer
 from bailiwick.protocols.llm.dialect import Dialect, Said, Visibility
-from bailiwick.protocols.llm.gathering import Room
-from bailiwick.protocols.llm.hearer import Hearer, Made, Reader
+from bailiwick.protocols.llm.gathering import MAX_KEPT_CHARS, MAX_WORD_CHARS, Room
+from bailiwick.protocols.llm.hearer import Hearer, Made, Reader, read_whole
 from bailiwick.protocols.llm.messages_answer import MessagesHearer
 from bailiwick.protocols.llm.responses_answer import ResponsesHearer
 
@@ -36,6 +36,7 @@ def byte_by_byte(reader: Reader, stream: bytes) -> Heard:
 PIECES = ("a", " b", "", "é€", '"', "\\", "\n", "\ud800", "</think>\n", "{", "}", "{}")
 ODD: tuple[Any, ...] = (None, "", "x", 0, 1, 1.0, -0.0, True, [], [{}], {}, {"text": "x"}, {"a": 1})
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
+LONG = "x" * (MAX_WORD_CHARS + 1)
 CALL = {"index": 0, "id": "c1", "function": {"name": "pay", "arguments": "{}"}}
 Event = dict[str, Any]
 
@@ -53,12 +54,28 @@ def chunks() -> Iterator[Event]:
         ):
             yield chunk({"content": "a", name: odd})
             yield chunk({"reasoning": "r", name: odd})
-    for odd in (*ODD, USAGE, {"content": "m"}, {"usage": USAGE}, "error", {"message": "e"}):
+    for odd in (
+        *ODD,
+        LONG,
+        -1,
+        2**70,
+        USAGE,
+        {"content": "m"},
+        {"usage": USAGE},
+        "error",
+        {"message": "e"},
+    ):
         for name in ("index", "delta", "message", "finish_reason", "usage", "logprobs"):
             yield chunk({"content": "a"}, choice={name: odd})
             yield chunk({}, choice={name: odd})
         for name in ("id", "model", "object", "error", "usage", "x_groq", "choices", "unknown"):
             yield {**chunk({"content": "a"}), name: odd}
+        details = {"prompt_tokens_details": odd, "completion_tokens_details": odd}
+        for name in (*USAGE, *details, "prompt_cache_hit_tokens", "unknown"):
+            yield chunk({"content": "a"}, usage={**USAGE, name: odd})
+        for name in ("cached_tokens", "cache_write_tokens", "reasoning_tokens"):
+            both = {each: {name: odd} for each in details}
+            yield chunk({"content": "a"}, usage={**USAGE, "prompt_cache_hit_tokens": 1, **both})
     one = chunk({"content": "a"})
     for pair in (0, 0), (0, 1), (1, 0):
         choices = [{**one["choices"][0], "index": index} for index in pair]
@@ -166,6 +183,29 @@ def test_an_odd_event_among_pieces_says_what_it_says_alone(dialect: Dialect) -> 
     for text in (*map(spelt, EVENTS[dialect]), *NO_OBJECTS, *TWICE):
         check_same(dialect, [*begun, usual, text, usual])
         check_same(dialect, [text, *begun, usual])
+
+
+def test_an_answer_in_one_piece_says_what_its_fields_say() -> None:
+    for event in EVENTS[CHAT]:
+        texts = [spelt(event)]
+        texts.append(texts[0].replace(b'"delta"', b'"message"'))
+        for text in (*texts, *NO_OBJECTS, *TWICE):
+            expected = read_whole(ChatHearer(), text)
+            assert answers.read_answer(CHAT, text) == expected, text
+    thought = {"content": "<think>b</think>c", "reasoning": "a"}
+    body = spelt({"id": "i", "choices": [{"message": thought, "finish_reason": "stop"}]})
+    said = answers.read_answer(CHAT, body)
+    assert said == read_whole(ChatHearer(), body)
+    assert [each.text for each in said.reasoning] == ["a", "b"]
+    assert chat_plain.read_plain(body) == said
+
+
+def test_an_answer_without_an_id_or_larger_than_what_is_kept_is_read_by_its_fields() -> None:
+    answer = {"id": "i", "choices": [{"message": {"content": "a" * MAX_KEPT_CHARS}}]}
+    assert chat_plain.read_plain(spelt(answer)) is None
+    assert not answers.read_answer(CHAT, spelt(answer)).cut
+    answer = {"id": "", "choices": [{"message": {"content": ""}}]}
+    assert answers.read_answer(CHAT, spelt(answer)).finish == "unreadable"
 
 
 @given(data=st.data(), dialect=st.sampled_from(TALKING), named=st.booleans())
