@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, canonical, digest_of
@@ -35,6 +36,23 @@ def test_every_character_is_written_as_the_reference_does() -> None:
         assert canonical({char: 1, "a": 2, "z": 3}) == rfc8785.dumps({char: 1, "a": 2, "z": 3})
 
 
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(1e-5, 1e17)
+    | st.decimals(-1_000_000, 1_000_000, places=4).map(float)
+)
+@example(1e-4)
+@example(math.nextafter(1e-4, 0))
+@example(math.nextafter(1e-4, 1))
+@example(0.5)
+@example(1e15 - 0.125)
+@example(1e15)
+@example(1e15 + 0.125)
+@example(-0.0)
+def test_a_number_is_spelt_as_the_reference_does(number: float) -> None:
+    assert canonical({"n": number, "m": [-number]}) == rfc8785.dumps({"n": number, "m": [-number]})
+
+
 @given(json_values)
 def test_what_was_parsed_stays_as_it_is(value: Json) -> None:
     before = copy.deepcopy(value)
@@ -49,6 +67,22 @@ def test_numbers_are_spelt_as_the_reference_does_wherever_they_stand(number: flo
     assert canonical({"b": [number, [number]], "a": 2}) == rfc8785.dumps(
         {"b": [number, [number]], "a": 2}
     )
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**60), 2**60).map(float)
+    | st.decimals(-1000, 1000, places=4).map(float)
+    | st.integers(-30, 30).map(lambda exponent: 10.0**exponent)
+)
+def test_each_number_is_written_as_the_reference_does(number: float) -> None:
+    assert canonical(number) == rfc8785.dumps(number)
+
+
+@pytest.mark.parametrize("text", ["é", "\U0001f600", "\ue000"])
+def test_a_name_that_is_not_ascii_is_noticed_among_texts_alone(text: str) -> None:
+    value: Json = [{"a": "b", text: "c", "z": None}, {"\U0001f600": True, "\ue000": False}]
+    assert canonical(value) == rfc8785.dumps(value)
 
 
 def test_key_order_does_not_matter_and_number_kind_does_not_either() -> None:
