@@ -94,13 +94,12 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
     Raises:
         LedgerError: `leaf_too_long`.
     """
-    parts = []
-    for entry in entries:
-        if len(entry) > MAX_ENTRY_BYTES:
-            raise LedgerError("leaf_too_long", f"an entry has {len(entry)} bytes of 65,535 at most")
-        parts.append(len(entry).to_bytes(2, "big"))
-        parts.append(entry)
-    return b"".join(parts)
+    try:
+        return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
+    except OverflowError:  # two bytes hold lengths up to MAX_ENTRY_BYTES
+        longest = max(map(len, entries))
+        text = f"an entry has {longest} bytes of 65,535 at most"
+        raise LedgerError("leaf_too_long", text) from None
 
 
 def decode_bundle(data: bytes, width: int) -> list[bytes]:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import Final, NewType
+from typing import Final, NewType, cast
 
 from bailiwick.ledger.errors import LedgerError
-from bailiwick.ledger.tile import TILE_WIDTH, Resource, decode_tile
+from bailiwick.ledger.tile import HASH_BYTES, TILE_WIDTH, Resource, decode_tile
 
 LeafHash = NewType("LeafHash", bytes)
 """SHA-256(0x00 || entry), 32 bytes."""
 
 RootHash = NewType("RootHash", bytes)
 """Merkle Tree Hash of a whole tree, 32 bytes."""
+
+_PAIR: Final = 2 * HASH_BYTES
 
 EMPTY_ROOT: Final = RootHash(sha256(b"").digest())
 
@@ -28,6 +30,11 @@ def leaf_hash(entry: bytes) -> LeafHash:
     return LeafHash(sha256(b"\x00" + entry).digest())
 
 
+def leaf_hashes(entries: Sequence[bytes]) -> list[LeafHash]:
+    """`leaf_hash` of each entry."""
+    return cast("list[LeafHash]", [sha256(b"\x00" + entry).digest() for entry in entries])
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Hash an inner node. Both arguments have 32 bytes."""
     return sha256(b"\x01" + left + right).digest()
@@ -35,10 +42,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def full_root(hashes: Sequence[bytes]) -> bytes:
     """Root over a power of two of hashes (a full tile, or a whole part of one)."""
-    row = hashes
-    while len(row) > 1:
-        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
-    return row[0]
+    row = b"".join(hashes)
+    while len(row) > HASH_BYTES:
+        # `node_hash` of each pair, written out: a leaf costs one such node.
+        row = b"".join(
+            [sha256(b"\x01" + row[at : at + _PAIR]).digest() for at in range(0, len(row), _PAIR)]
+        )
+    return row
 
 
 class Edge:
@@ -63,12 +73,27 @@ class Edge:
 
     def append(self, leaf: LeafHash) -> list[tuple[Resource, bytes]]:
         """Append one leaf; returns the tiles this fills, lowest level first (mostly none)."""
-        self.size += 1
+        return self.extend([leaf])
+
+    def extend(self, leaves: Sequence[LeafHash]) -> list[tuple[Resource, bytes]]:
+        """Append leaves; returns the tiles they fill, as `append`.
+
+        Raises:
+            ValueError: there are more than `room`.
+        """
         row = self._levels[0]
-        row.append(leaf)
+        if len(row) + len(leaves) > TILE_WIDTH:
+            raise ValueError("more leaves than there is room for in one tile")
+        self.size += len(leaves)
+        row += leaves
         if len(row) < TILE_WIDTH:
             return []
         return self._carry()
+
+    @property
+    def room(self) -> int:
+        """How many leaves fill the level 0 tile: 1 to 256."""
+        return TILE_WIDTH - len(self._levels[0])
 
     def _carry(self) -> list[tuple[Resource, bytes]]:
         filled: list[tuple[Resource, bytes]] = []

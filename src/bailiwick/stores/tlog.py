@@ -29,7 +29,7 @@ from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.note import Signer
 from bailiwick.ledger.proof import Fetch, TileTree, encode_proof, prove_entry, read_resource
 from bailiwick.ledger.tile import BUNDLE, TILE_WIDTH, Resource, encode_bundle
-from bailiwick.ledger.tree import Edge, edge_tiles, leaf_hash, restore_edge
+from bailiwick.ledger.tree import Edge, edge_tiles, leaf_hashes, restore_edge
 from bailiwick.ledger.verify import verify_inclusion
 from bailiwick.ports import Sleep
 from bailiwick.stores.tile_directory import TileDirectory
@@ -191,15 +191,18 @@ class Publisher:
         edge, leaves, filled = head.edge.copy(), list(head.leaves), list(head.filled)
         files: list[tuple[Resource, bytes]] = []
         while edge.size < count:
-            for entry in await self._read(edge.size, min(edge.size + _READ_AT_ONCE, count)):
-                leaves.append(entry)
-                tiles = edge.append(leaf_hash(entry))
+            read = await self._read(edge.size, min(edge.size + _READ_AT_ONCE, count))
+            at = 0
+            while at < len(read):
+                part = read[at : at + min(edge.room, _HASH_AT_ONCE)]
+                at += len(part)
+                leaves += part
+                tiles = edge.extend(leaf_hashes(part))
                 if tiles:
                     bundle = Resource(BUNDLE, edge.size // TILE_WIDTH - 1, TILE_WIDTH)
                     files += [(bundle, encode_bundle(leaves)), *tiles]
                     leaves.clear()
-                if edge.size % _HASH_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
             if len(files) >= _WRITE_AT_ONCE:
                 await self._put(files)
                 filled += [resource for resource, _ in files]
@@ -248,9 +251,8 @@ class Publisher:
     async def _rebuild(self, checkpoint: SignedCheckpoint) -> _Head:
         edge = Edge()
         while edge.size < checkpoint.size:
-            stop = min(edge.size + _HASH_AT_ONCE, checkpoint.size)
-            for entry in await self._read(edge.size, stop):
-                edge.append(leaf_hash(entry))
+            stop = min(edge.size + min(edge.room, _HASH_AT_ONCE), checkpoint.size)
+            edge.extend(leaf_hashes(await self._read(edge.size, stop)))
         if edge.root() != checkpoint.root:
             raise VerificationError(
                 "ledger_diverged",
@@ -297,7 +299,7 @@ def _read_edge(fetch: Fetch, checkpoint: SignedCheckpoint) -> Edge:
 def _check_tail(
     fetch: Fetch, checkpoint: SignedCheckpoint, edge: Edge, tail: Sequence[bytes]
 ) -> None:
-    hashes = [leaf_hash(entry) for entry in tail]
+    hashes = leaf_hashes(tail)
     pending = edge.pending()
     if pending and list(pending) != hashes:
         raise LedgerError("ledger_diverged", "the store's last entries are not those of the tiles")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.tile import TILE_WIDTH, Resource
-from bailiwick.ledger.tree import EMPTY_ROOT, Edge, edge_tiles, leaf_hash, restore_edge
+from bailiwick.ledger.tree import (
+    EMPTY_ROOT,
+    Edge,
+    edge_tiles,
+    leaf_hash,
+    leaf_hashes,
+    restore_edge,
+)
 from tests.unit.ledger import reference
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -113,3 +121,24 @@ def test_leaves_and_nodes_hash_apart() -> None:
     edge = Edge()
     edge.append(leaf_hash(left + right))
     assert edge.root() != reference.mth([b"a", b"b"])
+
+
+def test_leaves_appended_together_give_the_tree_of_leaves_appended_one_by_one() -> None:
+    together, singly = Edge(), Edge()
+    entries = [entry(number) for number in range(700)]
+    at, sizes = 0, itertools.cycle([1, 0, 100, 7, 256])
+    while at < len(entries):
+        part = entries[at : at + min(next(sizes), together.room)]
+        at += len(part)
+        tiles = [tile for each in part for tile in singly.append(leaf_hash(each))]
+        assert together.extend(leaf_hashes(part)) == tiles
+        assert (together.size, together.root()) == (singly.size, singly.root())
+    assert together.room == 256 - 700 % 256
+
+
+def test_more_leaves_than_fill_a_tile_are_refused() -> None:
+    edge = Edge()
+    edge.append(leaf_hash(b"one"))
+    with pytest.raises(ValueError, match="room"):
+        edge.extend(leaf_hashes([b"more"] * 256))
+    assert (edge.size, edge.pending()) == (1, (leaf_hash(b"one"),))
