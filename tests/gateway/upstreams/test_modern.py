@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from msgspec.structs import replace as again
 
 from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
+from bailiwick.gateway.upstreams import modern
 from bailiwick.gateway.upstreams.http import HttpUpstream
 from bailiwick.gateway.upstreams.spec import ServerSpec
 from bailiwick.ports import UpstreamReply, UpstreamRequest, Wants
@@ -408,6 +410,29 @@ async def test_garbage_in_a_stream_is_a_broken_upstream(event: Any) -> None:
 
     error = await failure(streamed(play))
     assert error.code == "upstream_garbage"
+
+
+async def test_garbage_behind_the_reply_is_not_looked_at() -> None:
+    async def play(got: Got, wire: Wire) -> None:
+        reply = json.dumps(result(got, {})).encode()
+        await wire.chunk(b"data: " + reply + b"\n\ndata: garbage\n\n")
+        await wire.closed()
+
+    reply, _ = await ask(streamed(play))
+    assert reply.result == b"{}"
+
+
+async def test_a_stream_that_goes_on_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(got: Got, wire: Wire) -> None:
+        token = got.json["params"]["_meta"]["progressToken"]
+        for at in itertools.count():
+            await wire.event(progress(token, at))
+
+    monkeypatch.setattr(modern, "_MAX_REQUEST_SECONDS", 0.1)
+    error = await failure(streamed(play), WITH_TOKEN)
+    assert isinstance(error, UpstreamBroken)
+    assert error.code == "upstream_timeout"
+    assert "too long" in error.message
 
 
 async def test_a_stream_that_ends_without_a_reply_is_a_broken_upstream() -> None:

@@ -113,19 +113,13 @@ class HttpClient:
         free = self._free
         while free:
             connection = free.pop()
-            if connection.is_open and not self._is_stale(connection):
+            idle_seconds = self._time() - connection.free_since
+            if connection.is_open and (
+                idle_seconds < _LOOK_AFTER_SECONDS or not _is_stale(connection, idle_seconds)
+            ):
                 return connection
             connection.abort()
         return None
-
-    def _is_stale(self, connection: Connection) -> bool:
-        """Whether an idle connection has been closed, or written to, behind our back."""
-        idle = self._time() - connection.free_since
-        if idle < _LOOK_AFTER_SECONDS:
-            return False
-        poll = select.poll()
-        poll.register(connection.fileno, select.POLLIN | select.POLLHUP | select.POLLERR)
-        return idle > connection.keep_seconds or bool(poll.poll(0))
 
     @property
     def load(self) -> tuple[int, int]:
@@ -250,6 +244,13 @@ class HttpClient:
             connection.abort()
         if self._all and not self._closed:
             self._sweeper = loop.call_later(self.limits.sweep_seconds, self._sweep)
+
+
+def _is_stale(connection: Connection, idle_seconds: float) -> bool:
+    """Whether an idle connection has been closed, or written to, behind our back."""
+    poll = select.poll()
+    poll.register(connection.fileno, select.POLLIN | select.POLLHUP | select.POLLERR)
+    return idle_seconds > connection.keep_seconds or bool(poll.poll(0))
 
 
 def _abandon(connection: Connection, answer: asyncio.Future[Response]) -> None:

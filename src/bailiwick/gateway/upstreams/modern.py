@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 
 import msgspec
@@ -208,43 +208,44 @@ class ModernHttp:
     ) -> UpstreamReply:
         stream = response.stream
         assert stream is not None
+        too_long = f"server `{self.name}` kept its stream open for too long"
+        deadline = asyncio.get_running_loop().call_later(
+            _MAX_REQUEST_SECONDS, stream.fail, UpstreamBroken("upstream_timeout", too_long)
+        )
+        decoder = SseDecoder(self._max_response_bytes)
         try:
             if response.status != 200:
                 raise refusal(self.name, response.status)
-            async with (
-                asyncio.timeout(_MAX_REQUEST_SECONDS),
-                aclosing(self._messages(stream)) as messages,
-            ):
-                async for message in messages:
-                    match message:
-                        case Reply():
-                            reply = accept(self.name, message, message_id)
-                            stream.finish()
-                            return reply
-                        case Note():
-                            await _forward(message, message_id, token, peer)
-                        case Ask():
-                            raise garbled(
-                                self.name, "it asks on a stream, which 2026-07-28 forbids"
-                            )
-        except TimeoutError as error:
-            raise UpstreamBroken(
-                "upstream_timeout", f"server `{self.name}` kept its stream open for too long"
-            ) from error
+            async for chunk in stream:
+                for message in self._messages_in(chunk, decoder):
+                    if isinstance(message, Reply):
+                        reply = accept(self.name, message, message_id)
+                        stream.finish()
+                        return reply
+                    if isinstance(message, Ask):
+                        raise garbled(self.name, "it asks on a stream, which 2026-07-28 forbids")
+                    await _forward(message, message_id, token, peer)
         finally:
+            deadline.cancel()
             stream.close()
         raise UpstreamBroken(
             "upstream_closed", f"server `{self.name}` ended its stream without an answer"
         )
 
+    def _messages_in(self, chunk: bytes, decoder: SseDecoder) -> Iterator[Message]:
+        """The messages a chunk completes, one by one: what follows the reply is not looked at."""
+        try:
+            for event in decoder.feed(chunk):
+                yield decode(event.data)
+        except TheirError as error:
+            raise garbled(self.name, error.message) from error
+
     async def _messages(self, stream: BodyStream) -> AsyncGenerator[Message, None]:
         decoder = SseDecoder(self._max_response_bytes)
         try:
             async for chunk in stream:
-                for event in decoder.feed(chunk):
-                    yield decode(event.data)
-        except TheirError as error:
-            raise garbled(self.name, error.message) from error
+                for message in self._messages_in(chunk, decoder):
+                    yield message
         finally:
             stream.close()
 
