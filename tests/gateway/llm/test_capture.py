@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.core.errors import UpstreamBroken
@@ -67,6 +67,7 @@ def test_a_model_cannot_say_the_end() -> None:
     assert not capture.is_complete
 
 
+@example([b"data: ", b"[DONE]", b"\n\n"], [1])  # the very first line, in pieces
 @given(
     st.lists(
         st.sampled_from(

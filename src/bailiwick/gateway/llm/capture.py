@@ -39,11 +39,11 @@ _LAST = {
     Dialect.MESSAGES: re.compile(rb"event: ?message_stop"),
 }
 _WORDS = {
-    Dialect.CHAT: (b"[DONE]",),
-    Dialect.RESPONSES: (b"response.completed", b"response.failed", b"response.incomplete"),
-    Dialect.MESSAGES: (b"message_stop",),
+    Dialect.CHAT: re.compile(rb"\[DONE\]"),
+    Dialect.RESPONSES: re.compile(rb"response\.(?:completed|failed|incomplete)"),
+    Dialect.MESSAGES: re.compile(rb"message_stop"),
 }
-"""One of them stands in every match: looking for a word is fast, for a line of a form is not."""
+"""What stands in every match: looking for a word is fast, for a line of a form is not."""
 
 _ACTS = (b"tool", b"call")
 """One of them stands in whatever asks an agent to do something, if nobody hides it."""
@@ -65,7 +65,7 @@ class StreamCapture:
     def __init__(self, dialect: Dialect, status: int) -> None:
         self._status = status
         self._mark = _LAST.get(dialect)
-        self._words = _WORDS.get(dialect, ())
+        self._word = _WORDS.get(dialect)
         self._reader = reader(dialect)
         # Not lists of pieces: of two bytes each they would take thirty times the room.
         self._kept = bytearray()
@@ -148,17 +148,18 @@ class StreamCapture:
 
     def _end_in(self, chunk: bytes) -> int:
         """Where in `chunk` the last event begins; -1 when it does not."""
-        if self._mark is None or self._ended or not chunk:
+        if self._mark is None or self._word is None or self._ended:
             return -1
         # After a line's end no mark can have begun in an earlier piece.
-        seen = chunk if self._tail is _LINE_END else self._tail + chunk
+        before = self._tail
+        seen = before + chunk
         self._tail = _LINE_END if chunk.endswith(_LINE_END) else seen[-_LONGEST_MARK:]
-        found = [at for word in self._words if (at := _line_of(word, self._mark, seen, chunk)) >= 0]
-        if not found:
+        at = -1 if self._word.search(seen) is None else _line_of(self._word, self._mark, seen)
+        if at < 0:
             return -1
         self._ended = True
         # What of the mark came with an earlier piece has gone already.
-        return max(0, min(found) - (len(seen) - len(chunk)))
+        return max(0, at - len(before))
 
     @property
     def is_complete(self) -> bool:
@@ -203,22 +204,20 @@ def _events(chunk: bytes) -> list[bytes]:
     return [*events, rest] if rest else events
 
 
-def _line_of(word: bytes, mark: re.Pattern[bytes], seen: bytes, chunk: bytes) -> int:
-    """Where in `seen` the first line begins that `mark` matches and that holds `word`; or -1.
-
-    `seen` begins a line if it is the `chunk`. Each line is looked at once.
-    """
-    begins, at = seen is chunk, seen.find(word)
-    start = 0
-    while at >= 0:
+def _line_of(word: re.Pattern[bytes], mark: re.Pattern[bytes], seen: bytes) -> int:
+    """Where in `seen` the first line begins, behind the end of another, that `mark` matches and
+    that holds `word`; or -1. Each line is looked at once."""
+    start, found = 0, word.search(seen)
+    while found is not None:
+        at = found.start()
         start = max(seen.rfind(b"\n", start, at), seen.rfind(b"\r", start, at)) + 1 or start
-        if (start or begins) and mark.match(seen, start):
+        if start and mark.match(seen, start):
             return start
         end = seen.find(b"\n", at)
         end = len(seen) if end < 0 else end
         other = seen.find(b"\r", at, end)
         start = end if other < 0 else other
-        at = seen.find(word, start)
+        found = word.search(seen, start)
     return -1
 
 
