@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Never
 
 import msgspec
@@ -38,8 +39,9 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SAFE_DIGITS = len(str(MAX_SAFE_INTEGER)) - 1
 _QUOTED_LIMIT = 64
-_MAX_SHAPES = 4096
-_MAX_SHAPE_CHARS = 256
+_MAX_SHAPES = 2048
+_MAX_SHAPE_NAMES = 64
+_MAX_SHAPE_CHARS = 512
 
 
 def parse(body: bytes, max_values: int = 0) -> Json:
@@ -59,7 +61,7 @@ def parse(body: bytes, max_values: int = 0) -> Json:
     if max_values and len(text) > max_values:
         _check_values(text, max_values, brackets)
     try:
-        value = _decode(text)
+        value = _read(text)
     except json.JSONDecodeError as error:
         raise TheirError(
             "body_not_json", f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
@@ -74,12 +76,11 @@ def parse(body: bytes, max_values: int = 0) -> Json:
     return value  # type: ignore[no-any-return]  # the decoder's Any
 
 
-def encode(value: Json) -> bytes:
-    """Encode a parsed value: compact, names in the order they came in.
+encode: Callable[[Json], bytes] = msgspec.json.Encoder().encode
+"""Encode a parsed value: compact, names in the order they came in.
 
-    Inverse of `parse` up to white space, escapes and the spelling of numbers.
-    """
-    return msgspec.json.encode(value)
+Inverse of `parse` up to white space, escapes and the spelling of numbers.
+"""
 
 
 def _check_values(text: str, limit: int, brackets: int) -> None:
@@ -96,7 +97,7 @@ def _separators(text: str) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     # The same few shapes come again and again, and comparing them folded is what costs most.
-    if len(value) != len(pairs) or tuple(value) not in _distinct:
+    if tuple(value) not in _distinct or len(value) != len(pairs):
         _check_names([name for name, _ in pairs])
     return value
 
@@ -109,7 +110,9 @@ def _check_names(names: list[str]) -> None:
     folded = [name.casefold() for name in names]
     if len(set(folded)) != len(folded):
         raise _twice(folded)
-    if len(_distinct) < _MAX_SHAPES and sum(map(len, names)) <= _MAX_SHAPE_CHARS:
+    if len(names) <= _MAX_SHAPE_NAMES and sum(map(len, names)) <= _MAX_SHAPE_CHARS:
+        if len(_distinct) >= _MAX_SHAPES:  # whoever makes up names is not to fill it for good
+            _distinct.clear()
         _distinct.add(tuple(names))
 
 
@@ -138,9 +141,21 @@ def _constant(word: str) -> Never:
     raise TheirError("body_not_json", f"`{word}` is not JSON")
 
 
-_decode = json.JSONDecoder(
+_decoder = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-).decode
+)
+_WHITE_SPACE = " \t\n\r"
+
+
+def _read(text: str) -> Any:
+    """`_decoder.decode`, without its two searches for white space around a text that has none."""
+    try:
+        value, end = _decoder.raw_decode(text)
+    except json.JSONDecodeError:
+        return _decoder.decode(text)  # white space before it, or it says what is wrong
+    if end != len(text) and text[end:].strip(_WHITE_SPACE):
+        return _decoder.decode(text)  # something after it: says what
+    return value
 
 
 def _deeper_than(value: Any, limit: int) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailiwick.core.errors import TheirError
+from bailiwick.protocols import strict_json
 from bailiwick.protocols.strict_json import MAX_DEPTH, encode, parse
 
 
@@ -67,6 +69,95 @@ def test_a_shape_once_seen_as_good_does_not_let_its_bad_cousin_through() -> None
         parse(b'{"to":1,"amount":2,"Amount":3}')
     with pytest.raises(TheirError):
         parse(b'{"to":1,"amount":2,"amount":3}')
+
+
+def test_whoever_makes_up_names_does_not_fill_the_memory_of_shapes() -> None:
+    for number in range(5_000):
+        assert parse(b'{"made_up_%d":1,"to":2}' % number)
+    assert len(strict_json._distinct) <= 2048
+    assert parse(b'{"last_of_all":1,"to":2}')
+    assert ("last_of_all", "to") in strict_json._distinct
+    many = {f"n{number}": number for number in range(65)}
+    assert parse(encode(many)) == many
+    assert tuple(many) not in strict_json._distinct
+
+
+def outcome(read: Callable[[], object]) -> object:
+    """What came of it, told apart more finely than `==` does."""
+    try:
+        return repr(read())
+    except TheirError as error:
+        return error.code, error.message
+    except (json.JSONDecodeError, RecursionError) as error:
+        return type(error), str(error)
+
+
+PIECES = (
+    *'{}[]:,"\\0123456789.-+eE \t\n\r\x0b\x0c\xa0\u2028/*',
+    *(
+        '"a"',
+        '"A"',
+        '"\\u0061"',
+        '"\\ud800"',
+        "\\",
+        "true",
+        "null",
+        "NaN",
+        "1e999",
+        "-0",
+        "{}",
+        "[]",
+    ),
+    *(
+        '{"a":1,',
+        '"a":',
+        '"A":',
+        "9007199254740992",
+        "12345678901234567890",
+        '"DE893704004405320130"',
+    ),
+)
+json_alike = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
+texts = st.one_of(
+    json_alike,
+    st.builds(
+        lambda before, value, after: before + json.dumps(value) + after,
+        st.sampled_from(["", " ", "\n\t", "\ufeff", "\xa0", "{}"]),
+        st.recursive(
+            st.none() | st.integers() | st.floats() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["a", "A", "b", "\u017f", "s"]), inner, max_size=3
+                )
+            ),
+            max_leaves=8,
+        ),
+        st.sampled_from(["", " ", "\r\n", "\x00", "\xa0", "{}", ",", "]"]),
+    ),
+)
+
+
+@settings(max_examples=1_000)
+@given(texts)
+def test_the_quick_way_reads_as_the_decoder_itself_does(text: str) -> None:
+    assert outcome(lambda: strict_json._read(text)) == outcome(
+        lambda: strict_json._decoder.decode(text)
+    )
+
+
+@settings(max_examples=1_000)
+@given(texts)
+def test_what_is_read_has_no_name_twice_and_is_what_a_plain_reader_reads(text: str) -> None:
+    def plain(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert len({name.casefold() for name, _ in pairs}) == len(pairs)
+        return dict(pairs)
+
+    try:
+        found = parse(text.encode())
+    except TheirError:
+        return
+    assert repr(found) == repr(json.loads(text, object_pairs_hook=plain))
 
 
 def test_the_deepest_allowed_nesting_passes() -> None:
