@@ -204,7 +204,7 @@ class OffersAny(OfModelCall):
 
 def recorded_use(use: ModelUse) -> JsonObject:
     """What is kept of it in a sealed payload."""
-    found: dict[str, Json] = {"asked_as": use.asked_as, "bounds": dict(use.bounds)}
+    found: dict[str, Json] = {"asked_as": use.asked_as, "bounds": use.bounds}
     if use.unbounded:
         found["unbounded"] = dict(use.unbounded)
     if use.substitute:
@@ -213,9 +213,12 @@ def recorded_use(use: ModelUse) -> JsonObject:
         found["instead_of"] = use.instead_of
     if use.max_output is not None:
         found["max_output"] = use.max_output
-    for name, tools in (("tools", use.tools), ("hosted", use.hosted), ("removed", use.removed)):
-        if tools:
-            found[name] = list(tools)
+    if use.tools:
+        found["tools"] = use.tools
+    if use.hosted:
+        found["hosted"] = use.hosted
+    if use.removed:
+        found["removed"] = use.removed
     return found
 
 

@@ -129,11 +129,8 @@ class Asker:
         server = self._models.current[found.server]
         spec, counted = server.spec, self._gate.counts_tokens(caller)
         if counted:
-            use = bounded(
-                *(use, asking, body, spec.name, spec.terms, found.model),
-                counting=carried.counting,
-                betas=carried.betas,
-            )
+            terms, counting, betas = spec.terms, carried.counting, carried.betas
+            use = bounded(use, asking, body, spec.name, terms, found.model, counting, betas)
         beside = carried.beside
         if use.because:
             # A person stamps that it is a substitute.

@@ -39,7 +39,6 @@ def bounded(
     server: str,
     terms: Terms,
     model: str,
-    *,
     counting: bool = False,
     betas: str = "",
 ) -> ModelUse:

@@ -221,20 +221,20 @@ class ModelCall:
 
     def _check(self, answer: Response) -> None:
         """Whether this can be an answer at all."""
-        name, status = self._server.spec.name, answer.status
+        name, status, stream = self._server.spec.name, answer.status, answer.stream
         if status in _OURS:
             raise UpstreamBroken(
                 "upstream_refused", f"server `{name}` refused the gateway's key (HTTP {status})"
             )
         if not (200 <= status < 300 or status >= 400):
             raise UpstreamBroken("upstream_garbage", f"server `{name}` answered HTTP {status}")
-        if answer.stream is not None and not (self._asking.stream and status == 200):
+        if stream is not None and not (self._asking.stream and status == 200):
             raise UpstreamBroken(
                 "upstream_garbage", f"server `{name}` streamed what nobody asked to"
             )
         # No key holds the end of a line, so none is found where two values meet.
         self._check_key(b"\n".join([value for _, value in answer.fields()]))
-        if answer.stream is None:
+        if stream is None:
             self._check_key(answer.body)
 
     def _check_key(self, said: bytes) -> None:

@@ -108,15 +108,7 @@ class LlmEdge:
         self._listed: dict[str, tuple[ModelServer, float, tuple[str, ...]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request."""
-        try:
-            await self._serve(scope, receive, send)
-        except ClientGone:
-            return
-
-    # --- the order of the module's list ----------------------------------------------------------
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request, in the order of the module's list."""
         head: Head | None = scope.get(HEAD)
         knock: Knock | None = None if head is None else head.derived.get(self)
         if knock is None:
@@ -150,6 +142,8 @@ class LlmEdge:
         visit = Visit(scope, receive, send, dialect, caller, knock, length, address)
         try:
             await (self._list(visit, scope["path"]) if knock.listing else self._post(visit))
+        except ClientGone:
+            return
         finally:
             left = flying[key] - 1
             if left:
