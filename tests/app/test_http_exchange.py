@@ -103,3 +103,81 @@ async def test_what_was_begun_is_told_before_a_failure_ends_it_unless_nobody_rea
         raise ConnectionResetError
 
     assert await _served(app, gone) == ([b"ended"] if gone else [FRAMED, b"ended"])
+
+
+# --- a whole response at once --------------------------------------------------------------------
+
+STORE = (b"cache-control", b"no-store")
+MORE = {
+    "nothing": (),
+    "a field": ((b"retry-after", b"1"),),
+    "the end": ((b"connection", b"close"),),
+    "a field of the connection": ((b"Date", b"never"),),
+}
+
+
+@pytest.mark.parametrize("more", MORE)
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+@pytest.mark.parametrize("status", [200, 204, 304, 429])
+@pytest.mark.parametrize("body", [b"", b"{}"])
+async def test_a_whole_response_is_what_its_two_messages_are(
+    more: str, method: str, status: int, body: bytes
+) -> None:
+    async def in_two(scope: Any, receive: Any, send: Any) -> None:
+        fields = [STORE, *MORE[more], (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
+
+    async def at_once(scope: Any, receive: Any, send: Any) -> None:
+        await send.whole(status, (STORE,), MORE[more], body)
+
+    answers = []
+    for app in (in_two, at_once):
+        peer = _Peer()
+        scope = {**SCOPE, "method": method}
+        exchange = Exchange(peer, scope, closes=False, expects_continue=False)
+        await exchange.run(app)
+        head, _, rest = b"".join(peer.written).partition(b"\r\n\r\n")
+        answers.append((sorted(head.split(b"\r\n")), rest, exchange.complete, exchange.closes))
+    assert answers[0] == answers[1]
+
+
+async def test_a_large_whole_response_is_not_copied() -> None:
+    large = b"x" * 70_000
+
+    async def app(send: Any) -> None:
+        await send.whole(200, (STORE,), (), large)
+
+    written = await _served(app)
+    assert written[1] is large
+    assert b"content-length: 70000\r\n" in written[0]
+
+
+async def test_nobody_gets_a_whole_response_who_is_gone_or_has_one() -> None:
+    async def app(send: Any) -> None:
+        await send.whole(200, (STORE,), (), b"one")
+        await send.whole(200, (STORE,), (), b"two")
+
+    assert await _served(app, gone=True) == [b"ended"]
+    (said, end) = await _served(app)
+    assert said.endswith(b"\r\n\r\none")
+    assert end == b"ended"
+
+
+@pytest.mark.parametrize(
+    ("constant", "own"),
+    [
+        ((STORE,), ((b"x", b"a\r\nset-cookie: b"),)),
+        ((STORE,), ((b"transfer-encoding", b"chunked"),)),
+        ((STORE,), ((b"content-length", b"3"),)),
+        (((b"content-length", b"3"),), ()),
+        (((b"x\n", b"a"),), ()),
+    ],
+)
+async def test_a_whole_response_says_nothing_that_two_messages_may_not(
+    constant: Any, own: Any
+) -> None:
+    async def app(send: Any) -> None:
+        await send.whole(200, constant, own, b"one")
+
+    assert await _served(app) == [b"ended"]

@@ -28,6 +28,9 @@ class People:
     def authenticate(self, authorization: str | None) -> Caller:
         raise AssertionError("the console authenticates people only")
 
+    def renew(self, caller: Caller) -> Caller:
+        raise AssertionError("the console authenticates people only")
+
     def person(self, authorization: str | None) -> Person:
         if authorization is None:
             raise TheirError("token_missing", "send a person's token")

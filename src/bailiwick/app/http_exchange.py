@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from bailiwick.app.http_response import CHUNKED, CLOSE, encode_fields
 
 Scope = MutableMapping[str, Any]
 AsgiMessage = MutableMapping[str, Any]
+Fields = tuple[tuple[bytes, bytes], ...]
 App = Callable[
     [Scope, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]],
     Awaitable[None],
@@ -30,6 +32,14 @@ _WAITING, _STARTED, _COMPLETE = range(3)
 _NOWHERE, _DECLARED, _CHUNKED, _WITH_CONNECTION = range(4)
 
 _log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=64)
+def _encoded(fields: Fields) -> bytes:
+    lines, length, last = encode_fields(fields)
+    if length is not None or last:
+        raise ValueError("length and end are not constant fields")
+    return lines
 
 
 class Connection(Protocol):
@@ -113,7 +123,7 @@ class Exchange:
     async def run(self, app: App) -> None:
         """Let the application answer; what it lets fall is told to nobody outside."""
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(self.scope, self.receive, self)
         except Exception as error:  # noqa: BLE001  # the last line of defence of one request
             if not self.gone:
                 _log.error("a request failed: %s", type(error).__name__, exc_info=error)
@@ -177,8 +187,8 @@ class Exchange:
             await self._news.wait()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: AsgiMessage) -> None:
-        """Write the response's head or a piece of its body, as fast as the peer reads.
+    async def __call__(self, message: AsgiMessage) -> None:
+        """ASGI's `send`: write the head or a piece of the body, as fast as the peer reads.
 
         Raises:
             ValueError: fields that would not be one response's (see `encode_fields`).
@@ -195,6 +205,50 @@ class Exchange:
             self._send_start(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"`{kind}` is out of order")
+
+    async def whole(self, status: int, constant: Fields, own: Fields, body: bytes) -> None:
+        """Write a whole response: the same as its start, with the length of `body`, and `body`.
+
+        Args:
+            constant: fields that many responses have; kept encoded.
+            own: further fields, of this response alone. None of them is the length.
+
+        Raises:
+            ValueError, RuntimeError: as above.
+        """
+        connection = self._connection
+        if connection.write_paused and not self.gone:
+            await connection.drain()
+        if self.gone:
+            return
+        if self._stage is not _WAITING:
+            raise RuntimeError("a whole response is out of order")
+        lines = _encoded(constant)
+        if own:
+            more, length, last = encode_fields(own)
+            if length is not None:
+                raise ValueError("the length of a whole response is that of its body")
+            lines += more
+            if last:
+                self.closes = True
+        answer = b"%b%bcontent-length: %d\r\n%b" % (
+            connection.head(status),
+            lines,
+            len(body),
+            _LAST_LINES if self.closes else b"\r\n",
+        )
+        self._stage = _COMPLETE
+        if status in _NO_BODY or self.scope["method"] == "HEAD":
+            pass
+        elif len(body) > _JOINED_BYTES:
+            connection.write(answer)
+            answer = body
+        else:
+            answer += body
+        connection.write(answer)
+        if self._news is not None:
+            self._news.set()
+        connection.answered(self)
 
     def _send_start(self, status: int, headers: Any) -> None:
         lines, length, last = encode_fields(headers)

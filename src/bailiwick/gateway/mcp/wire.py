@@ -13,8 +13,8 @@ AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 
-_JSON = (b"content-type", b"application/json")
-_NO_STORE = (b"cache-control", b"no-store")
+_NO_STORE = ((b"cache-control", b"no-store"),)
+_JSON = (*_NO_STORE, (b"content-type", b"application/json"))
 STREAM_HEADERS = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store, no-transform"),
@@ -82,9 +82,15 @@ def _too_large(max_bytes: int) -> TheirError:
 async def reply(
     send: Send, status: int, body: bytes = b"", *extra: tuple[bytes, bytes], json: bool = True
 ) -> None:
-    """Send one complete response."""
-    headers = [(b"content-length", b"%d" % len(body)), _NO_STORE, *extra]
-    if body and json:
-        headers.append(_JSON)
+    """Send one complete response.
+
+    The `send` of our own server takes it at once (`whole`); others are told in ASGI's two messages.
+    """
+    fields = _JSON if body and json else _NO_STORE
+    whole = getattr(send, "whole", None)
+    if whole is not None:
+        await whole(status, fields, extra, body)
+        return
+    headers = [(b"content-length", b"%d" % len(body)), *fields, *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
