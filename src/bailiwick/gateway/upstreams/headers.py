@@ -47,10 +47,8 @@ def encoded_headers(
         UpstreamDown: `header_unsafe`, for `more`.
     """
     name = _name_in(method, params)
-    if name is not None and len(name) > _MAX_CACHED_CHARS:
-        standard = encode_fields(_standard(method, name))
-    else:
-        standard = _encoded(method, name)
+    is_short = name is None or len(name) <= _MAX_CACHED_CHARS
+    standard = _encoded(method, name) if is_short else encode_fields(_standard(method, name))
     return EncodedFields(standard + encode_fields(more)) if more else standard
 
 

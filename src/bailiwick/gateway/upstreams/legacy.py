@@ -155,7 +155,7 @@ class LegacyHttp:
         session.begin(message_id, peer)
         try:
             response = await self._client.send(
-                self._post, session.fields, body, replayable=request.method in CATALOGUE
+                self._post, session.lines, body, replayable=request.method in CATALOGUE
             )
             if self._is_gone(session, response):
                 self._forget(session)

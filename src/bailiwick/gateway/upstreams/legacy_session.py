@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from bailiwick.gateway.http.wire import EncodedFields, encode_fields
 from bailiwick.gateway.upstreams.era import Exchange, Fields
 from bailiwick.gateway.upstreams.legacy_listen import SessionStream
 from bailiwick.gateway.upstreams.own import Nobody
@@ -18,6 +19,7 @@ class LegacySession:
         client: as it was when the session began; the server knows these capabilities.
         id: the server's session id, "" if it gave none.
         fields: headers of each request in the session.
+        lines: the same, encoded.
         starting: the handshake; waiters share it.
         stream: the session's GET stream, while somebody listens.
     """
@@ -27,6 +29,7 @@ class LegacySession:
         self.id = ""
         self.facts: ServerFacts | None = None
         self.fields: Fields = ()
+        self.lines = EncodedFields(b"")
         self.starting: asyncio.Task[None] | None = None
         self.stream: SessionStream | None = None
         self._in_flight: dict[int, RequestPeer] = {}
@@ -35,13 +38,18 @@ class LegacySession:
         self._used = self._loop.time()
 
     def ready(self, session_id: str, facts: ServerFacts) -> None:
-        """The handshake is done."""
-        self.id = session_id
-        self.facts = facts
+        """The handshake is done.
+
+        Raises:
+            UpstreamDown: `header_unsafe`: what the server has told cannot be said to it.
+        """
         fields = [("MCP-Protocol-Version", facts.version)]
         if session_id:
             fields.append(("Mcp-Session-Id", session_id))
+        self.lines = encode_fields(fields)
         self.fields = tuple(fields)
+        self.id = session_id
+        self.facts = facts
 
     @property
     def is_ready(self) -> bool:
