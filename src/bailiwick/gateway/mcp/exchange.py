@@ -34,7 +34,6 @@ from bailiwick.gateway.gate import (
 )
 from bailiwick.gateway.mcp.catalog import LISTINGS, PROMPTS, RESOURCES, TOOLS, Listing, Shelf
 from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
-from bailiwick.gateway.mcp.said import says_more
 from bailiwick.gateway.mcp.sinks import Sink
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import (
@@ -89,6 +88,9 @@ class Exchange(ABC):
     """One request. Fields are set by the door; `aim` sets what depends on the server.
 
     What most requests leave as it is stands with the class, so that nobody sets it for each.
+
+    Attributes:
+        says_more: the request's `_meta` may hold something for the gateway (`said.says_more`).
     """
 
     modern: bool
@@ -104,6 +106,7 @@ class Exchange(ABC):
     log_level: str | None = None
     run_key = ""
     said = NOTHING_SAID
+    says_more = True
     address = ""
     objection: Deny | None = None
     names_of_model = False
@@ -165,8 +168,7 @@ class Exchange(ABC):
         self, target: Target, arguments: JsonObject, blocked: Deny | None
     ) -> Awaitable[Answer]:
         """Send the aimed request through the gate."""
-        meta = self.request.params.get("_meta")
-        more = says_more(meta)
+        more = self.says_more
         names = self.outgoing.params.keys() - _NOT_BESIDE
         self.asked = asked = Asked(
             self.caller,
@@ -180,13 +182,20 @@ class Exchange(ABC):
             self.said,
             self.address,
             None,
-            _hints(target, meta) if more else NO_HINTS,
+            self._hints(target) if more else NO_HINTS,
         )
         # Not awaited here: each waking of a call passes through every coroutine that waits for it.
         return self.core.gate.govern(asked, self._dispatch_checked, self.on_tick)
 
     def _traceparent(self) -> str:
         return trace_parent(self.headers, self.request.params.get("_meta"))
+
+    def _hints(self, target: Target) -> Hints:
+        """Which of a model's calls this is, as the agent says."""
+        if target.kind is not CallKind.TOOL:
+            return NO_HINTS
+        tool_call = tool_call_in_meta(self.request.params.get("_meta"))
+        return Hints(tool_call=tool_call) if tool_call else NO_HINTS
 
     def _dispatch_checked(self) -> Awaitable[UpstreamReply]:
         """Dispatch; after a wait, only if the definition is still the one that was accepted."""
@@ -350,12 +359,6 @@ async def guarded(handler: Callable[[E], Awaitable[Outcome]], exchange: E) -> Ou
     except Exception as error:  # noqa: BLE001  # the last line of defence of one request
         _log.error("an exchange failed: %s", type(error).__name__, exc_info=error)
         return exchange.fail(Code.INTERNAL_ERROR, "internal error")
-
-
-def _hints(target: Target, meta: Json) -> Hints:
-    """Which of a model's calls this is, as the agent says."""
-    tool_call = tool_call_in_meta(meta) if target.kind is CallKind.TOOL else ""
-    return Hints(tool_call=tool_call) if tool_call else NO_HINTS
 
 
 def error_reply(code: int, message: str) -> UpstreamReply:

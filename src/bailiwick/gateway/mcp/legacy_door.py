@@ -25,7 +25,7 @@ from bailiwick.gateway.mcp.hearing import Hearing
 from bailiwick.gateway.mcp.legacy import LegacyExchange, SessionSink
 from bailiwick.gateway.mcp.lists import answer_list
 from bailiwick.gateway.mcp.run_keys import session_key
-from bailiwick.gateway.mcp.said import read_said, since_initialize, without_ours
+from bailiwick.gateway.mcp.said import read_said, says_more, since_initialize, without_ours
 from bailiwick.gateway.mcp.sessions import MAX_IN_FLIGHT, MAX_URIS, Session, Sessions
 from bailiwick.gateway.mcp.streams import Attachment, Replay, parse_event_id
 from bailiwick.gateway.mcp.visit import Visit
@@ -157,6 +157,7 @@ class LegacyDoor:
             if visit.knock.where.model_names is None
             else visit.knock.where.model_names
         )
+        exchange.says_more = says_more(request.params)
         exchange.take(without_ours(request), visit.knock.headers, sink)
         await self._work(visit, exchange, sink, handler)
 

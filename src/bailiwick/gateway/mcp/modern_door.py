@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from bailiwick.core.call import NOTHING
 from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.calls import call_tool, get_prompt, read_resource
 from bailiwick.gateway.mcp.core import Core
@@ -14,7 +15,7 @@ from bailiwick.gateway.mcp.greetings import discover
 from bailiwick.gateway.mcp.lists import answer_list
 from bailiwick.gateway.mcp.modern import ModernExchange
 from bailiwick.gateway.mcp.run_keys import run_key
-from bailiwick.gateway.mcp.said import read_said, without_ours
+from bailiwick.gateway.mcp.said import read_said, says_more, without_ours
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
 from bailiwick.gateway.mcp.visit import Visit
@@ -66,6 +67,7 @@ class ModernDoor:
         if isinstance(envelope, Rejection):
             await _reject(visit, message.id_json, envelope)
             return
+        more = says_more(message.params)
         try:
             facts = self._core.facts_of(
                 visit.caller,
@@ -73,7 +75,7 @@ class ModernDoor:
                 envelope.capabilities,
                 envelope.info,
             )
-            said = read_said(headers, message.params)
+            said = read_said(headers, message.params if more else NOTHING)
         except TheirError as error:
             rejection = Rejection(Code.INVALID_PARAMS, error.message)
             await _reject(visit, message.id_json, rejection)
@@ -81,7 +83,8 @@ class ModernDoor:
         exchange = ModernExchange(self._core, visit.caller, where, facts)
         exchange.progress_token = envelope.progress_token
         exchange.log_level = envelope.log_level
-        exchange.run_key = run_key(visit.caller, headers, message.params)
+        exchange.says_more = more
+        exchange.run_key = run_key(visit.caller, headers, message.params if more else NOTHING)
         exchange.said, exchange.address = said, visit.address
         name = facts.info.get("name")
         exchange.names_of_model = (
@@ -90,7 +93,7 @@ class ModernDoor:
             else where.model_names
         )
         sink = PostSink(visit.send, can_stream=knock.events, json_too=knock.json)
-        exchange.take(without_ours(message), headers, sink)
+        exchange.take(without_ours(message) if more else message, headers, sink)
         await self._work(visit, exchange, sink)
 
     async def _work(self, visit: Visit, exchange: ModernExchange, sink: PostSink) -> None:

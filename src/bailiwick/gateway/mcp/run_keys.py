@@ -26,8 +26,11 @@ def token_key(caller: Caller) -> str:
 
 def session_key(caller: Caller, headers: Headers, params: JsonObject) -> str:
     """The key of the run that is the agent's own session; "" where it names none."""
-    named = agent_id((headers.agent_session or b"").decode("latin-1"))
-    named = named or session_in_meta(params.get("_meta"))
+    named, meta = "", params.get("_meta")
+    if headers.agent_session is not None:
+        named = agent_id(headers.agent_session.decode("latin-1"))
+    if not named and meta is not None:
+        named = session_in_meta(meta)
     return named_key(caller, named) if named else ""
 
 

@@ -55,7 +55,7 @@ _OF_EVERY_CLIENT = frozenset(
         "progressToken",
     }
 )
-_NO_VALUES = (None, None, None, None, None)
+_HEADERS = frozenset({"run", "instruction", "purpose", "run_labels", "end_user"})
 _Values = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
 
 
@@ -65,14 +65,17 @@ def read_said(headers: Headers, params: JsonObject) -> Said:
     Raises:
         TheirError: `bad_run_words`: it is malformed, too long, or said twice in different ways.
     """
-    values = (
-        headers.run,
-        headers.instruction,
-        headers.purpose,
-        headers.run_labels,
-        headers.end_user,
-    )
-    said = NOTHING_SAID if values == _NO_VALUES else _from_headers(values)
+    said = NOTHING_SAID
+    if not headers.__dict__.keys().isdisjoint(_HEADERS):  # it holds what was received, no more
+        said = _from_headers(
+            (
+                headers.run,
+                headers.instruction,
+                headers.purpose,
+                headers.run_labels,
+                headers.end_user,
+            )
+        )
     meta = _with_ours(params)
     if meta is None:
         return said
@@ -117,19 +120,20 @@ def without_ours(request: Request) -> Request:
 def _with_ours(params: JsonObject) -> JsonObject | None:
     """The `_meta` that says something to the gateway; None if there is none."""
     meta = params.get("_meta")
-    if type(meta) is dict and says_more(meta):
+    if type(meta) is dict:
         for name in meta:
             if name.startswith(META_PREFIX):
                 return meta
     return None
 
 
-def says_more(meta: Json) -> bool:
-    """Whether a `_meta` has any name that the protocol does not have every client say.
+def says_more(params: JsonObject) -> bool:
+    """Whether `_meta` has any name that the protocol does not have every client say.
 
     Most say no more. So one look spares them being searched for each of the things that are told
     to the gateway there: words of a run, a session, a tool call, a trace.
     """
+    meta = params.get("_meta")
     return meta is not None and not (type(meta) is dict and meta.keys() <= _OF_EVERY_CLIENT)
 
 
