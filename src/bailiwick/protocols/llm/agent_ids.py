@@ -14,6 +14,7 @@ it likes: such a name sorts what one agent does under one mandate, and opens not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -27,6 +28,7 @@ _BOTH = (b"agent-session-id", _CODEX.encode())
 _ALONE = (b"x-claude-code-session-id", b"x-session-id", b"conversation-id", b"conversation_id")
 _TOOL_CALLS = ("claudecode/toolUseId", "callId", "agent-tool-call-request-id")
 _OLD_CLAUDE = "_session_"
+_PLAIN = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}").fullmatch
 
 
 def session_of_both(raw: Iterable[tuple[bytes, bytes]]) -> str:
@@ -100,6 +102,4 @@ def _json(text: bytes) -> Mapping[str, Json]:
 
 def agent_id(value: Json) -> str:
     """Plain text of a bounded length, or ""."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
-        return ""
-    return value if all("!" <= char <= "~" for char in value) else ""
+    return value if isinstance(value, str) and _PLAIN(value) else ""

@@ -77,7 +77,13 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         raise TheirError(
             "headers_too_large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes"
         )
-    return Headers(found, params, twice)
+    headers = Headers(found, params, twice)
+    if headers.name is not None:
+        headers.named = decode_value(headers.name)
+    traceparent = headers.traceparent
+    if traceparent is not None and _TRACE_PARENT.fullmatch(traceparent):
+        headers.trace = traceparent.decode("ascii")
+    return headers
 
 
 def trace_parent(headers: Headers, meta: Json = None) -> str:
@@ -87,12 +93,9 @@ def trace_parent(headers: Headers, meta: Json = None) -> str:
     `_meta` says wins over what carried it (SEP-414).
     """
     told = meta.get("traceparent") if isinstance(meta, dict) else None
-    value = told.encode("ascii", "replace") if isinstance(told, str) else None
-    if value is None or _TRACE_PARENT.fullmatch(value) is None:
-        value = headers.traceparent
-    if value is None or _TRACE_PARENT.fullmatch(value) is None:
-        return ""
-    return value.decode("ascii")
+    if isinstance(told, str) and _TRACE_PARENT.fullmatch(told.encode("ascii", "replace")):
+        return told
+    return headers.trace
 
 
 def decode_value(value: bytes | str) -> str | None:

@@ -89,9 +89,10 @@ def parse_message(body: bytes) -> Message:
         if type(value) is list:
             raise TheirError("batch_refused", "batches are not served: send one message per POST")
         raise _malformed("the body must be one JSON object")
-    for name in value:
-        if name not in _ENVELOPE and name.casefold() in _ENVELOPE:
-            raise _malformed("a name of the envelope is spelled with other letters")
+    if not value.keys() <= _ENVELOPE:
+        for name in value:
+            if name not in _ENVELOPE and name.casefold() in _ENVELOPE:
+                raise _malformed("a name of the envelope is spelled with other letters")
     if value.get("jsonrpc") != "2.0":
         raise _malformed('`jsonrpc` must be "2.0"')
     if "method" in value:
@@ -115,9 +116,10 @@ def _asking(value: dict[str, Json]) -> Request | Notification:
         params = {}
     if type(params) is not dict:
         raise _malformed("`params` must be an object")
-    for name in params:
-        if name not in _JUDGED and name.casefold() in _JUDGED_FOLDED:
-            raise _malformed("a name in `params` is spelled with other letters")
+    if not params.keys() <= _JUDGED:
+        for name in params:
+            if name not in _JUDGED and name.casefold() in _JUDGED_FOLDED:
+                raise _malformed("a name in `params` is spelled with other letters")
     if "id" not in value:
         return Notification(method, params)
     identity = value["id"]

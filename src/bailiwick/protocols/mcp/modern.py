@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.protocols.mcp.headers import Headers, decode_value
+from bailiwick.protocols.mcp.headers import Headers
 from bailiwick.protocols.mcp.jsonrpc import Code, Request
 from bailiwick.protocols.mcp.revisions import (
     LEGACY,
@@ -87,7 +87,6 @@ class Rejection:
 class Envelope:
     """What a request says of its sender, every rung passed."""
 
-    meta: JsonObject
     capabilities: JsonObject
     info: JsonObject
     log_level: str | None
@@ -98,7 +97,8 @@ def climb(headers: Headers, request: Request) -> Envelope | Rejection:
     """Run the ladder of the module's list."""
     if headers.twice:
         return Rejection(Code.HEADER_MISMATCH, f"the header `{headers.twice}` stands twice")
-    meta = request.params.get("_meta")
+    method, params = request.method, request.params
+    meta = params.get("_meta")
     if type(meta) is not dict:
         return Rejection(Code.INVALID_PARAMS, "`params._meta` is missing")
     if META_VERSION not in meta or META_CLIENT_CAPABILITIES not in meta:
@@ -111,18 +111,20 @@ def climb(headers: Headers, request: Request) -> Envelope | Rejection:
         headers.version != _VERSION
         or version != MODERN
         or headers.method is None
-        or headers.method.decode("latin-1") != request.method
+        or headers.method.decode("latin-1") != method
     ):
-        rejection = _header_rejection(headers, request.method, version)
+        rejection = _header_rejection(headers, method, version)
         if rejection is not None:
             return rejection
-    named_by = NAMED_BY.get(request.method)
-    if named_by is not None and (mismatch := _name_mismatch(headers, request, named_by)):
-        return mismatch
+    named_by = NAMED_BY.get(method)
+    if named_by is not None:
+        named = params.get(named_by)
+        if type(named) is not str or headers.named != named:
+            return _name_mismatch(named, named_by)
     if version != MODERN:
         return unsupported(version if isinstance(version, str) else "")
-    if request.method not in METHODS:
-        return Rejection(Code.METHOD_NOT_FOUND, f"no method `{request.method[:80]}`")
+    if method not in METHODS:
+        return Rejection(Code.METHOD_NOT_FOUND, f"no method `{method[:80]}`")
     return _envelope(meta)
 
 
@@ -147,13 +149,10 @@ def _header_rejection(headers: Headers, method: str, version: Json) -> Rejection
     return None
 
 
-def _name_mismatch(headers: Headers, request: Request, named_by: str) -> Rejection | None:
-    named = request.params.get(named_by)
+def _name_mismatch(named: Json, named_by: str) -> Rejection:
     if type(named) is not str:
         return Rejection(Code.INVALID_PARAMS, f"`params.{named_by}` must be text")
-    if headers.name is None or decode_value(headers.name) != named:
-        return Rejection(Code.HEADER_MISMATCH, f"`Mcp-Name` does not equal the body's `{named_by}`")
-    return None
+    return Rejection(Code.HEADER_MISMATCH, f"`Mcp-Name` does not equal the body's `{named_by}`")
 
 
 def _envelope(meta: dict[str, Json]) -> Envelope | Rejection:
@@ -167,4 +166,4 @@ def _envelope(meta: dict[str, Json]) -> Envelope | Rejection:
     token = meta.get("progressToken")
     if token is not None and type(token) is not str and type(token) is not int:
         return Rejection(Code.INVALID_PARAMS, "`progressToken` must be text or an integer")
-    return Envelope(meta, capabilities, info, level, token)
+    return Envelope(capabilities, info, level, token)

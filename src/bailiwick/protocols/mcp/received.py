@@ -12,6 +12,8 @@ class Headers:
     Attributes:
         twice: a routing header of 2026-07-28 that stands twice, or "".
         params: `Mcp-Param-*` pairs, names in lower case, in order.
+        named: `Mcp-Name` decoded; None where it is absent or malformed.
+        trace: `traceparent` if it is one, else "".
     """
 
     host: bytes | None = None
@@ -32,6 +34,9 @@ class Headers:
     purpose: bytes | None = None
     run_labels: bytes | None = None
     end_user: bytes | None = None
+
+    named: str | None = None
+    trace: str = ""
 
     def __init__(self, found: dict[str, bytes], params: list[tuple[str, str]], twice: str) -> None:
         # What was received becomes the attributes; the class holds None for the rest.
