@@ -35,7 +35,7 @@ from bailiwick.core.context import Policies, Step
 from bailiwick.core.flow import Facts, Labels
 from bailiwick.core.flowing import against_flow, unvouched
 from bailiwick.core.limits import Charge, Counters
-from bailiwick.core.line import Stage, line_of
+from bailiwick.core.line import line_of
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.model_calls import facts_of
 from bailiwick.core.values import FAILS, HOLDS
@@ -143,15 +143,19 @@ def _judge(
                 inactive = _elsewhere(mandate, facts, now)
             if inactive is not None:
                 return inactive
-        for deny in plan.deny:  # 2
+        for deny in stage.deny:  # 2
             if _applies(deny, call, facts, now):
                 return _denied(mandate, deny, call)
-        allow = _way_through(stage, allow, call, labels, facts, now)  # 3
+        if allow is not None and stage.again is allow:  # 3: it asks the same of the same call
+            allow = plan.allow[0]
+        else:
+            allow = _way_through(plan.allow, call, labels, facts, now)
         if allow is None:
             return _not_permitted(mandate, plan.allow, call, facts, now)
         used.append(allow.id)
-        if plan.stamp:
-            asking += [stamp for stamp in plan.stamp if _applies(stamp, call, facts, now)]  # 4
+        stamps = plan.stamp if asking else stage.stamp  # 4
+        if stamps:
+            asking += [stamp for stamp in stamps if _applies(stamp, call, facts, now)]
         if stage.flows or allow.vouched:  # 5
             flowing = against_flow(mandate, allow, call, labels)
             if isinstance(flowing, Deny):
@@ -180,16 +184,10 @@ def _judge(
 
 
 def _way_through(
-    stage: Stage, before: AllowRule | None, call: Call, labels: Labels, facts: Facts, now: int
+    rules: Sequence[AllowRule], call: Call, labels: Labels, facts: Facts, now: int
 ) -> AllowRule | None:
     """The first rule that lets the call through with every value vouched for, else the first that
-    does at all: each is a way by itself, and their order is not to cost a person's time.
-
-    `before` is the rule that let it through one mandate above.
-    """
-    rules = stage.plan.allow
-    if before is not None and stage.again is before:  # it asks the same, of the same call
-        return rules[0]
+    does at all: each is a way by itself, and their order is not to cost a person's time."""
     ways: list[AllowRule] = []
     for rule in rules:
         if _lets_through(rule, call, facts, now):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.call import Target
@@ -16,23 +16,33 @@ from bailiwick.core.mandate import (
     MAX_PLANS,
     MAX_REMEMBERED_NAME,
     AllowRule,
+    DenyRule,
     Mandate,
     MandateState,
     Plan,
+    Rule,
+    StampRule,
 )
 from bailiwick.core.target_pattern import covers
 from bailiwick.core.values import FAILS
+
+_MAX_ALIKE = 32
+"""Rules of one hash that a rule is compared with: to miss a repetition costs no more than asking."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What one mandate of a chain asks of calls to one target.
 
+    Children repeat what their parents say, and what was asked of a call need not be asked again.
+
     Attributes:
         unbounded: the mandate is in force at any time, in any circumstances.
         flows: some rule of its flow may be about the target.
         again: the allow rule of the mandate before it that asks exactly what the first one of this
-            asks, if there is one: children often repeat what their parents say.
+            asks, if there is one.
+        deny: the plan's deny rules but those that ask exactly what one further up asks.
+        stamp: the same of its stamp rules: enough to ask while none further up has applied.
     """
 
     mandate: Mandate
@@ -40,6 +50,8 @@ class Stage:
     unbounded: bool
     flows: bool
     again: AllowRule | None
+    deny: tuple[DenyRule, ...]
+    stamp: tuple[StampRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +73,21 @@ class Line:
     sentences: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(slots=True)
 class Lines:
-    """The lines of one chain that are remembered, by target."""
+    """The lines of one chain that are remembered, by target.
 
-    __slots__ = ("chain", "known")
+    Attributes:
+        questions: what each rule of the chain asks, as a number, by `id` of the rule: two with one
+            number ask exactly the same. Empty for a chain of one.
+    """
 
-    def __init__(self, chain: tuple[Mandate, ...]) -> None:
-        self.chain = chain
-        self.known: dict[Target, Line] = {}
+    chain: tuple[Mandate, ...]
+    questions: dict[int, int]
+    known: dict[Target, Line] = field(default_factory=dict)
+
+
+_NO_LINES = Lines((), {})
 
 
 def line_of(chain: Sequence[Mandate], target: Target) -> Line:
@@ -79,13 +98,13 @@ def line_of(chain: Sequence[Mandate], target: Target) -> Line:
     """
     held = chain[-1].lines
     # Taken once, so that whoever judges by another chain meanwhile does not come between.
-    lines = held[0] if held else Lines(())
+    lines = held[0] if held else _NO_LINES
     if lines.chain is not chain:
         lines = _lines_for(chain, lines)
         held[:] = [lines]
     line = lines.known.get(target)
     if line is None:
-        line = _line(lines.chain, target)
+        line = _line(lines, target)
         if len(lines.known) >= MAX_PLANS:
             lines.known.clear()
         if len(target.name) <= MAX_REMEMBERED_NAME:
@@ -95,20 +114,22 @@ def line_of(chain: Sequence[Mandate], target: Target) -> Line:
 
 def _lines_for(chain: Sequence[Mandate], before: Lines) -> Lines:
     """`before` itself if that is of the same mandates; else what begins anew."""
-    same = len(before.chain) == len(chain) and all(map(operator.is_, before.chain, chain))
-    if same and not isinstance(chain, tuple):
-        return before
-    lines = Lines(tuple(chain))
-    if same:
-        lines.known = before.known
-    return lines
+    if len(before.chain) != len(chain) or not all(map(operator.is_, before.chain, chain)):
+        return Lines(tuple(chain), _questions(chain) if len(chain) > 1 else {})
+    return replace(before, chain=chain) if isinstance(chain, tuple) else before
 
 
-def _line(chain: tuple[Mandate, ...], target: Target) -> Line:
+def _line(lines: Lines, target: Target) -> Line:
+    chain, questions = lines.chain, lines.questions
     stages: list[Stage] = []
     before: tuple[AllowRule, ...] = ()
+    asked: set[int] = set()
     for mandate in chain:
         plan = mandate.plan(target)
+        deny, stamp = plan.deny, plan.stamp
+        if stages:
+            deny = tuple(rule for rule in deny if questions[id(rule)] not in asked)
+            stamp = tuple(rule for rule in stamp if questions[id(rule)] not in asked)
         stages.append(
             Stage(
                 mandate,
@@ -122,10 +143,14 @@ def _line(chain: tuple[Mandate, ...], target: Target) -> Line:
                 flows=any(
                     covers(rule.targets, target) is not FAILS for rule in mandate.flow.accepts
                 ),
-                again=_repeated(plan.allow, before),
+                again=_repeated(plan.allow, before, questions),
+                deny=deny,
+                stamp=stamp,
             )
         )
-        before = plan.allow
+        if questions:
+            before = plan.allow
+            asked.update(questions[id(rule)] for rule in (*plan.deny, *plan.stamp))
     return Line(
         tuple(stages),
         limits=limits_of(chain, target),
@@ -134,7 +159,9 @@ def _line(chain: tuple[Mandate, ...], target: Target) -> Line:
     )
 
 
-def _repeated(rules: tuple[AllowRule, ...], before: tuple[AllowRule, ...]) -> AllowRule | None:
+def _repeated(
+    rules: tuple[AllowRule, ...], before: tuple[AllowRule, ...], questions: dict[int, int]
+) -> AllowRule | None:
     """Which of the rules `before` asks exactly what the first of `rules` asks.
 
     None where that alone would not settle it: of several ways through, one with values to vouch for
@@ -142,12 +169,46 @@ def _repeated(rules: tuple[AllowRule, ...], before: tuple[AllowRule, ...]) -> Al
     """
     if not rules or (len(rules) > 1 and rules[0].vouched):
         return None
-    first = rules[0]
     for rule in before:
-        if (
-            rule.other_arguments is first.other_arguments
-            and identical(rule.conditions, first.conditions)
-            and identical(rule.circumstances, first.circumstances)
-        ):
+        if questions[id(rule)] == questions[id(rules[0])]:
             return rule
     return None
+
+
+def _questions(chain: Sequence[Mandate]) -> dict[int, int]:
+    """What each rule of the chain asks, as a number."""
+    numbers: dict[int, int] = {}
+    alike: dict[int, list[tuple[Rule, int]]] = {}
+    for mandate in chain:
+        rules: tuple[Rule, ...] = (*mandate.allow, *mandate.deny, *mandate.stamp)
+        for rule in rules:
+            others = alike.setdefault(_hash_of(rule), [])
+            number = next((number for other, number in others if _asks_the_same(rule, other)), -1)
+            if number < 0:
+                number = len(numbers)
+                if len(others) < _MAX_ALIKE:
+                    others.append((rule, number))
+            numbers[id(rule)] = number
+    return numbers
+
+
+def _hash_of(rule: Rule) -> int:
+    """The same for rules that ask the same: so that each is compared with a few others alone."""
+    try:
+        return hash((rule.conditions, rule.circumstances))
+    except TypeError:  # a list or an object to compare with
+        return hash(tuple(condition.path for condition in rule.conditions))
+
+
+def _asks_the_same(one: Rule, other: Rule) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, AllowRule) and isinstance(other, AllowRule):
+        same = one.other_arguments is other.other_arguments
+    else:
+        same = True
+    return (
+        same
+        and identical(one.conditions, other.conditions)
+        and identical(one.circumstances, other.circumstances)
+    )

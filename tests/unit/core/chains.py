@@ -12,7 +12,7 @@ from bailiwick.core.canonical import Json
 from bailiwick.core.circumstances import Circumstance, FromZone, RunLabelled
 from bailiwick.core.conditions import Condition, Equals, Vouched
 from bailiwick.core.flow import Accepts, Facts, Flow, Source, Vouching
-from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
+from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, Rule, StampRule
 from tests.unit.core.condition_kinds import conditions, sound_arguments
 from tests.unit.core.mandates import NOW, at, call, mandate, pattern
 
@@ -85,17 +85,23 @@ flows = st.sampled_from(
 )
 
 
+def repeated(rule: Rule) -> Rule:
+    """What asks the same under another name."""
+    return dataclasses.replace(rule, id=f"{rule.id}-again")
+
+
 @st.composite
 def mandates(draw: st.DrawFn, above: Mandate | None = None) -> Mandate:
-    ways = draw(st.lists(allows, max_size=3))
+    ways: list[Rule] = draw(st.lists(allows, max_size=3))
+    bars = draw(st.lists(denies | stamps, max_size=3))
     if above is not None:
-        ways += draw(st.lists(st.sampled_from(above.allow), max_size=2)) if above.allow else []
-        ways = draw(st.permutations(ways))
+        told: tuple[Rule, ...] = (*above.allow, *above.deny, *above.stamp)
+        again = [repeated(rule) for rule in told if draw(st.booleans())]
+        ways = draw(st.permutations([*ways, *again]))
     return dataclasses.replace(
         mandate(
             *ways,
-            *draw(st.lists(denies, max_size=1)),
-            *draw(st.lists(stamps, max_size=2)),
+            *bars,
             state=draw(st.sampled_from([MandateState.ACTIVE] * 9 + [MandateState.REVOKED])),
             not_before=draw(st.sampled_from([None, None, NOW - 1, NOW + 1])),
             not_after=draw(st.sampled_from([None, None, NOW, NOW + 1])),
@@ -117,9 +123,10 @@ def chains(draw: st.DrawFn) -> tuple[Mandate, ...]:
 def open_chains(draw: st.DrawFn) -> tuple[Mandate, ...]:
     """Chains that let something through more often: what the fast ways are for."""
     rule = draw(st.builds(AllowRule, names, st.just((pattern("bank/*"),)), condition_lists))
-    more = draw(st.lists(allows | denies | stamps, max_size=1))
-    again = dataclasses.replace(rule, id="again", conditions=tuple(rule.conditions))
-    return (mandate(rule, *more), mandate(again), mandate(*draw(st.lists(allows)), again))
+    more = draw(st.lists(allows | denies | stamps, max_size=2))
+    again = [repeated(each) for each in (rule, *more)]
+    other = draw(st.lists(stamps, max_size=1))
+    return (mandate(rule, *more), mandate(*other, *again), mandate(*draw(st.lists(allows)), *again))
 
 
 calls = st.builds(lambda arguments: call(TRANSFER, arguments), sound_arguments)

@@ -117,6 +117,35 @@ def test_a_rule_a_child_repeats_is_asked_again_where_its_parent_went_another_way
     assert isinstance(both(call(TRANSFER, {"x": 1}), (root, child), QUIET), Allow)
 
 
+def test_a_child_that_repeats_deny_and_stamp_rules_is_not_asked_twice_and_told_of_all() -> None:
+    small, large = AtLeast(at("x"), 5), AtLeast(at("x"), 8)
+
+    def rules(name: str) -> Mandate:
+        return mandate(
+            allow(TRANSFER, other=True, id_=f"{name}/allow"),
+            deny(TRANSFER, large, id_=f"{name}/deny"),
+            stamp(TRANSFER, small, role="r", id_=f"{name}/stamp"),
+        )
+
+    chain = (rules("root"), rules("leaf"))
+    asked = [call(TRANSFER, {"x": number}) for number in (1, 6, 9)]
+    stage = line_of(chain, asked[0].target).stages[1]
+    assert (stage.deny, stage.stamp) == ((), ())
+    low, middle, high = (both(each, chain, QUIET) for each in asked)
+    assert isinstance(low, Allow)
+    assert middle.rules == ("root/stamp", "leaf/stamp", "root/allow", "leaf/allow")
+    assert high.rules == ("root/deny",)
+
+
+def test_what_a_parent_only_asks_for_a_stamp_is_still_denied_by_its_child() -> None:
+    large = AtLeast(at("x"), 8)
+    chain = (
+        mandate(allow(TRANSFER, other=True), stamp(TRANSFER, large)),
+        mandate(allow(TRANSFER, other=True), deny(TRANSFER, large)),
+    )
+    assert isinstance(both(call(TRANSFER, {"x": 9}), chain, QUIET), Deny)
+
+
 def test_a_repeated_rule_with_values_to_vouch_for_is_not_taken_before_others_were_tried() -> None:
     asks = Vouched(at("x"))
     chain = (
