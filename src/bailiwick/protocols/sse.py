@@ -21,17 +21,20 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, sections
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from bailiwick.core.errors import TheirError
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_ONE_MESSAGE = re.compile(rb"(?:event: message\r?\n)?data: ?+([^\r\n]+)\r?\n\r?\n").fullmatch
+"""A chunk that is one event of the usual kind, whole: the group is its data."""
+
 _MAX_RETRY_MS = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(msgspec.Struct, frozen=True):
     """One dispatched event.
 
     Attributes:
@@ -55,6 +58,7 @@ class SseDecoder:
 
     __slots__ = (
         "_at_start",
+        "_between",
         "_data",
         "_event",
         "_held_bytes",
@@ -77,6 +81,8 @@ class SseDecoder:
         self._next_id: str | None = None
         self._skip_lf = False
         self._at_start = True
+        # Nothing is held: the next byte begins an event.
+        self._between = True
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes of the stream; returns the events they complete.
@@ -85,6 +91,18 @@ class SseDecoder:
             TheirError: `sse_event_too_large` when an unfinished event passes `max_event_bytes`;
                 the decoder is of no further use.
         """
+        if self._between and len(chunk) <= self._max_event_bytes:
+            only = _ONE_MESSAGE(chunk)
+            if only is not None:
+                self._at_start = False
+                return [SseEvent(only[1], "message", self.last_event_id)]
+        events = self._feed(chunk)
+        self._between = not (
+            self._line or self._data or self._event or self._next_id is not None or self._skip_lf
+        )
+        return events
+
+    def _feed(self, chunk: bytes) -> list[SseEvent]:
         if self._skip_lf and chunk:
             # A CR ended the last chunk and its line; an LF now belongs to the same line end.
             self._skip_lf = False

@@ -66,6 +66,34 @@ def test_any_split_of_the_bytes_gives_the_same_events(data: st.DataObject) -> No
     assert decode(*chunks) == decode(stream)
 
 
+WHOLE = st.builds(
+    lambda parts, end: end.join([*parts, b"", b""]),
+    st.sampled_from(
+        [
+            [b"data: a"], [b"data:a"], [b"data: "], [b"data:  a"], [b"event: message", b"data: b"],
+            [b"event: other", b"data: b"], [b"id: 1", b"data: a"], [b"id: 2"],
+            [b"data: a", b"data: b"], [b"data: a\r\rdata: b"], [b"\xef\xbb\xbfdata: a"], [b": c"],
+        ]
+    ),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+)  # fmt: skip
+
+
+@given(st.lists(WHOLE | st.sampled_from([b"", b"\n", b"event: x\n", b"id: 3\r"]), max_size=6))
+def test_an_event_that_comes_whole_is_the_one_that_comes_byte_by_byte(chunks: list[bytes]) -> None:
+    def heard(decoder: SseDecoder, chunks: list[bytes]) -> list[object]:
+        found: list[object] = []
+        try:
+            for chunk in chunks:
+                found += decoder.feed(chunk)
+        except TheirError as error:
+            return [error.code]
+        return [*found, decoder.last_event_id]
+
+    bytewise = [bytes([byte]) for chunk in chunks for byte in chunk]
+    assert heard(SseDecoder(LIMIT), chunks) == heard(SseDecoder(LIMIT), bytewise)
+
+
 @given(
     data=st.binary(min_size=1, max_size=200),
     event_id=st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8"), max_size=10),
@@ -109,6 +137,7 @@ def test_a_retry_is_capped_at_a_day() -> None:
         [b"data: " + b"x" * 600 + b"\n", b"data: " + b"x" * 600 + b"\n"],
         [b":" * 600, b":" * 600],
         [b"data: a\n" * 501],
+        [b"data: " + b"x" * (LIMIT + 1) + b"\n\n"],
     ],
 )
 def test_an_event_that_never_ends_is_refused_before_it_fills_memory(chunks: list[bytes]) -> None:
