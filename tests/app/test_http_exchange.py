@@ -181,3 +181,13 @@ async def test_a_whole_response_says_nothing_that_two_messages_may_not(
         await send.whole(200, constant, own, b"one")
 
     assert await _served(app) == [b"ended"]
+
+
+async def test_whoever_writes_is_told_whether_it_would_have_to_wait() -> None:
+    peer = _Peer()
+    exchange = Exchange(peer, SCOPE, closes=False, expects_continue=False)
+    assert exchange.ready
+    peer.write_paused = True
+    assert not exchange.ready
+    exchange.leave()
+    assert exchange.ready, "what is written to nobody is dropped at once"

@@ -206,6 +206,11 @@ class Exchange:
         else:
             raise RuntimeError(f"`{kind}` is out of order")
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next message is taken at once: nobody has to wait for the peer to read."""
+        return self.gone or not self._connection.write_paused
+
     async def whole(self, status: int, constant: Fields, own: Fields, body: bytes) -> None:
         """Write a whole response: the same as its start, with the length of `body`, and `body`.
 

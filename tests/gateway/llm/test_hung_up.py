@@ -63,7 +63,7 @@ class _Client:
 def _call(client: _Client) -> ModelCall:
     asking = read_request(Dialect.CHAT, BODY)
     server = cast(ModelServer, _Server())
-    return ModelCall(client.send, server, asking, "/v1/chat/completions", BODY, [], [])
+    return ModelCall(client.send, server, asking, "/v1/chat/completions", BODY, (), ())
 
 
 def _thoughts(said: bytes) -> list[str]:
@@ -90,6 +90,29 @@ async def test_hanging_up_in_the_middle_leaves_what_was_got() -> None:
 async def test_reading_no_further_leaves_what_was_sent(error: Exception) -> None:
     call = _call(_Client(error))
     reply = await call.dispatch()
+    assert _thoughts(reply.said) == ["I had better not."]
+    assert call.broken is not None
+    assert call.broken.code == "client_stalled"
+
+
+class _Full:
+    """The `send` of our own server, of a client that takes the head and reads nothing after it."""
+
+    ready = False
+
+    async def __call__(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+
+async def test_a_client_that_is_waited_for_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bailiwick.gateway.llm.call.STALL_SECONDS", 0.01)
+    asking = read_request(Dialect.CHAT, BODY)
+    server = cast(ModelServer, _Server())
+    call = ModelCall(_Full(), server, asking, "/v1/chat/completions", BODY, (), ())
+    reply = await asyncio.wait_for(call.dispatch(), 10)
     assert _thoughts(reply.said) == ["I had better not."]
     assert call.broken is not None
     assert call.broken.code == "client_stalled"

@@ -251,7 +251,7 @@ def use_of(request: Request, because: str = "", instead_of: str = "") -> ModelUs
     )
 
 
-def _served(name: str, use: ModelUse, models: Models) -> list[tuple[bytes, bytes]]:
+def _served(name: str, use: ModelUse, models: Models) -> tuple[tuple[bytes, bytes], ...]:
     """What the agent is told of who served it. Nothing is swapped silently."""
     told = [(b"bailiwick-served-by", name.encode())]
     if use.asked_as in models.aliases:
@@ -259,7 +259,7 @@ def _served(name: str, use: ModelUse, models: Models) -> list[tuple[bytes, bytes
         told.append((b"bailiwick-substitute", (use.because or "false").encode()))
     if use.removed:
         told.append((b"bailiwick-removed-tools", b"%d" % len(use.removed)))
-    return told
+    return tuple(told)
 
 
 def _denied(answer: Answer) -> str:

@@ -28,7 +28,7 @@ from bailiwick.gateway.llm.replies import streamed_reply, told_again, whole_repl
 from bailiwick.gateway.llm.servers import ModelServer
 from bailiwick.gateway.llm.used import overrun, settled
 from bailiwick.gateway.mcp.sinks import KEEP_ALIVE, STALL_SECONDS
-from bailiwick.gateway.mcp.wire import STREAM_HEADERS, ClientGone, Outcome, Send
+from bailiwick.gateway.mcp.wire import STREAM_HEADERS, ClientGone, Outcome, Send, reply
 from bailiwick.ports import UpstreamReply
 from bailiwick.protocols.llm.dialect import Asking
 from bailiwick.protocols.llm.refusals import stream_refusal
@@ -95,13 +95,14 @@ class ModelCall:
         path: str,
         body: JsonObject,
         fields: Sequence[tuple[str, str]],
-        served: Pairs,
+        served: tuple[tuple[bytes, bytes], ...],
         patience: Patience = NO_PATIENCE,
         use: ModelUse | None = None,
     ) -> None:
         """See the class.
 
         Args:
+            served: headers for the agent, that tell who served it.
             use: what it was judged by, if some limit counts what it takes: a stream that makes
                 more than its bound is cut.
         """
@@ -132,10 +133,10 @@ class ModelCall:
             stream, self.status = answer.stream, answer.status
             self._check(answer)
             if stream is None:
-                reply = self._whole(answer)
+                heard = self._whole(answer)
             else:
-                reply = await self._pass_on(answer, stream, started)
-            return settled(reply, self._price, self.status)
+                heard = await self._pass_on(answer, stream, started)
+            return settled(heard, self._price, self.status)
         except (UpstreamDown, UpstreamBroken) as error:
             self.failed = failure_of(error)
             raise
@@ -178,28 +179,25 @@ class ModelCall:
     async def deliver(self, call: str) -> None:
         """The outcome is durable: send the answer, or the end of the stream."""
         if self._answer is not None:
-            status, headers, body = self._answer
+            status, passed, body = self._answer
             if self.streaming:
                 # It was held, so the stream began before there was an answer to begin it with.
                 await self._end(_as_event(self._asking, status, body))
                 return
-            own = [(b"bailiwick-call", call.encode()), (b"content-length", b"%d" % len(body))]
-            headers = [*headers, *own, (b"cache-control", b"no-store")]
-            start = {"type": "http.response.start", "status": status, "headers": headers}
-            await self._send(start)
-            await self._send({"type": "http.response.body", "body": body})
+            named = (b"bailiwick-call", call.encode())
+            await reply(self._send, status, body, *passed, named, json=False, constant=self._served)
             return
         if self._late is not None:
             await self._begin(*self._late)
         await self._end(self._held_back)
 
-    async def deliver_other(self, call: str, reply: UpstreamReply) -> bool:
+    async def deliver_other(self, call: str, heard: UpstreamReply) -> bool:
         """Send the answer to the same call, which another request waited for as well and got.
 
         Returns:
             False when there is no whole answer to send.
         """
-        found = told_again(reply)
+        found = told_again(heard)
         if found is None:
             return False
         status, body, events = found
@@ -207,8 +205,7 @@ class ModelCall:
             await self._begin(status, [(b"content-type", b"text/event-stream; charset=utf-8")])
             self._held_back = body
         else:
-            kind = (b"content-type", b"application/json")
-            self._answer = status, [kind, *self._served], body
+            self._answer = status, [(b"content-type", b"application/json")], body
         await self.deliver(call)
         return True
 
@@ -257,7 +254,7 @@ class ModelCall:
                     "upstream_garbage", f"server `{name}` answered with what is not JSON"
                 ) from None
             shown = encode(body.decode(errors="replace"))
-        self._answer = status, [*_passed(answer), *self._served], body
+        self._answer = status, _passed(answer), body
         self.failed = failure_in(status)
         self.rest_seconds = rest_of(answer) if self.failed else 0.0
         if status < 300:
@@ -331,9 +328,9 @@ class ModelCall:
             "output_above_bound",
             f"cut: server `{name}` made more than the {meter.bound:,} tokens reserved for it",
         )
-        reply = streamed_reply(self._asking.dialect, self.status, capture, self.broken.message)
+        heard = streamed_reply(self._asking.dialect, self.status, capture, self.broken.message)
         used = overrun(self._use, self._price, meter.tokens(capture.made()))
-        return msgspec.structs.replace(reply, used=used)
+        return msgspec.structs.replace(heard, used=used)
 
     async def _begun_with_error(
         self, head: tuple[int, Pairs], stream: BodyStream, capture: StreamCapture
@@ -364,8 +361,12 @@ class ModelCall:
             await self._take(data)
 
     async def _take(self, data: bytes) -> None:
+        message = {"type": "http.response.body", "body": data, "more_body": True}
+        if getattr(self._send, "ready", False):  # of our own server, which need not wait: as mostly
+            await self._send(message)
+            return
         async with asyncio.timeout(STALL_SECONDS):
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            await self._send(message)
 
     async def _end(self, last: bytes) -> None:
         await self._send({"type": "http.response.body", "body": last, "more_body": False})

@@ -80,13 +80,23 @@ def _too_large(max_bytes: int) -> TheirError:
 
 
 async def reply(
-    send: Send, status: int, body: bytes = b"", *extra: tuple[bytes, bytes], json: bool = True
+    send: Send,
+    status: int,
+    body: bytes = b"",
+    *extra: tuple[bytes, bytes],
+    json: bool = True,
+    constant: tuple[tuple[bytes, bytes], ...] = (),
 ) -> None:
     """Send one complete response.
+
+    Args:
+        constant: further headers, like those of many other responses.
 
     The `send` of our own server takes it at once (`whole`); others are told in ASGI's two messages.
     """
     fields = _JSON if body and json else _NO_STORE
+    if constant:
+        fields = (*fields, *constant)
     whole = getattr(send, "whole", None)
     if whole is not None:
         await whole(status, fields, extra, body)
