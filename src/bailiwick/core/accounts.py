@@ -163,8 +163,10 @@ class Account:
         pending, posted, unknown = held
         return pending + unknown if charge.pending_only else pending + posted + unknown
 
-    def reserve(self, call: str, charge: Charge, at_ms: int) -> Leg:
-        """Set aside what is free: the leg that says so. As `move`, for what every call begins with.
+    def reserve(self, call: str, charge: Charge, at_ms: int) -> tuple[Leg, list[int]]:
+        """Set aside what is free: the leg that says so, and what is `held` for its member.
+
+        As `move`, for what every call begins with.
 
         On a sliding account it counts as reserved no earlier than what is there already.
         """
@@ -177,7 +179,7 @@ class Account:
             self.taken.add(member)
         if self.sliding:
             at_ms = self.window.reserve(call, charge, at_ms)
-        return charge, at_ms, _FREE, _PENDING, amount
+        return (charge, at_ms, _FREE, _PENDING, amount), held
 
     def put(self, balance: Balance) -> None:
         """Take over a balance."""

@@ -118,18 +118,19 @@ class Books:
             if lines.amounts() != _amounts(call, charges):
                 raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
             return _NOTHING
-        if not are_apart(charges):
-            _amounts(call, charges)
+        if not charges:
+            return _NOTHING
         over = exceeded(charges, self)
         if over is not None:
             raise LimitReached(over.code, over.because)
-        if not charges:
-            return _NOTHING
+        if not are_apart(charges):
+            _amounts(call, charges)
         accounts, legs, places = self._accounts, [], []
         for charge in charges:
             account = accounts[charge.account, charge.key]  # `exceeded` has just looked there
-            legs.append(account.reserve(call, charge, at_ms))
-            places.append(account.held[charge.member])
+            leg, held = account.reserve(call, charge, at_ms)
+            legs.append(leg)
+            places.append(held)
             if account.sliding and account.window.old > self._keep_old:
                 self._long.add((charge.account, charge.key))
         self._calls[call] = _Lines(legs, places)

@@ -114,7 +114,10 @@ def answered(
     """
     if not charges:
         return NOTHING
-    actual, over = _used(charges, reply)
+    actual: list[tuple[str, str, int]] = []
+    over: dict[str, None] = {}
+    if reply.used:  # by a model
+        actual, over = _used(charges, reply)
     if failed:
         frees = [each for each in charges if each.failed_frees]
         if not frees:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import repeat
+from operator import attrgetter, itemgetter
 
 import msgspec
 
@@ -71,6 +73,8 @@ _NO_MORE_UNKNOWN = (
     "WHERE u.call = ?1 AND u.account = t.account))"
 )
 
+_charge_of = itemgetter(0)
+_name_of = attrgetter("account", "key", "member")
 _encode = msgspec.json.Encoder().encode
 
 Cell = str | bytes
@@ -179,31 +183,30 @@ class SqliteLimits:
 
     def _written(self, db: sqlite3.Connection, posting: Posting, batch: _Batch) -> str:
         """The legs of a posting as its row holds them; `batch` takes what goes beside it."""
-        call = posting.call
-        rows: list[tuple[object, ...]] = []
-        accounts: dict[int, Charge] = {}
-        known, pending, lost, reserves = self._ids, Place.PENDING, Place.UNKNOWN, False
-        for charge, reserved_ms, source, target, amount in posting.moves():
-            account = known.get((charge.account, charge.key, charge.member))
-            if account is None:
-                account = self._id(db, charge)
-            accounts[account] = charge
-            since, only = charge.since_ms, charge.pending_only
-            rows.append((account, reserved_ms, source, target, amount, charge.ceiling, since, only))
-            if target is pending:  # from FREE: nothing else leads there
-                reserves = True
-                if since:
-                    batch.sliding.append((account, reserved_ms, call))
-            elif target is lost:
-                batch.unknown.append((call, posting.at_ms))
-            elif source is lost:
-                batch.found.add(call)
-        batch.touched |= accounts
+        call, legs = posting.call, posting.moves()
+        charges = list(map(_charge_of, legs))
+        numbers = [*map(self._ids.get, map(_name_of, charges), repeat(0))]
+        if 0 in numbers:  # no row has this number
+            numbers = [self._id(db, charge) for charge in charges]
+        rows = [
+            (number, at, source, to, amount, charge.ceiling, charge.since_ms, charge.pending_only)
+            for number, (charge, at, source, to, amount) in zip(numbers, legs, strict=True)
+        ]
         text = _encode(rows).decode()
-        if reserves:
+        accounts: dict[int, Charge] = dict(zip(numbers, charges, strict=True))
+        batch.touched |= accounts
+        if legs[0][3] is Place.PENDING:  # from FREE, all of them: nothing else leads there
+            batch.sliding += [(row[0], row[1], call) for row in rows if row[6]]
             if len(self._reserved) >= MAX_KNOWN_CALLS:
                 self._reserved.clear()
             self._reserved[call] = text, accounts
+            return text
+        lost = Place.UNKNOWN
+        for _, _, source, target, _ in legs:
+            if target is lost:
+                batch.unknown.append((call, posting.at_ms))
+            elif source is lost:
+                batch.found.add(call)
         return text
 
     def trim(self) -> None:
@@ -227,8 +230,10 @@ class SqliteLimits:
 
     def _id(self, db: sqlite3.Connection, charge: Charge) -> int:
         """The row of an account; it is made when it is new."""
-        name = (charge.account, charge.key, charge.member)
-        account, key, member = name
+        name = account, key, member = charge.account, charge.key, charge.member
+        known = self._ids.get(name)
+        if known is not None:
+            return known
         cells = (
             account,
             key_cell(self._seal, account, key),
