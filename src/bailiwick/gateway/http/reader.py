@@ -87,10 +87,11 @@ class ResponseReader:
         """Whether it is whole, was framed by its length, and leaves the connection open."""
         response = self.response
         return (
-            response is not None
+            b"content-length" in self._headers
+            and response is not None
             and self.is_whole
             and self.fault is None
-            and not (self.is_open or self.closes or self.ends_by_close)
+            and not (self.is_open or self.closes)
             and response.status not in (204, 304)
             and b"transfer-encoding" not in self._headers
         )

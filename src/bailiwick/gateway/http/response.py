@@ -174,7 +174,8 @@ class Response:
         self._headers = headers
         kind = headers.get(b"content-type", b"")
         self.content_type = _CONTENT_TYPES.get(kind) or _media_type(kind)
-        self.keep_seconds = _keep_seconds(headers.get(b"keep-alive", b""))
+        kept = headers.get(b"keep-alive")
+        self.keep_seconds = inf if kept is None else _keep_seconds(kept)
 
     def again(self, length: bytes, body: bytes) -> Response:
         """Another response with this head, but for its `Content-Length`, and a whole `body`."""
