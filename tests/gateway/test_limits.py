@@ -420,7 +420,7 @@ async def test_the_sealed_intent_says_what_it_reserves_and_the_leaf_does_not(hou
     assert (payees["amount"], payees["member"]) == (1, '"bo"')
     whole = ["rule", "account", "amount", "ceiling"]
     assert list(money) == [*whole, "scale", "key"], "and nothing that is as usual"
-    assert list(payees) == [*whole, "unit", "member"]
+    assert list(payees) == [*whole, "member"]
     ended = house.recorder.open(outcome.leaf, outcome.sealed)
     assert isinstance(ended, dict)
     assert ended["settled"] == [
