@@ -51,11 +51,11 @@ class Connection(Protocol):
 
     write_paused: bool
 
-    def head(self, status: int) -> bytes:
+    def head(self, status: int, /) -> bytes:
         """Status line and date."""
         ...
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, /) -> None:
         """Write, after what was written before."""
         ...
 

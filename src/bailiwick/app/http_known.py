@@ -62,19 +62,18 @@ class KnownHeads:
 
     def find(self, data: bytes) -> tuple[Known, bytes, int] | None:
         """The head that `data` begins with, the digits of its length, and where its body begins."""
-        for known in self._heads:
-            before, after, _, _, _ = known
+        heads = self._heads
+        for known in heads:
+            before, after = known[:2]
             if data.startswith(before):
-                stop = data.find(b"\r", len(before))
-                digits = data[len(before) : stop]
-                if (
-                    digits.isdigit()
-                    and len(digits) <= _LENGTH_DIGITS
-                    and data.startswith(after, stop)
-                ):
-                    if known is not self._heads[0]:
-                        self._heads.remove(known)
-                        self._heads.insert(0, known)
+                start = len(before)
+                stop = data.find(b"\r", start, start + _LENGTH_DIGITS + 1)
+                digits = data[start:stop]
+                # Where no line ends so near, `stop` is -1, and nothing of `after` begins there.
+                if digits.isdigit() and data.startswith(after, stop):
+                    if known is not heads[0]:
+                        heads.remove(known)
+                        heads.insert(0, known)
                     self._strangers = 0
                     return known, digits, stop + len(after)
         return None

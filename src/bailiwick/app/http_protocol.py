@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
@@ -87,16 +88,21 @@ class HttpProtocol(asyncio.Protocol):
         "_active", "_app", "_body_left", "_client", "_deadline", "_fed", "_fields", "_first",
         "_heads", "_ignored_bytes", "_last", "_loop", "_parser", "_parser_rests", "_path", "_queue",
         "_quiet", "_read_paused", "_receiving", "_refusal", "_round", "_server", "_stalls",
-        "_state", "_target", "_target_known", "_transport", "_watched", "_writable",
-        "write_paused",
+        "_state", "_target", "_target_known", "_transport", "_watched", "_writable", "head",
+        "write", "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
+
+    # See `Connection`. Functions of the round and of the transport, with no step between.
+    head: Callable[[int], bytes]
+    write: Callable[[bytes], None]
 
     def __init__(self, app: App, state: ServerState, round_: Round) -> None:
         self._app = app
         self._state = state
         self._round = round_
+        self.head = round_.head
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._server: tuple[str, int] | None = None
@@ -133,6 +139,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has connected."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
+        self.write = self._transport.write
         self._server = _address(transport, "sockname")
         self._client = _address(transport, "peername")
         self._state.connections.add(self)
@@ -336,14 +343,6 @@ class HttpProtocol(asyncio.Protocol):
         exchange.task = self._loop.create_task(exchange.run(self._app))
         self._state.tasks.add(exchange.task)
 
-    def head(self, status: int) -> bytes:
-        """See `Connection`."""
-        return self._round.head(status)
-
-    def write(self, data: bytes) -> None:
-        """See `Connection`."""
-        self._transport.write(data)
-
     async def drain(self) -> None:
         """See `Connection`."""
         if self._writable is not None:
@@ -368,7 +367,8 @@ class HttpProtocol(asyncio.Protocol):
             self._conclude(self._refusal)
         elif self._receiving is None:
             self._idle()
-        self.body_taken()
+        if self._read_paused:
+            self.body_taken()
 
     def ended(self, exchange: Exchange) -> None:
         """See `Connection`."""

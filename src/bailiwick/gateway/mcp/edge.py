@@ -137,26 +137,7 @@ class McpEdge:
         self._legacy = LegacyDoor(self._core)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request."""
-        try:
-            await self._serve(scope, receive, send)
-        except ClientGone:
-            return
-
-    def start_closing(self) -> None:
-        """End streams gracefully; what is under way may still be answered."""
-        self._core.start_closing()
-        self._legacy.start_closing()
-
-    async def aclose(self) -> None:
-        """End streams gracefully and sessions at once; stop what runs in the background."""
-        self.start_closing()
-        self._legacy.close()
-        await self._core.aclose()
-
-    # --- the order of the module's list ----------------------------------------------------------
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request, in the order of the module's list."""
         head: Head | None = scope.get(HEAD)
         knock: Knock | None = None if head is None else head.derived.get(self)
         if knock is None:
@@ -191,13 +172,27 @@ class McpEdge:
             return
         flying[key] = count
         try:
-            await self._let_in(scope["method"], visit)
+            # Every coroutine between a call and what it waits for is passed through at each waking.
+            await (self._post(visit) if scope["method"] == "POST" else self._other(scope, visit))
         finally:
             left = flying[key] - 1
             if left:
                 flying[key] = left
             else:
                 del flying[key]
+
+    def start_closing(self) -> None:
+        """End streams gracefully; what is under way may still be answered."""
+        self._core.start_closing()
+        self._legacy.start_closing()
+
+    async def aclose(self) -> None:
+        """End streams gracefully and sessions at once; stop what runs in the background."""
+        self.start_closing()
+        self._legacy.close()
+        await self._core.aclose()
+
+    # --- steps of the module's list --------------------------------------------------------------
 
     async def _look(self, scope: Scope, send: Send) -> Knock | None:
         """Read a head: 1 to 3, and what 5 asks of it. None when that was answered already."""
@@ -226,6 +221,7 @@ class McpEdge:
             is_json=_is_json(headers.content_type),
             json=wanted in (Accepts.JSON, Accepts.BOTH),
             events=wanted in (Accepts.EVENTS, Accepts.BOTH),
+            modern=None if headers.version is None else headers.version not in LEGACY_BYTES,
         )
 
     def _address(self, scope: Scope) -> str:
@@ -238,12 +234,9 @@ class McpEdge:
         ]
         return caller_address(peer[0] if peer else "", forwarded, proxies)
 
-    def _let_in(self, method: str, visit: Visit) -> Awaitable[None]:
-        # Every coroutine between a call and what it waits for is passed through at each waking.
-        if method == "POST":
-            return self._post(visit)
-        version = visit.knock.headers.version
-        if version is not None and version not in LEGACY_BYTES:
+    def _other(self, scope: Scope, visit: Visit) -> Awaitable[None]:
+        method = scope["method"]
+        if visit.knock.modern:
             return reply(visit.send, 405, b"", (b"allow", b"POST"))
         if method == "GET":
             return self._legacy.get(visit)
@@ -268,10 +261,14 @@ class McpEdge:
             else:
                 # Millions of small values take seconds to read; nobody else waits for them.
                 message = await asyncio.to_thread(parse_message, body)
-            modern = era_of(knock.headers.version, message) is Era.MODERN
+            modern = knock.modern
+            if modern is None:
+                modern = era_of(None, message) is Era.MODERN
             await (self._modern if modern else self._legacy).post(visit, message)
         except TheirError as error:
             await self._unreadable(visit, error)
+        except ClientGone:
+            return
         except asyncio.CancelledError:
             if not watch.late:
                 raise

@@ -32,6 +32,7 @@ class Knock(msgspec.Struct):
         authorization: the header as received.
         is_json: the body is said to be JSON.
         json, events: whether one JSON body, or an event stream, will do as an answer to a POST.
+        modern: whether it names a version of the stateless era; None where it names none.
         caller: as its token was read; to be renewed before each use. None before the first.
     """
 
@@ -41,6 +42,7 @@ class Knock(msgspec.Struct):
     is_json: bool
     json: bool
     events: bool
+    modern: bool | None
     caller: Caller | None = None
 
 

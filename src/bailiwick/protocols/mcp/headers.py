@@ -78,6 +78,8 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
             "headers_too_large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes"
         )
     headers = Headers(found, params, twice)
+    if headers.method is not None:
+        headers.asked = headers.method.decode("latin-1")
     if headers.name is not None:
         headers.named = decode_value(headers.name)
     traceparent = headers.traceparent

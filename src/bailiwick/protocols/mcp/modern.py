@@ -107,12 +107,7 @@ def climb(headers: Headers, request: Request) -> Envelope | Rejection:
             f"`params._meta` needs `{META_VERSION}` and `{META_CLIENT_CAPABILITIES}`",
         )
     version = meta[META_VERSION]
-    if (
-        headers.version != _VERSION
-        or version != MODERN
-        or headers.method is None
-        or headers.method.decode("latin-1") != method
-    ):
+    if headers.version != _VERSION or version != MODERN or headers.asked != method:
         rejection = _header_rejection(headers, method, version)
         if rejection is not None:
             return rejection
@@ -123,7 +118,7 @@ def climb(headers: Headers, request: Request) -> Envelope | Rejection:
             return _name_mismatch(named, named_by)
     if version != MODERN:
         return unsupported(version if isinstance(version, str) else "")
-    if method not in METHODS:
+    if named_by is None and method not in METHODS:
         return Rejection(Code.METHOD_NOT_FOUND, f"no method `{method[:80]}`")
     return _envelope(meta)
 
@@ -144,7 +139,7 @@ def _header_rejection(headers: Headers, method: str, version: Json) -> Rejection
         return Rejection(
             Code.HEADER_MISMATCH, "`MCP-Protocol-Version` does not equal the version in `_meta`"
         )
-    if headers.method is None or headers.method.decode("latin-1") != method:
+    if headers.asked != method:
         return Rejection(Code.HEADER_MISMATCH, "`Mcp-Method` does not equal the body's method")
     return None
 

@@ -12,6 +12,7 @@ class Headers:
     Attributes:
         twice: a routing header of 2026-07-28 that stands twice, or "".
         params: `Mcp-Param-*` pairs, names in lower case, in order.
+        asked: `Mcp-Method` as text.
         named: `Mcp-Name` decoded; None where it is absent or malformed.
         trace: `traceparent` if it is one, else "".
     """
@@ -35,6 +36,7 @@ class Headers:
     run_labels: bytes | None = None
     end_user: bytes | None = None
 
+    asked: str | None = None
     named: str | None = None
     trace: str = ""
 
