@@ -63,7 +63,7 @@ class _Client:
 def _call(client: _Client) -> ModelCall:
     asking = read_request(Dialect.CHAT, BODY)
     server = cast(ModelServer, _Server())
-    return ModelCall(client.send, server, asking, "/v1/chat/completions", BODY, (), ())
+    return ModelCall(client.send, server, asking, "/v1/chat/completions", b"{}", (), ())
 
 
 def _thoughts(said: bytes) -> list[str]:
@@ -111,7 +111,7 @@ async def test_a_client_that_is_waited_for_is_not_waited_for_for_ever(
     monkeypatch.setattr("bailiwick.gateway.llm.call.STALL_SECONDS", 0.01)
     asking = read_request(Dialect.CHAT, BODY)
     server = cast(ModelServer, _Server())
-    call = ModelCall(_Full(), server, asking, "/v1/chat/completions", BODY, (), ())
+    call = ModelCall(_Full(), server, asking, "/v1/chat/completions", b"{}", (), ())
     reply = await asyncio.wait_for(call.dispatch(), 10)
     assert _thoughts(reply.said) == ["I had better not."]
     assert call.broken is not None

@@ -64,7 +64,7 @@ class _Client:
 def _call(client: _Client, server: _Server, use: ModelUse | None = None) -> ModelCall:
     asking = read_request(Dialect.CHAT, BODY)
     model = cast(ModelServer, server)
-    return ModelCall(client.send, model, asking, "/v1/chat/completions", BODY, (), (), use=use)
+    return ModelCall(client.send, model, asking, "/v1/chat/completions", b"{}", (), (), use=use)
 
 
 def _piece(word: str) -> bytes:

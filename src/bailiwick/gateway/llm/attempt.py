@@ -35,6 +35,7 @@ from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import ClientGone
 from bailiwick.ports import Clock
+from bailiwick.protocols.llm.asked import with_model
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 
 _NOT_RETRIED = (b"x-should-retry", b"false")
@@ -154,8 +155,9 @@ class Asker:
             request.hints,
         )
         # What runs is what was judged: the judged parse, with the server's own name for the model.
+        text = asking.text
         if found.model != asking.model:
-            body = {**body, "model": found.model}
+            text = with_model(text, body, found.model)
         name = f"{found.server}/{found.model}"
         served = _served(name, use, self._models)
         call = ModelCall(
@@ -163,9 +165,10 @@ class Asker:
             server,
             asking,
             carried.path,
-            body,
+            text,
             carried.fields,
             served,
+            spec.terms.of(found.model)[0],
             patience,
             use if counted else None,
         )

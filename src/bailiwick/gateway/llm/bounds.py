@@ -122,11 +122,12 @@ def _bytes(asking: Asking, body: JsonObject) -> int:
     They compose letters first, which makes a few longer: U+1D160, of four bytes, becomes twelve.
     Models that embed look at what letters stand for.
     """
-    if asking.is_ascii:
+    whole = asking.text or encode(body)
+    if whole.isascii():
         return asking.input_bytes
     form: Literal["NFC", "NFKC"] = "NFC" if asking.dialect in _ANSWERS else "NFKC"
     # With joiners between too many marks: more than without, and in time.
-    made = unicodedata.normalize(form, stream_safe(encode(body).decode()))
+    made = unicodedata.normalize(form, stream_safe(whole.decode()))
     return max(asking.input_bytes, len(made.encode()))
 
 

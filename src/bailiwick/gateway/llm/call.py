@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import msgspec
 
 from bailiwick.core.call import ModelUse
-from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
+from bailiwick.core.pricing import Price
 from bailiwick.gateway.gate import GoneMidway, Tick
 from bailiwick.gateway.http.response import BodyStream, Response
 from bailiwick.gateway.llm.capture import StreamCapture
@@ -93,16 +93,19 @@ class ModelCall:
         server: ModelServer,
         asking: Asking,
         path: str,
-        body: JsonObject,
+        text: bytes,
         fields: Sequence[tuple[str, str]],
         served: tuple[tuple[bytes, bytes], ...],
+        price: Price | None = None,
         patience: Patience = NO_PATIENCE,
         use: ModelUse | None = None,
     ) -> None:
         """See the class.
 
         Args:
+            text: the request, as JSON.
             served: headers for the agent, that tell who served it.
+            price: of the model; None if none is declared.
             use: what it was judged by, if some limit counts what it takes: a stream that makes
                 more than its bound is cut.
         """
@@ -110,12 +113,12 @@ class ModelCall:
         self._server = server
         self._asking = asking
         self._path = path
-        self._body = body
+        self._text = text
         self._fields = fields
         self._served = served
         self._patience = patience
         self._use = use
-        self._price, _ = server.spec.terms.of(str(body.get("model")))
+        self._price = price
 
     # --- for the gate ----------------------------------------------------------------------------
 
@@ -128,8 +131,7 @@ class ModelCall:
             started = asyncio.get_running_loop().time()
             seconds = self._patience.answer_seconds(stream=self._asking.stream)
         try:
-            body = encode(self._body)
-            answer = await self._server.send(self._path, body, self._fields, seconds)
+            answer = await self._server.send(self._path, self._text, self._fields, seconds)
             stream, self.status = answer.stream, answer.status
             self._check(answer)
             if stream is None:

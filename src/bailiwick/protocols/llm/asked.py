@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.values import kind_of, show
+from bailiwick.protocols.strict_json import encode
 
 MAX_MODEL_CHARS = 256
 MAX_TOOLS = 1_024
@@ -59,6 +60,21 @@ def says_any(body: JsonObject, names: Iterable[str]) -> bool:
     """Whether a request has any of these fields. Most that are looked for are in few requests: one
     look tells that none of them is there."""
     return not body.keys().isdisjoint(names)
+
+
+def with_model(text: bytes, body: JsonObject, model: str) -> bytes:
+    """A request with another name for its model, as compact JSON.
+
+    Args:
+        text: the request's compact JSON. What is as long as a conversation is written only once.
+        body: the same.
+    """
+    # The field stands there like this, so what stands there once is the field.
+    mark = b'"model":' + encode(body["model"])
+    at = text.find(mark)
+    if at < 0 or text.find(mark, at + 1) >= 0:
+        return encode({**body, "model": model})
+    return b'%b"model":%b%b' % (text[:at], encode(model), text[at + len(mark) :])
 
 
 def flag(body: JsonObject, name: str) -> bool:

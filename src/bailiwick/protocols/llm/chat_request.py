@@ -48,7 +48,7 @@ def read_request(body: JsonObject) -> Asking:
         tools=asked.once((*own, *hosted)),
         max_output=None if bound is None else bound * choices,
         input_bytes=len(text),
-        is_ascii=text.isascii(),
+        text=text,
         hosted=hosted,
         unsized=unsized,
         choices=choices,

@@ -32,7 +32,7 @@ class Asking(msgspec.Struct, frozen=True):
             states no bound.
         input_bytes: size of the request as compact JSON. A token is at least one byte, so this
             bounds the tokens of what is text.
-        is_ascii: all of that JSON is ASCII: a tokenizer that composes letters finds none to.
+        text: that JSON, as it would be sent; b"" where nothing is sent.
         hosted: those of `tools` that the model's server may run itself, unseen by any gateway.
         unsized: kinds of input whose tokens `input_bytes` does not bound, each once: `image_url`,
             `previous_response_id`. Not empty means that nothing bounds the input.
@@ -48,7 +48,7 @@ class Asking(msgspec.Struct, frozen=True):
     tools: tuple[str, ...]
     max_output: int | None
     input_bytes: int
-    is_ascii: bool = False
+    text: bytes = b""
     hosted: tuple[str, ...] = ()
     unsized: tuple[str, ...] = ()
     reports_usage: bool = True

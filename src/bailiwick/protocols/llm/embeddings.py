@@ -28,7 +28,7 @@ def read_request(body: JsonObject) -> Asking:
         tools=(),
         max_output=0,
         input_bytes=len(text),
-        is_ascii=text.isascii(),
+        text=text,
         unsized=asked.once(_unsized(body)),
     )
 

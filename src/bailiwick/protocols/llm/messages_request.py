@@ -50,7 +50,7 @@ def read_request(body: JsonObject) -> Asking:
         tools=asked.once((*own, *hosted)),
         max_output=_max_output(body),
         input_bytes=len(text),
-        is_ascii=text.isascii(),
+        text=text,
         hosted=asked.once(hosted),
         unsized=unsized,
         dearer=asked.dearer(body, unsized),

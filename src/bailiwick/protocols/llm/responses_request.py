@@ -56,7 +56,7 @@ def read_request(body: JsonObject) -> Asking:
         tools=asked.once((*own, *hosted)),
         max_output=asked.bound_of(body, ("max_output_tokens",)),
         input_bytes=len(text),
-        is_ascii=text.isascii(),
+        text=text,
         hosted=asked.once(hosted),
         unsized=unsized,
         dearer=asked.dearer(body, unsized),

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
-from bailiwick.protocols.llm.asked import objects
+from bailiwick.protocols.llm.asked import objects, with_model
 from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.first_words import first_words
 from bailiwick.protocols.llm.messages_request import read_count_request
 from bailiwick.protocols.llm.requests import read_request
 from bailiwick.protocols.llm.told import read_told
+from bailiwick.protocols.strict_json import encode
 
 CHAT, RESPONSES, MESSAGES, EMBEDDINGS = Dialect
 
@@ -412,8 +413,44 @@ def test_what_is_no_object_among_objects_is_passed_over() -> None:
     assert (objects("text"), objects({"type": "text"}), objects(None)) == ((), (), ())
 
 
-def test_ascii_is_told_of_all_of_a_request() -> None:
-    assert read_request(CHAT, {**MODEL, "user": "a"}).is_ascii
-    assert not read_request(CHAT, {**MODEL, "user": "é"}).is_ascii
-    assert not read_request(EMBEDDINGS, {**MODEL, "input": ["é"]}).is_ascii
-    assert read_request(CHAT, {**MODEL, "user": "é"}).input_bytes == 34
+def test_a_request_is_kept_as_it_is_sent() -> None:
+    for dialect in Dialect:
+        asking = read_request(dialect, {**MODEL, "user": "é", "input": [1.5]})
+        assert asking.text == '{"model":"local/qwen","user":"é","input":[1.5]}'.encode()
+        assert asking.input_bytes == len(asking.text)
+
+
+NAMES = st.sampled_from(("m", 'a"b', "a\\", '"model":"m"', "é")) | st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1
+)
+TRICKS = st.sampled_from(
+    (
+        '"model":"m"',
+        'x"model',
+        '\\"model":"m"',
+        {"model": "m"},
+        [{"model": "m"}],
+        {'x"model': "m"},
+        {"x": '"model":"m"'},
+    )
+)
+
+
+@given(
+    before=st.dictionaries(st.text('xmodel"\\', max_size=6), TRICKS | JSON, max_size=2),
+    after=st.dictionaries(st.text('xmodel"\\', max_size=6), TRICKS | JSON, max_size=2),
+    old=NAMES,
+    new=NAMES,
+)
+def test_another_name_of_the_model_changes_nothing_else(
+    before: dict[str, Json], after: dict[str, Json], old: str, new: str
+) -> None:
+    body: JsonObject = {**before, "model": old, **{k: v for k, v in after.items() if k != "model"}}
+    assert with_model(encode(body), body, new) == encode({**body, "model": new})
+
+
+def test_a_model_s_name_that_stands_elsewhere_too_stays_there() -> None:
+    body: JsonObject = {"metadata": {"model": "m"}, "model": "m", "user": '"model":"m"'}
+    expected = b'{"metadata":{"model":"m"},"model":"new","user":"\\"model\\":\\"m\\""}'
+    assert with_model(encode(body), body, "new") == expected
+    assert with_model(encode({"model": "m"}), {"model": "m"}, "new") == b'{"model":"new"}'
