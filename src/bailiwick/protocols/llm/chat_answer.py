@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
-from bailiwick.protocols.llm.chat_plain import decode_piece
+from bailiwick.protocols.llm.chat_plain import decode_arguments, decode_piece
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
 from bailiwick.protocols.llm.gathering import (
     Room,
@@ -66,8 +66,10 @@ class ChatHearer:
     def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
         """See `hearer.Hearer.take_pieces`."""
         choice = self._choices.get(0)
-        if choice is None or choice.calls or not self._model or not self._id:
-            return next(texts, None)  # behind a tool call stands no text
+        if choice is None or not self._model or not self._id:
+            return next(texts, None)  # each may still name them
+        if choice.calls:
+            return self._take_arguments(choice, texts)
         said: list[str] = []
         thought: list[str] = []
         usage = text = None
@@ -142,6 +144,27 @@ class ChatHearer:
             self._asked = True
         if "usage" in data:  # Moonshot puts it here
             self._take_usage(data["usage"])
+
+    def _take_arguments(self, choice: _Choice, texts: Iterator[bytes]) -> bytes | None:
+        """As `take_pieces`, behind the begin of a tool call: there mostly stands more of it."""
+        text = None
+        try:
+            for text in texts:
+                chunk = decode_arguments(text)
+                piece = chunk.choices[0].delta.tool_calls[0]
+                call = choice.numbered.get(piece.index)
+                if call is None:
+                    return text
+                arguments = piece.function.arguments
+                if arguments:
+                    call.arguments.add_all([arguments])
+                if call.brackets.add(arguments):
+                    self._asked = True
+                if chunk.usage is not None:
+                    self._usage = chunk.usage.usage()
+            return None
+        except NO_PIECE:
+            return text
 
     def _take_usage(self, counts: Json) -> None:
         # Some servers count along with every chunk: the last total stands.

@@ -10,7 +10,7 @@ none.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -70,20 +70,49 @@ class _Spoken(msgspec.Struct):
     function_call: None = None
 
 
-class _PieceChoice(msgspec.Struct):
+class _Arguments(msgspec.Struct):
+    arguments: str
+    name: None = None
+
+
+class _Called(msgspec.Struct):
+    """The next piece of the arguments of a tool call, which its number alone tells."""
+
+    index: int
+    function: _Arguments
+    id: None = None
+
+
+class _Calling(msgspec.Struct):
+    """A delta that goes on with a tool call, and says nothing else."""
+
+    tool_calls: tuple[_Called]
+    content: Literal[""] | None = None
+    reasoning: None = None
+    reasoning_content: None = None
+    reasoning_details: None = None
+    refusal: None = None
+    audio: None = None
+    function_call: None = None
+
+
+_Delta = TypeVar("_Delta")
+
+
+class _PieceChoice(msgspec.Struct, Generic[_Delta]):
     """The next piece of the first choice, which does not end with it."""
 
-    delta: _Spoken
+    delta: _Delta
     index: Literal[0] = 0
     message: None = None
     finish_reason: None = None
     usage: None = None
 
 
-class _Piece(msgspec.Struct):
+class _Piece(msgspec.Struct, Generic[_Delta]):
     """A chunk that says nothing but the next piece, and perhaps what was used so far."""
 
-    choices: tuple[_PieceChoice]
+    choices: tuple[_PieceChoice[_Delta]]
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     error: None = None
     usage: _Counts | None = None
@@ -112,8 +141,11 @@ class _Whole(msgspec.Struct):
     x_groq: None = None
 
 
-decode_piece = msgspec.json.Decoder(_Piece).decode
-"""A chunk as a `_Piece`. Raises one of `hearer.NO_PIECE` if it is none."""
+decode_piece = msgspec.json.Decoder(_Piece[_Spoken]).decode
+"""A chunk of text or reasoning. Raises one of `hearer.NO_PIECE` if it is none."""
+
+decode_arguments = msgspec.json.Decoder(_Piece[_Calling]).decode
+"""A chunk of a tool call that was begun before. Raises as `decode_piece`."""
 
 _decode_whole = msgspec.json.Decoder(_Whole).decode
 

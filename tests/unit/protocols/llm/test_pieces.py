@@ -88,6 +88,30 @@ def chunks() -> Iterator[Event]:
     yield chunk({"reasoning": "r", "reasoning_content": "s"})
 
 
+def calling(arguments: Any, *, function: Event | None = None, **rest: Any) -> Event:
+    """The next piece of a tool call, perhaps with something else in it."""
+    return {"index": 0, "function": {"arguments": arguments, **(function or {})}, **rest}
+
+
+def call_chunks() -> Iterator[Event]:
+    for piece in PIECES:
+        yield chunk({"tool_calls": [calling(piece)]})
+    for odd in (*ODD, "c1", "c2", {"arguments": "x"}):
+        for name in ("index", "id", "function", "custom", "type"):
+            yield chunk({"tool_calls": [{**calling("{"), name: odd}]})
+        for name in ("arguments", "name", "input"):
+            yield chunk({"tool_calls": [calling("{", function={name: odd})]})
+        for name in ("content", "reasoning", "reasoning_content", "refusal", "audio", "tool_calls"):
+            yield chunk({"tool_calls": [calling("{")], name: odd})
+        yield chunk({"tool_calls": [calling("{")], "function_call": odd})
+        yield chunk({"tool_calls": [calling("{")], "reasoning_details": odd})
+        yield chunk({"tool_calls": [calling("{")]}, choice={"finish_reason": odd})
+        yield chunk({"tool_calls": [calling("{")]}, usage=odd)
+    yield chunk({"tool_calls": [calling("{")]}, usage=USAGE)
+    yield chunk({"tool_calls": [calling("{"), calling("}")]})
+    yield chunk({"tool_calls": [calling("}", id=None)]}, choice={"index": 1})
+
+
 def response_events() -> Iterator[Event]:
     kinds = ("output_text", "refusal", "reasoning_text", "reasoning_summary_text")
     calls = ("function_call_arguments", "custom_tool_call_input", "mcp_call_arguments")
@@ -183,6 +207,33 @@ def test_an_odd_event_among_pieces_says_what_it_says_alone(dialect: Dialect) -> 
     for text in (*map(spelt, EVENTS[dialect]), *NO_OBJECTS, *TWICE):
         check_same(dialect, [*begun, usual, text, usual])
         check_same(dialect, [text, *begun, usual])
+
+
+@pytest.mark.parametrize("number", [{"index": 0}, {"index": 3}, {}])
+def test_an_odd_event_in_a_tool_call_says_what_it_says_alone(number: Event) -> None:
+    begin = {"id": "c1", "function": {"name": "pay", "arguments": ""}, **number}
+    begun = [*BEGUN[CHAT], chunk({"tool_calls": [begin]})]
+    usual = spelt(chunk({"tool_calls": [calling('{"a": "')]}))
+    for event in (
+        *call_chunks(),
+        chunk({"content": "a"}),
+        chunk({}, choice={"finish_reason": "x"}),
+    ):
+        check_same(CHAT, [*map(spelt, begun), usual, spelt(event), usual])
+        check_same(CHAT, [*map(spelt, begun), spelt(event), spelt(event)])
+
+
+def test_arguments_of_a_tool_call_are_not_taken_one_by_one() -> None:
+    begin = {"index": 0, "id": "c1", "function": {"name": "pay", "arguments": "["}}
+    pieces = [chunk({"tool_calls": [calling("1,")]})] * 30
+    events = [*BEGUN[CHAT], chunk({"tool_calls": [begin]}), *pieces]
+    shy = Shy(CHAT)
+    reader = Reader(shy)
+    said, _, asked = heard(reader, *(b"data: " + spelt(event) + b"\n\n" for event in events))
+    assert (said.tool_calls[0].arguments, asked, shy.taken) == ("[" + "1," * 30, False, 2)
+    last = chunk({"tool_calls": [calling("1]")]})
+    _, _, asked = heard(reader, b"data: " + spelt(last) + b"\n\n")
+    assert (asked, shy.taken) == (True, 2)
 
 
 def test_an_answer_in_one_piece_says_what_its_fields_say() -> None:
