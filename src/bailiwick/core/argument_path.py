@@ -182,7 +182,7 @@ def _walk(path: ArgumentPath, within: Found) -> list[Found]:
 def _into(key: str, value: Found) -> Found:
     """What stands at `key` of a value."""
     if isinstance(value, Mapping):
-        return _at(key, value)
+        return at_key(key, value)
     if value is None:
         return MISSING
     return value if isinstance(value, Gap) else BLOCKED
@@ -197,7 +197,7 @@ def _items(value: Found) -> Iterable[Found]:
     return (value if isinstance(value, Gap) else BLOCKED,)
 
 
-def _at(key: str, within: JsonObject) -> Found:
+def at_key(key: str, within: JsonObject) -> Found:
     """What stands at `key`; BLOCKED if some readers may take another key for it."""
     folded = _folded(key)
     shape = _told_apart.get(tuple(within))

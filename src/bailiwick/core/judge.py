@@ -154,8 +154,9 @@ def _judge(
             return _not_permitted(mandate, plan.allow, call, facts, now)
         used.append(allow.id)
         stamps = plan.stamp if asking else stage.stamp  # 4
-        if stamps:
-            asking += [stamp for stamp in stamps if _applies(stamp, call, facts, now)]
+        for stamp in stamps:
+            if _applies(stamp, call, facts, now):
+                asking.append(stamp)  # noqa: PERF401 - one or none, and a list costs its making
         if stage.flows or allow.vouched:  # 5
             flowing = against_flow(mandate, allow, call, labels)
             if isinstance(flowing, Deny):

@@ -27,7 +27,7 @@ from bailiwick.core.target_pattern import covers
 from bailiwick.core.values import FAILS
 
 _MAX_ALIKE = 32
-"""Rules of one hash that a rule is compared with: to miss a repetition costs no more than asking."""
+"""Rules of one hash that a rule is compared with: a repetition missed costs one more question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Line:
         limits: that may count such calls.
         flows: some mandate has flow rules, whatever they are about.
         vouched: arguments that some allow rule wants vouched for, by rule.
+        asks_more: it asks about more than the call itself and its circumstances.
         sentences: that a call is allowed, by the leaf's rule, as it was worded first.
     """
 
@@ -70,6 +71,7 @@ class Line:
     limits: tuple[Limit, ...]
     flows: bool
     vouched: tuple[ArgumentPath, ...]
+    asks_more: bool
     sentences: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -151,12 +153,11 @@ def _line(lines: Lines, target: Target) -> Line:
         if questions:
             before = plan.allow
             asked.update(questions[id(rule)] for rule in (*plan.deny, *plan.stamp))
-    return Line(
-        tuple(stages),
-        limits=limits_of(chain, target),
-        flows=any(mandate.flow is not NO_FLOW for mandate in chain),
-        vouched=tuple(path for each in stages for rule in each.plan.allow for path in rule.vouched),
-    )
+    limits = limits_of(chain, target)
+    flows = any(mandate.flow is not NO_FLOW for mandate in chain)
+    vouched = tuple(path for each in stages for rule in each.plan.allow for path in rule.vouched)
+    asks_more = bool(limits) or flows or bool(vouched)
+    return Line(tuple(stages), limits, flows, vouched, asks_more)
 
 
 def _repeated(

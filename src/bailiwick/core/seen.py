@@ -17,7 +17,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.charging import NOT_A_MEMBER, charges
 from bailiwick.core.flow import Facts, Labels, Source, Vouching
 from bailiwick.core.limits import Charge, Counters
-from bailiwick.core.line import line_of
+from bailiwick.core.line import Line, line_of
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.run_memory import scalars
 from bailiwick.core.verdict import Deny, Verdict
@@ -44,7 +44,10 @@ def see(
         policies: there are some, and they may ask what the run has read.
     """
     try:
-        return _see(call, chain, verdict, counters, labels, now, policies)
+        line = line_of(chain, call.target)
+        if not (line.asks_more or policies):  # as most
+            return NOTHING
+        return _see(call, chain, line, verdict, counters, labels, now, policies)
     except Exception:  # noqa: BLE001 - it explains afterwards, and decides nothing
         return NOTHING
 
@@ -52,16 +55,14 @@ def see(
 def _see(
     call: Call,
     chain: Sequence[Mandate],
+    line: Line,
     verdict: Verdict,
     counters: Counters,
     labels: Labels,
     now: int,
     policies: bool,
 ) -> JsonObject:
-    line = line_of(chain, call.target)
     vouched = line.vouched
-    if not (line.limits or line.flows or vouched or policies):  # as most
-        return NOTHING
     found: dict[str, Json] = {}
     if line.limits:
         used = _used(call, chain, verdict, counters, labels.facts.run, now)

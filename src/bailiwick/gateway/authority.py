@@ -55,28 +55,27 @@ class Snapshot:
 
 
 class Authority:
-    """The current snapshot, and the synchronous acts on it."""
+    """The current snapshot, and the synchronous acts on it.
+
+    Attributes:
+        snapshot: what is in force. Only `install` and `add` put another in its place.
+    """
 
     def __init__(self) -> None:
-        self._snapshot = Snapshot()
+        self.snapshot = Snapshot()
         self._chains: dict[str, Chain] = {}
         self._revoked_tokens: set[str] = set()
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is in force."""
-        return self._snapshot
-
     def install(self, snapshot: Snapshot) -> None:
         """Put a whole new snapshot in force, between two calls."""
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         mandates = snapshot.mandates
         self._chains = {name: chain_of(name, mandates, self.owner) for name in mandates}
 
     def add(self, mandate: Mandate) -> None:
         """Put one new mandate in force, beside all that is."""
-        mandates = {**self._snapshot.mandates, mandate.name: mandate}
-        self._snapshot = dataclasses.replace(self._snapshot, mandates=mandates)
+        mandates = {**self.snapshot.mandates, mandate.name: mandate}
+        self.snapshot = dataclasses.replace(self.snapshot, mandates=mandates)
         self._chains[mandate.name] = chain_of(mandate.name, mandates, self.owner)
 
     def chain(self, mandate: str) -> Chain:
@@ -85,7 +84,7 @@ class Authority:
 
     def below(self, mandate: str) -> list[Mandate]:
         """Its children, their children, and so on."""
-        return below(mandate, self._snapshot.mandates)
+        return below(mandate, self.snapshot.mandates)
 
     def set_state(self, mandate: str, state: MandateState) -> None:
         """Put a mandate into `state` at once, for every call not yet dispatched.
@@ -97,24 +96,24 @@ class Authority:
 
     def set_states(self, states: Mapping[str, MandateState]) -> None:
         """The same for several at once."""
-        mandates = dict(self._snapshot.mandates)
+        mandates = dict(self.snapshot.mandates)
         for name, state in states.items():
             mandates[name] = dataclasses.replace(mandates[name], state=state)
-        self.install(dataclasses.replace(self._snapshot, mandates=mandates))
+        self.install(dataclasses.replace(self.snapshot, mandates=mandates))
 
     def mandate_agent(self, mandate: str) -> str | None:
         """The agent a mandate is for."""
-        found = self._snapshot.mandates.get(mandate)
+        found = self.snapshot.mandates.get(mandate)
         return None if found is None else found.agent
 
     def person(self, name: str, method: str) -> Person | None:
         """A declared person as authenticated by `method`."""
-        found = self._snapshot.people.get(name)
+        found = self.snapshot.people.get(name)
         return None if found is None else Person(name, found.roles, method)
 
     def owner(self, agent: str) -> str:
         """Who answers for this agent; "" when it is not declared any more."""
-        found = self._snapshot.agents.get(agent)
+        found = self.snapshot.agents.get(agent)
         return "" if found is None else found.owner
 
     def token_revoked(self, token: str) -> bool:

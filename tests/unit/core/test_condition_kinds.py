@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bailiwick.core.conditions as package
+from bailiwick.core.argument_path import reach
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import (
     Anything,
@@ -67,6 +68,15 @@ def test_what_every_kind_says_quickly_is_what_it_says(
         assert not triggers(condition, call)
 
 
+@given(st.one_of(*plain_kinds.values()), arguments)
+def test_every_kind_on_one_value_is_asked_of_all_its_path_leads_to(
+    condition: Condition, call: Arguments
+) -> None:
+    found = reach(condition.path, call)
+    assert permits(condition, call) is all(map(condition.permitted, found))
+    assert triggers(condition, call) is any(map(condition.triggered, found))
+
+
 @pytest.mark.parametrize(
     ("condition", "holds", "fails"),
     [
@@ -96,6 +106,16 @@ def test_common_kinds_say_quickly_what_is_plain(
 def test_what_is_not_plain_is_left_to_the_condition(call: Arguments) -> None:
     for condition in (AtMost(at("x"), 5, optional=True), AtLeast(at("x"), 5), Equals(at("x"), 7)):
         assert condition.quick()(call) not in (HOLDS, FAILS)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_whether_an_argument_is_there_is_plain_unless_another_looks_like_it(wanted: bool) -> None:
+    ask = Present(at("x"), wanted).quick()
+    assert ask({"x": 1, "y": 2}) is (HOLDS if wanted else FAILS)
+    assert ask({"y": 2, "z": 3}) is (FAILS if wanted else HOLDS)
+    assert ask({"y": 2, "X": 3}) is None
+    assert ask({"x": None}) is None
+    assert Present(at("x"), wanted, optional=True).quick()({"y": 2}) is None
 
 
 def test_a_glob_does_not_quickly_fit_a_text_too_short_for_both_its_ends() -> None:

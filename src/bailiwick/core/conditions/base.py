@@ -23,6 +23,7 @@ from bailiwick.core.argument_path import (
     Each,
     Found,
     Gap,
+    at_key,
     format_argument_path,
     reach,
     straight_to,
@@ -120,22 +121,26 @@ class Condition(ABC):
     def permits(self, arguments: JsonObject) -> bool:
         """Whether an allow rule may rely on it: it holds for everything its path leads to."""
         path = self.path
-        if len(path) == 1:  # most are, and a path always starts with a key
-            value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]  # a name
-            if value is not MISSING:
-                return self.of(value) is HOLDS or (self.optional and self.passes_over(value))
+        key = path[0]
+        if len(path) == 1 and isinstance(key, str):  # most are
+            value = arguments.get(key, MISSING)
+            if value is MISSING:
+                return self.permitted(at_key(key, arguments))
+            return self.of(value) is HOLDS or (self.optional and self.passes_over(value))
         return all(self.permitted(found) for found in reach(path, arguments))
 
     def triggers(self, arguments: JsonObject) -> bool:
         """Whether a deny or stamp rule must reckon with it: it does not plainly fail."""
         path = self.path
-        if len(path) == 1:  # most are, and a path always starts with a key
-            value = arguments.get(path[0], MISSING)  # type: ignore[arg-type]  # a name
-            if value is not MISSING:
-                truth = self.of(value)
-                if truth is CANNOT_TELL and self.optional:
-                    return not self.passes_over(value)
-                return truth is not FAILS
+        key = path[0]
+        if len(path) == 1 and isinstance(key, str):  # most are
+            value = arguments.get(key, MISSING)
+            if value is MISSING:
+                return self.triggered(at_key(key, arguments))
+            truth = self.of(value)
+            if truth is CANNOT_TELL and self.optional:
+                return not self.passes_over(value)
+            return truth is not FAILS
         return any(self.triggered(found) for found in reach(path, arguments))
 
     def permitted(self, found: Found) -> bool:

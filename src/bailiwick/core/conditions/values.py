@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bailiwick.core.argument_path import ArgumentPath, Found
+from bailiwick.core.argument_path import MISSING, ArgumentPath, Found, at_key
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.base import Condition, Quick, listed, name_of, stands
 from bailiwick.core.values import (
@@ -119,6 +119,18 @@ class Present(Condition):
     def of_missing(self) -> Truth:
         """Whether it holds where no value is given."""
         return FAILS if self.wanted else HOLDS
+
+    def quick_at(self, key: str) -> Quick:
+        """Whether it is there is all that is asked, and nothing may look like it."""
+        given = HOLDS if self.wanted else FAILS
+        missing = None if self.optional else self.of_missing()
+
+        def ask(arguments: JsonObject) -> Truth | None:
+            if key in arguments:
+                return None if arguments[key] is None else given
+            return missing if at_key(key, arguments) is MISSING else None
+
+        return ask
 
     @property
     def phrase(self) -> str:
