@@ -193,6 +193,16 @@ class Connection(asyncio.Protocol):
             self._end_answer(reader, data if is_first else b"")
 
     def _read_stream(self, reader: ResponseReader) -> None:
+        stream = self._stream or self._begin_stream(reader)
+        body = reader.take()
+        if stream is not None:
+            self.deadline = self._loop.time() + self._idle_seconds
+            if body:
+                # However many pieces came in one read: whoever takes them is woken once.
+                stream.push(body)
+
+    def _begin_stream(self, reader: ResponseReader) -> BodyStream | None:
+        """Hand the response over open; None where that was done, and its reader has finished."""
         response = reader.response
         assert response is not None
         if response.stream is None:
@@ -200,11 +210,7 @@ class Connection(asyncio.Protocol):
             self._stream = response.stream = BodyStream(self)
             if not self._resolve(response):
                 reader.closes = True
-        if self._stream is not None:
-            self.deadline = self._loop.time() + self._idle_seconds
-        # However many pieces came in one read: whoever takes them is woken once.
-        if (body := reader.take()) and self._stream is not None:
-            self._stream.push(body)
+        return self._stream
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol's
         return False

@@ -77,7 +77,7 @@ class ResponseReader:
         except httptools.HttpParserError:
             # The callbacks below do not raise, so this is about the bytes.
             self._blame("upstream_garbage", "sent something that is not HTTP/1.1")
-        if self._pieces:
+        if self._pieces and (self.is_whole or not self.is_open):
             self._gather()
         if self.response is None and self._head_bytes > self._limits.max_head_bytes:
             self._blame("upstream_too_large", "sent headers that are too large")
@@ -98,15 +98,13 @@ class ResponseReader:
 
     def take(self) -> bytes:
         """What has come of the body since it was last taken, however many pieces that was."""
-        body = self._body
-        if len(body) == 1:
-            return body.pop()
-        taken = b"".join(body)
-        body.clear()
+        parts = self._body or self._pieces
+        taken = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
         return taken
 
     def _gather(self) -> None:
-        """Put the pieces of one read together."""
+        """Keep the pieces of one read, within the limits, if they belong to this answer."""
         pieces = self._pieces
         got = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()

@@ -41,7 +41,16 @@ class Source(Protocol):
 class BodyStream:
     """A response body as it arrives. Reading from the socket pauses while nobody takes chunks."""
 
-    __slots__ = ("_chunks", "_connection", "_ended", "_error", "_held_bytes", "_paused", "_waiter")
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_ended",
+        "_error",
+        "_held_bytes",
+        "_loop",
+        "_paused",
+        "_waiter",
+    )
 
     def __init__(self, connection: Source) -> None:
         self._connection: Source | None = connection
@@ -51,6 +60,7 @@ class BodyStream:
         self._ended = False
         self._error: UpstreamBroken | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()  # once: it asks the kernel for the process
 
     def __aiter__(self) -> BodyStream:
         return self
@@ -62,15 +72,12 @@ class BodyStream:
             UpstreamBroken: the connection ended before the body did, or stayed silent too long.
         """
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
             if self._ended:
+                if self._error is not None:
+                    raise self._error
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            self._waiter = waiter = self._loop.create_future()
+            await waiter
         chunk = self._chunks.popleft()
         self._held_bytes -= len(chunk)
         if self._paused and self._held_bytes <= _STREAM_LOW_BYTES and self._connection:
@@ -123,7 +130,9 @@ class BodyStream:
         if self._held_bytes > _STREAM_HIGH_BYTES and not self._paused and self._connection:
             self._paused = True
             self._connection.pause()
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def end(self, error: UpstreamBroken | None) -> None:
         """For the connection: the body is complete, or lost to `error`."""
