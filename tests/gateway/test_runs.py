@@ -306,7 +306,7 @@ async def test_an_ended_run_stays_ended_after_a_restart(house: House) -> None:
     refused = await ask(house, Said(), bound(told))
     assert isinstance(refused, Refused)
     assert refused.code == "run_ended"
-    assert house.runs.over(told.run)
+    assert told.run in house.runs.ended
 
 
 async def test_the_leaf_says_who_began_it_and_commits_to_the_instruction(house: House) -> None:

@@ -98,7 +98,11 @@ class _Remembered(RunLabels):
 
 
 class Memories:
-    """The memories of runs."""
+    """The memories of runs.
+
+    Attributes:
+        used: some run has, had or gets a memory. Until then there is nobody to tell what happens.
+    """
 
     def __init__(self, recalled: Recalled, authority: Authority) -> None:
         self._recalled = recalled
@@ -107,6 +111,7 @@ class Memories:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._building: dict[str, _Building] = {}
         self._size = 0
+        self.used = False
 
     def matter(self, chain: Chain) -> bool:
         """Whether what a run under `chain` has read makes a difference to any call of it."""
@@ -137,6 +142,7 @@ class Memories:
         if building is None or building.key != plan.key:
             task = asyncio.ensure_future(self._recalled.into(plan.memory(told), told.run))
             building = self._building[told.run] = _Building(plan.key, task)
+            self.used = True
             task.add_done_callback(lambda _: self._built(told.run, building))
         try:
             memory = await asyncio.shield(building.task)
@@ -161,13 +167,10 @@ class Memories:
 
     def sending(self, run: str, call: Call) -> None:
         """A call of this run, whose intent is durable, is about to be sent."""
-        if run in self._kept or run in self._building:
-            self._tell(run, lambda memory: memory.sending(call))
+        self._tell(run, lambda memory: memory.sending(call))
 
     def learned(self, run: str, call: Call, reply: UpstreamReply) -> None:
         """Its outcome is durable, and the agent has not seen it yet."""
-        if run not in self._kept and run not in self._building:
-            return
         body = reply.result if reply.result is not None else reply.error
         if body is not None:
             self._tell(run, lambda memory: memory.learn(call, body))

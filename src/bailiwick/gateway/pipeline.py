@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bailiwick.core.call import Call, Target
+from msgspec.structs import replace
+
+from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import BailiwickError, StoreError
 from bailiwick.core.flow import Labels
@@ -154,11 +156,15 @@ class Pipeline:
         labels = self._memories.known(told, plan, facts)
         if labels is None:
             labels = await self._memories.open(told, chain, facts)
-        if not self._thoughts.knows(told.run):
+        thoughts = self._thoughts.of(told.run)
+        if thoughts is None:
             await self._thoughts.open(told.run)
+            thoughts = self._thoughts.of(told.run)
         # INVARIANT: no await from here to the verdict, and to `use` if it lets the call run: what a
         # model asked for once serves once.
-        found = self._thoughts.find(told.run, call, asked.hints.tool_call)
+        found = None
+        if thoughts is not None and thoughts.asked.listening:  # most runs think elsewhere
+            found = self._thoughts.find(told.run, call, asked.hints.tool_call)
         if found is not None:
             labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
         verdict: Verdict | None = objection(told, asked)
@@ -176,11 +182,12 @@ class Pipeline:
             labels=labels,
             charges=() if isinstance(verdict, Deny) else verdict.charges,
             policies=self._authority.snapshot.policies.version,
-            thought=None if found is None else found.thought,
-            retold=self._thoughts.retold(told.run, asked),
-            asked_for=None if found is None else found.open,
-            offered=asked.hints.offered,
         )
+        if found is not None:
+            context = replace(context, thought=found.thought, asked_for=found.open)
+        elif call.target.kind is CallKind.MODEL:
+            retold = self._thoughts.retold(told.run, asked)
+            context = replace(context, retold=retold, offered=asked.hints.offered)
         match verdict:
             case Allow():
                 answer = await self._running.allow(context, verdict, dispatch)

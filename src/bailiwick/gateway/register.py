@@ -11,7 +11,7 @@ from bailiwick.core.seen import see
 from bailiwick.core.verdict import Deny, Verdict
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.recorder import CallContext, Recorder
-from bailiwick.gateway.settlement import NOTHING, Ending
+from bailiwick.gateway.settlement import Ending
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import (
     CallMoved,
@@ -138,22 +138,18 @@ class Register:
         now = self._clock.wall_ms()
         entry = self._recorder.outcome(context, state, code, now, reply, ending.settled)
         moved = CallMoved(context.call.id, now, state, code, entry=0)
-        if ending is NOTHING:  # the path of every call without limits
-            await self._journal.commit((entry,), (moved,))
-            if context.traceparent or self._events.readers:
-                self._tell(context, state)
-            if self._events.watcher is not None:
-                self._events.watcher.ended(context, state, code, now, reply)
-            return
+        entries: tuple[Entry, ...] = (entry,)
+        changes: tuple[Change, ...] = (moved, *ending.settled)
         if frozen:
             await self._recorder.prepare([""], now)
-        entries = (entry, *(self._freezing(context, mandate, now) for mandate in frozen))
-        stopped = (
-            ObjectState("mandate", mandate.name, MandateState.SUSPENDED.value, now, "")
-            for mandate in frozen
-        )
-        await self._journal.commit(entries, (moved, *ending.settled, *stopped))
-        self._tell(context, state)
+            entries += tuple(self._freezing(context, mandate, now) for mandate in frozen)
+            changes += tuple(
+                ObjectState("mandate", mandate.name, MandateState.SUSPENDED.value, now, "")
+                for mandate in frozen
+            )
+        await self._journal.commit(entries, changes)
+        if context.traceparent or self._events.readers:
+            self._tell(context, state)
         if self._events.watcher is not None:
             self._events.watcher.ended(context, state, code, now, reply)
         for mandate in frozen:

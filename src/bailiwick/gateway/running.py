@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bailiwick.core.call import Call
+from bailiwick.core.call import Call, CallKind
 from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import (
     BailiwickError,
@@ -157,8 +157,10 @@ class Running:
             ending = self._unanswered(context, Settlement.VOIDED)
             return await self._end(context, CallState.DENIED, gone.code, gone, ending)
         self._in_flight[call_id] = context
-        self._memories.sending(context.run, context.call)
-        self._thoughts.sending(context)
+        if self._memories.used:
+            self._memories.sending(context.run, context.call)
+        if context.call.target.kind is CallKind.MODEL:
+            self._thoughts.sending(context)
         try:
             reply = await dispatch()
         except UpstreamDown as error:
@@ -240,9 +242,10 @@ class Running:
                     return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
         if self._authority.token_revoked(context.token):
             return Refused(call_id, "token_revoked", "the token this came with was revoked")
-        for run in (context.run, context.asked_in):
-            if run and self._runs.over(run):
-                return Refused(call_id, "run_ended", f"the run `{run}` was ended by a person")
+        ended = self._runs.ended
+        if context.run in ended or context.asked_in in ended:
+            run = context.run if context.run in ended else context.asked_in
+            return Refused(call_id, "run_ended", f"the run `{run}` was ended by a person")
         return None
 
     async def _end(
@@ -264,8 +267,9 @@ class Running:
                 "not repeat it before a person has looked"
             )
             return Refused(context.call.id, "outcome_not_recorded", text)
-        if reply is not None:
+        if reply is not None and self._memories.used:
             self._memories.learned(context.run, context.call, reply)
-        unsent = state in (CallState.DENIED, CallState.FAILED) and reply is None
-        self._thoughts.ended(context, reply, nothing=unsent)
+        if context.call.target.kind is CallKind.MODEL:
+            unsent = state in (CallState.DENIED, CallState.FAILED) and reply is None
+            self._thoughts.ended(context, reply, nothing=unsent)
         return answer

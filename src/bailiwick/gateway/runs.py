@@ -52,7 +52,9 @@ class Runs:
         self._new_id = new_id
         self._keys: dict[_Name, str] = {}
         self._known: OrderedDict[str, tuple[_Name, RunFacts]] = OrderedDict()
-        self._ended: set[str] = set()
+        self.ended: set[str] = set()
+        """Runs that were ended. Synchronous: what `end` has said stands at once."""
+
         self.on_begun: Callable[[str], None] = lambda run: None
         """Told of each run that begins in this process: nothing is on record of it yet."""
 
@@ -81,10 +83,6 @@ class Runs:
         """The agent's own name of the session that is this run; "" if it has named none."""
         found = self._known.get(run)
         return "" if found is None else session_of(found[0][2])
-
-    def over(self, run: str) -> bool:
-        """Whether a run was ended. Synchronous: what `end` has said stands at once."""
-        return run in self._ended
 
     async def open(
         self, asked: Asked, principal: str, now_ms: int, first_message: str = ""
@@ -154,7 +152,7 @@ class Runs:
 
     def end(self, run: str) -> None:
         """Let nothing more be dispatched in a run, at once; the caller makes it durable."""
-        self._ended.add(run)
+        self.ended.add(run)
         found = self._known.get(run)
         if found is not None:
             name, told = found
@@ -170,7 +168,7 @@ class Runs:
 
     async def _told(self, row: RunRow) -> RunFacts:
         payload = None if row.entry_index is None else await self._payload(row.id, row.entry_index)
-        ended = row.ended_ms is not None or row.id in self._ended
+        ended = row.ended_ms is not None or row.id in self.ended
         return from_payload(row.id, row.agent, row.mandate, payload, ended=ended)
 
     async def _payload(self, run: str, index: int) -> Json:
@@ -217,7 +215,7 @@ class Runs:
         self._keys[name] = told.run
         self._known[told.run] = name, told
         if told.ended:
-            self._ended.add(told.run)
+            self.ended.add(told.run)
         while len(self._known) > _REMEMBERED:
             _, (gone, _) = self._known.popitem(last=False)
             del self._keys[gone]

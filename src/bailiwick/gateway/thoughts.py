@@ -127,13 +127,15 @@ class Thoughts:
         if run not in self._kept:
             self._keep(run, RunThoughts())
 
-    def knows(self, run: str) -> bool:
-        """Whether nothing has to be looked up (`open`)."""
+    def of(self, run: str) -> RunThoughts | None:
+        """What is known of a run; None if it has to be looked up (`open`).
+
+        Only until the next await: afterwards another object may stand for it.
+        """
         found = self._kept.get(run)
-        if found is None:
-            return False
-        self._kept.move_to_end(run)
-        return True
+        if found is not None:
+            self._kept.move_to_end(run)
+        return found
 
     async def open(self, run: str) -> None:
         """Build a run's thoughts again. Never raises: what cannot be read was missed."""
@@ -172,6 +174,8 @@ class Thoughts:
 
     def _weigh(self, thoughts: RunThoughts) -> None:
         size = thoughts.size
+        if size == thoughts.weighed:
+            return
         self._size += size - thoughts.weighed
         thoughts.weighed = size
         while self._size > MAX_BYTES or len(self._kept) > MAX_RUNS:
@@ -208,15 +212,18 @@ class Thoughts:
             thoughts.traces[trace_of(context.traceparent)] = None
             while len(thoughts.traces) > MAX_LOOKED_AT:
                 thoughts.traces.popitem(last=False)
-        name = context.agent, context.mandate.name
-        latest = self._thinking.setdefault(name, OrderedDict())
-        latest[context.run] = None
-        latest.move_to_end(context.run)
-        while len(latest) > MAX_LOOKED_AT:
-            latest.popitem(last=False)
+        name = context.agent, context.chain[-1].name
+        latest = self._thinking.get(name)
+        if latest is None:
+            latest = self._thinking[name] = OrderedDict()
+            while len(self._thinking) > MAX_RUNS:
+                self._thinking.popitem(last=False)
         self._thinking.move_to_end(name)
-        while len(self._thinking) > MAX_RUNS:
-            self._thinking.popitem(last=False)
+        if context.run not in latest:
+            latest[context.run] = None
+            while len(latest) > MAX_LOOKED_AT:
+                latest.popitem(last=False)
+        latest.move_to_end(context.run)
 
     def ended(
         self, context: CallContext, reply: UpstreamReply | None, *, nothing: bool = False
@@ -229,19 +236,17 @@ class Thoughts:
         """
         if dialect_of(context.edge) is None:
             return
-        call, offered, now = context.call.id, context.offered, self._now_ms()
-
-        def event(thoughts: RunThoughts) -> None:
-            thoughts.asked.thinking.discard(call)
-            if not nothing:
-                listen(thoughts.asked, call, offered, reply, now)
-
+        now = self._now_ms()
         thoughts = self._kept.get(context.run)
         if thoughts is not None:
-            event(thoughts)
+            take_down(thoughts, context, reply, now, nothing=nothing)
             self._weigh(thoughts)
         elif context.run in self._building:
-            self._building[context.run].late.append((call, event))
+
+            def event(built: RunThoughts) -> None:
+                take_down(built, context, reply, now, nothing=nothing)
+
+            self._building[context.run].late.append((context.call.id, event))
 
     # --- a tool call -----------------------------------------------------------------------------
 
@@ -249,7 +254,7 @@ class Thoughts:
         """How a tool call of a run stands to what its models asked for; None when no model of it
         was heard."""
         thoughts = self._kept.get(run)
-        if thoughts is None or not thoughts.asked.listening:  # most runs think elsewhere
+        if thoughts is None or not thoughts.asked.listening:
             return None
         if call.target.kind is not CallKind.TOOL:
             return None
@@ -351,6 +356,20 @@ class Thoughts:
             return truth
 
         return which
+
+
+def take_down(
+    thoughts: RunThoughts,
+    context: CallContext,
+    reply: UpstreamReply | None,
+    now_ms: int,
+    *,
+    nothing: bool,
+) -> None:
+    """A model call is over (see `Thoughts.ended`)."""
+    thoughts.asked.thinking.discard(context.call.id)
+    if not nothing:
+        listen(thoughts.asked, context.call.id, context.offered, reply, now_ms)
 
 
 def listen(
