@@ -23,7 +23,7 @@ _LENGTH_DIGITS = 15
 _PLAIN = re.compile(
     rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)+\r\n"
 )
-_LENGTH = re.compile(rb"(?<=\r\n)content-length: ?([0-9]+)(?=\r\n)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]+)\r\n")  # as clients do spell it
 
 
 class Known(NamedTuple):
