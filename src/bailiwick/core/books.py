@@ -37,6 +37,7 @@ from bailiwick.core.accounts import (
 )
 from bailiwick.core.charging import are_apart, exceeded
 from bailiwick.core.errors import Conflict, LimitReached
+from bailiwick.core.limit_wording import too_much
 from bailiwick.core.limits import Charge
 
 __all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Posting", "Transfer"]
@@ -120,14 +121,13 @@ class Books:
             return _NOTHING
         if not charges:
             return _NOTHING
-        over = exceeded(charges, self)
-        if over is not None:
-            raise LimitReached(over.code, over.because)
-        if not are_apart(charges):
+        if not are_apart(charges):  # what several take of one account is added up
             _amounts(call, charges)
-        accounts, legs, places = self._accounts, [], []
-        for charge in charges:
-            account = accounts[charge.account, charge.key]  # `exceeded` has just looked there
+            over = exceeded(charges, self)
+            if over is not None:
+                raise LimitReached(over.code, over.because)
+        legs, places = [], []
+        for charge, account in zip(charges, self._with_room(charges), strict=True):
             leg, held = account.reserve(call, charge, at_ms)
             legs.append(leg)
             places.append(held)
@@ -219,6 +219,20 @@ class Books:
         for which in self._long:
             self._accounts[which].drop_old()
         self._long.clear()
+
+    def _with_room(self, charges: Sequence[Charge]) -> Sequence[Account]:
+        """The account of each charge, each by itself held against its ceiling; LimitReached."""
+        accounts, known = [], self._accounts
+        for charge in charges:
+            account = known.get((charge.account, charge.key))
+            if account is None or charge.since_ms < account.horizon_ms:
+                account = self._account(charge.account, charge.key, charge.since_ms)
+            used = account.used(charge)
+            if used + charge.amount > charge.ceiling:
+                over = too_much(charge, used, charge.amount)
+                raise LimitReached(over.code, over.because)
+            accounts.append(account)
+        return accounts
 
     def _account(self, name: str, key: str, since_ms: int) -> Account:
         """The account, remembered back to `since_ms` if it is a sliding one."""
@@ -315,11 +329,10 @@ class _Lines:
         anything, what a window holds) stays as it is.
         """
         column = HELD[to]
-        for held, leg in zip(self._places, self.reserved, strict=True):
-            amount = leg[4]
+        for held, (charge, _, _, _, amount) in zip(self._places, self.reserved, strict=True):
             left = held[0] - amount
             if left < 0:
-                raise not_held(leg[0].account, call)
+                raise not_held(charge.account, call)
             held[0] = left
             held[column] += amount
 

@@ -70,7 +70,8 @@ _Pending = tuple[Sequence[Entry], Sequence[Change], asyncio.Future[range]]
 """One commit that waits for its transaction."""
 
 _OF_CALLS = frozenset({CallOpened, CallMoved})
-_OF_LIMITS = _OF_CALLS | {Reserved, Settled}
+_TAKES = (Reserved, Settled)
+_OF_LIMITS = _OF_CALLS.union(_TAKES)
 
 _leaf_of = itemgetter(1)
 
@@ -333,9 +334,9 @@ class SqliteJournal:
         """Reserve or settle what one commit asks for; it changes nothing on a conflict."""
         opened, done = "", 0
         for change in changes:
-            if isinstance(change, CallOpened):
+            if type(change) is CallOpened:
                 opened = change.id
-            elif isinstance(change, Reserved | Settled):
+            elif isinstance(change, _TAKES):
                 try:
                     self._limits.apply(change, opened)
                 except Conflict as conflict:
