@@ -51,6 +51,9 @@ class SseEvent(msgspec.Struct, frozen=True):
 class SseDecoder:
     """Splits a byte stream into events, holding at most one unfinished event.
 
+    Args:
+        begun: the stream began before, so no mark of an order of bytes comes any more.
+
     Attributes:
         last_event_id: newest id seen, also from events without data (MCP primes streams so).
         retry_ms: the reconnection time the sender asked for, at most a day, or None.
@@ -70,7 +73,7 @@ class SseDecoder:
         "retry_ms",
     )
 
-    def __init__(self, max_event_bytes: int) -> None:
+    def __init__(self, max_event_bytes: int, *, begun: bool = False) -> None:
         self.last_event_id = ""
         self.retry_ms: int | None = None
         self._max_event_bytes = max_event_bytes
@@ -80,7 +83,7 @@ class SseDecoder:
         self._event = ""
         self._next_id: str | None = None
         self._skip_lf = False
-        self._at_start = True
+        self._at_start = not begun
         # Nothing is held: the next byte begins an event.
         self._between = True
 

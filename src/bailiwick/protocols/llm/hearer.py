@@ -30,8 +30,6 @@ _DONE = b"[DONE]"
 _DATA = b"data: "
 _END = b"\n\n"
 _NEXT = _END + _DATA
-_NOTHING = b"\n"
-_BEGINNINGS = (b"data: ", b"event: ")
 _NAMED = re.compile(rb"\n\nevent: [^\n]*\ndata: ")
 """Where an event with a name begins. Nothing is read by that: what is meant stands in the data."""
 
@@ -110,10 +108,10 @@ class Reader:
     def __init__(self, hearer: Hearer, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._hearer = hearer
         self._room = hearer.room
-        self._decoder = SseDecoder(max_event_bytes)
+        self._decoder: SseDecoder | None = None  # most streams need none
         self._max = max_event_bytes
-        self._between = False
         self._begun = False
+        self._between = True
         self._since = 0
         self._done = False
         self._broken = False
@@ -121,22 +119,20 @@ class Reader:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream. Never raises."""
-        if self._broken:
-            return
-        if not self._begun:
-            self._begun = True
-            if chunk.startswith(_BEGINNINGS):
-                self._feed(_NOTHING)  # no mark of an order of bytes comes any more
-                self._between = True
         if self._between and chunk.endswith(_END) and len(chunk) <= self._max:
             texts = _texts_of(chunk)
             if texts is not None:
+                self._begun = True
                 self._take_all(texts, len(chunk))
                 return
+        if self._broken:
+            return
+        if self._between:
+            self._since = 0
         if self._since + len(chunk) <= self._max:
             self._feed(chunk)
-            # After a blank line a decoder holds nothing; before the first, it may await a mark.
-            self._between = chunk.endswith(_END)
+            # After a blank line a decoder holds nothing.
+            self._between = chunk.endswith(_END) and not self._broken
             return
         self._between = False
         # One of these lines may be too much. Those before it are to count all the same, however
@@ -174,6 +170,8 @@ class Reader:
             self._take(text)
 
     def _feed(self, chunk: bytes) -> None:
+        if self._decoder is None:
+            self._decoder = SseDecoder(self._max, begun=self._begun)
         try:
             events = self._decoder.feed(chunk)
         except TheirError:
