@@ -13,6 +13,7 @@ import pytest
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_round import Round
 from bailiwick.gateway.mcp.core import Limits
+from bailiwick.ports import Caller
 from bailiwick.testing.mcp import (
     ADA,
     HOST,
@@ -170,3 +171,36 @@ async def test_limits_at_once_hold_for_repeated_heads(house: House) -> None:
         assert [(await line.post())[0] for _ in range(3)] == [200] * 3
         house.edge._core.in_flight["ada|ada-work"] = Limits().in_flight_per_caller
         assert (await line.post())[0] == 429
+
+
+async def test_a_repeated_head_names_the_run_that_its_first_request_named(house: House) -> None:
+    named = modern("tools/call", name="fs/read", arguments={}, meta={"agent-session-id": "s2"})
+    said: list[tuple[Any, dict[str, Any]]] = [
+        (CALL, {}),
+        (CALL, {"agent-session-id": "s1"}),
+        (named, {}),
+        (named, {"agent-session-id": "s1"}),
+        (CALL, {"Authorization": "Bearer bob"}),
+    ]
+    async with serving(house) as port, Line(port) as line:
+        for message, fields in said:
+            assert [(await line.post(message, **fields))[0] for _ in range(3)] == [200] * 3
+    keys = [asked.run_key for asked in house.gate.seen]
+    token, header, meta, both, bob = keys[::3]
+    assert keys == [key for key in (token, header, meta, both, bob) for _ in range(3)]
+    assert len({token, header, meta, bob}) == 4
+    assert both == header
+
+
+async def test_whoever_a_renewed_token_stands_for_is_asked_for_its_own_run(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Caller("ada", "ada-work", "owner", "jti-first", 10**15)
+    monkeypatch.setattr(house.authenticator, "renew", lambda _: now)
+    async with serving(house) as port, Line(port) as line:
+        assert [(await line.post())[0] for _ in range(2)] == [200, 200]
+        now = Caller("ada", "ada-work", "owner", "jti-second", 10**15)
+        assert (await line.post())[0] == 200
+    first, again, second = [(asked.caller.token, asked.run_key) for asked in house.gate.seen]
+    assert first == again == ("jti-first", "token:jti-first")
+    assert second == ("jti-second", "token:jti-second")

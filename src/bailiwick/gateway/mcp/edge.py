@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from typing import Any
 
+from bailiwick.core.call import NOTHING
 from bailiwick.core.errors import TheirError
 from bailiwick.core.network import Network, caller_address
 from bailiwick.gateway.gate import Gate
@@ -41,6 +42,7 @@ from bailiwick.gateway.mcp.legacy_door import LegacyDoor
 from bailiwick.gateway.mcp.modern_door import ModernDoor
 from bailiwick.gateway.mcp.parked import Parking
 from bailiwick.gateway.mcp.pins import PinBook
+from bailiwick.gateway.mcp.run_keys import run_key
 from bailiwick.gateway.mcp.tasks import TaskBook
 from bailiwick.gateway.mcp.visit import Accepts, Knock, Visit, accepts
 from bailiwick.gateway.mcp.watch import Rounds, Watch
@@ -151,13 +153,15 @@ class McpEdge:
             return
         try:
             if knock.caller is None:
-                knock.caller = self._authenticator.authenticate(knock.authorization)
-                caller = knock.caller
+                caller = self._authenticator.authenticate(knock.authorization)
             else:
                 caller = self._authenticator.renew(knock.caller)
         except TheirError as error:
             await self._challenge(send, error, knock.where)
             return
+        if caller is not knock.caller:
+            knock.caller = caller
+            knock.run_key = run_key(caller, knock.headers, NOTHING)
         if head is None:
             length = knock.headers.content_length
         else:

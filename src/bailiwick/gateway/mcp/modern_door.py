@@ -84,7 +84,7 @@ class ModernDoor:
         exchange.progress_token = envelope.progress_token
         exchange.log_level = envelope.log_level
         exchange.says_more = more
-        exchange.run_key = run_key(visit.caller, headers, message.params if more else NOTHING)
+        exchange.run_key = run_key(visit.caller, headers, message.params) if more else knock.run_key
         exchange.said, exchange.address = said, visit.address
         name = facts.info.get("name")
         exchange.names_of_model = (

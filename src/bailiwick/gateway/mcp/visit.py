@@ -34,6 +34,7 @@ class Knock(msgspec.Struct):
         json, events: whether one JSON body, or an event stream, will do as an answer to a POST.
         modern: whether it names a version of the stateless era; None where it names none.
         caller: as its token was read; to be renewed before each use. None before the first.
+        run_key: of the run of that caller, as far as the head says which.
     """
 
     where: Where
@@ -44,6 +45,7 @@ class Knock(msgspec.Struct):
     events: bool
     modern: bool | None
     caller: Caller | None = None
+    run_key: str = ""
 
 
 class Visit(msgspec.Struct):

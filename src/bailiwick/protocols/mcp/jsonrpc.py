@@ -123,6 +123,8 @@ def _asking(value: dict[str, Json]) -> Request | Notification:
     if "id" not in value:
         return Notification(method, params)
     identity = value["id"]
+    if type(identity) is int:
+        return Request(identity, b"%d" % identity, method, params)
     return Request(_checked_id(identity), encode(identity), method, params)
 
 
