@@ -31,7 +31,7 @@ from bailiwick.gateway.mcp.exchange import (
 from bailiwick.gateway.mcp.tasks import MAX_TASK_ID_CHARS, TaskOwner
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import ServerFacts, UpstreamRequest
-from bailiwick.protocols.mcp.headers import param_mismatch, param_values
+from bailiwick.protocols.mcp.headers import ParamHeader, param_mismatch, param_values
 from bailiwick.protocols.mcp.jsonrpc import Code, code_of
 from bailiwick.protocols.mcp.names import find_cleaned, is_ambiguous, split, split_uri
 from bailiwick.protocols.strict_json import parse
@@ -93,13 +93,20 @@ async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments:
     if found is None:
         return _unknown(exchange, listing, spelled)
     shelf, name = found
-    blocked = await exchange.core.catalog.check(shelf, listing, name, exchange.facts)
+    catalog, blocked = exchange.core.catalog, None
+    entry = catalog.accepted(shelf, listing, name, exchange.facts)
+    if entry is None:
+        blocked = await catalog.check(shelf, listing, name, exchange.facts)
+        entry = catalog.entry(shelf, listing, name)
     params = exchange.request.params
     if name is not spelled:
         params = {**params, listing.named_by: name}
     exchange.aim(shelf, shelf.known_facts(exchange.facts.version) or _UNREACHED, params)
-    if listing is TOOLS and (mismatch := _mirror(exchange, name, arguments)):
-        return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
+    declared = () if entry is None else entry.headers
+    if (declared or exchange.headers.params) and listing is TOOLS:
+        mismatch = _mirror(exchange, declared, arguments)
+        if mismatch:
+            return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
     target = Target(listing.kind, shelf.name, name)
     try:
         exchange.reopen(target, arguments)
@@ -118,16 +125,12 @@ async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments:
     return refused(exchange, listing, answer)
 
 
-def _mirror(exchange: Exchange, name: str, arguments: JsonObject) -> str:
+def _mirror(exchange: Exchange, declared: tuple[ParamHeader, ...], arguments: JsonObject) -> str:
     """Check the client's `Mcp-Param-*` headers and set those that go out; says what is wrong.
 
     What goes out is made from the judged arguments; a header that mirrors none is forwarded.
     """
-    entry = exchange.shelf.entries.get((TOOLS.pin, name))
-    declared = entry.headers if entry is not None else ()
     received = exchange.headers.params
-    if not declared and not received:
-        return ""
     if exchange.modern and (mismatch := param_mismatch(declared, arguments, received)):
         return mismatch
     headers = param_values(declared, arguments)

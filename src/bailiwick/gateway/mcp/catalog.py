@@ -18,7 +18,7 @@ import msgspec
 from bailiwick.core.call import CallKind
 from bailiwick.core.errors import OurError, StoreError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.core.verdict import Deny
-from bailiwick.gateway.mcp.pins import PinBook, Sighting
+from bailiwick.gateway.mcp.pins import PinBook, Sighting, Standing
 from bailiwick.ports import ClientFacts, ServerFacts, Upstream, UpstreamReply, UpstreamRequest
 from bailiwick.protocols.mcp.definitions import Definition, read_definition
 from bailiwick.protocols.mcp.headers import ParamHeader
@@ -74,11 +74,21 @@ LISTINGS = {listing.method: listing for listing in (TOOLS, RESOURCES, TEMPLATES,
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one definition now."""
+    """What is known of one definition now.
+
+    Attributes:
+        standing: its pin's, from the moment that is recorded.
+    """
 
     digest: str
     quick: bytes
     headers: tuple[ParamHeader, ...]
+    standing: Standing | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is the definition that was accepted."""
+        return self.standing is not None and self.standing.accepted == self.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +277,8 @@ class Catalog:
         await self._pins.see(sightings)
         for name, entry in seen.items():
             shelf.entries[listing.pin, name] = entry
-            usable = self._pins.usable((shelf.name, listing.pin, name), entry.digest)
-            page.items.append(Item(name, raw_of[name], usable))
+            entry.standing = self._pins.standing((shelf.name, listing.pin, name))
+            page.items.append(Item(name, raw_of[name], entry.usable))
         return page
 
     def _look(
@@ -321,6 +331,18 @@ class Catalog:
         """The names known of one kind."""
         return [name for pin, name in shelf.entries if pin == listing.pin]
 
+    def accepted(
+        self, shelf: Shelf, listing: Listing, name: str, client: ClientFacts
+    ) -> Entry | None:
+        """A definition that is known and may be used; None to `check` it. As most are, this comes
+        first."""
+        entry = shelf.entries.get((listing.pin, name))
+        if entry is None or entry.standing is None or entry.standing.accepted != entry.digest:
+            return None
+        if self._monotonic() - shelf.read_at.get(listing.method, 0.0) > FRESH_SECONDS:
+            self._refresh_later(shelf, listing, client)
+        return entry
+
     async def check(
         self, shelf: Shelf, listing: Listing, name: str, client: ClientFacts
     ) -> Deny | None:
@@ -339,7 +361,7 @@ class Catalog:
                 return self._unlisted(shelf, listing, name)
         elif self._monotonic() - shelf.read_at.get(listing.method, 0.0) > FRESH_SECONDS:
             self._refresh_later(shelf, listing, client)
-        if self._pins.usable((shelf.name, listing.pin, name), entry.digest):
+        if entry.usable:
             return None
         return Deny(
             "definition_changed",
@@ -352,7 +374,7 @@ class Catalog:
     def still_usable(self, shelf: Shelf, listing: Listing, name: str) -> bool:
         """Whether what `check` let through has not been seen changed since."""
         entry = shelf.entries.get((listing.pin, name))
-        return entry is None or self._pins.usable((shelf.name, listing.pin, name), entry.digest)
+        return entry is None or entry.usable
 
     def _unlisted(self, shelf: Shelf, listing: Listing, name: str) -> Deny | None:
         if not listing.must_be_listed:

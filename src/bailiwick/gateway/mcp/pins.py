@@ -31,7 +31,7 @@ HELD_AGAIN_MS = 60_000
 
 
 @dataclass(slots=True)
-class _Standing:
+class Standing:
     """`seen`: the digest of what was last shown; what is held may be one recorded before it."""
 
     accepted: str = ""
@@ -67,7 +67,7 @@ class PinBook:
     def __init__(self, record: Record, known: Iterable[Pinned], clock: Clock) -> None:
         self._record = record
         self._clock = clock
-        self._standings: dict[Key, _Standing] = {}
+        self._standings: dict[Key, Standing] = {}
         self._counted = 0
         self._tools: tuple[tuple[str, str], ...] = ()
         self._known: Counter[str] = Counter()
@@ -79,6 +79,14 @@ class PinBook:
         """Whether this definition may be shown and used."""
         standing = self._standings.get(key)
         return standing is not None and standing.accepted == digest
+
+    def standing(self, key: Key) -> Standing:
+        """How a definition that was seen stands: the same object for as long as it is known.
+
+        Raises:
+            KeyError: it was never seen.
+        """
+        return self._standings[key]
 
     async def see(self, sightings: Sequence[Sighting]) -> None:
         """Take note of definitions as they are now: record the new and the changed.
@@ -184,7 +192,7 @@ class PinBook:
         if key not in self._standings:
             self._known[pin.upstream] += 1
         self._bytes[pin.upstream] += len(pin.definition)
-        standing = self._standings.setdefault(key, _Standing())
+        standing = self._standings.setdefault(key, Standing())
         if pin.state is PinState.HELD:
             standing.held = pin
             standing.seen = pin.digest
