@@ -183,11 +183,60 @@ async def test_a_whole_response_says_nothing_that_two_messages_may_not(
     assert await _served(app) == [b"ended"]
 
 
-async def test_whoever_writes_is_told_whether_it_would_have_to_wait() -> None:
+# --- pieces at once ------------------------------------------------------------------------------
+
+LENGTH = (b"content-length", b"6")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("fields", [[], [LENGTH]])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_piece_is_what_its_message_is(
+    method: str, fields: list[tuple[bytes, bytes]], version: str, waits: bool
+) -> None:
+    pieces = [b"one", b"", b"two", b"three"][: 3 if fields else 4]
+
+    async def serve(in_messages: bool) -> list[bytes]:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({**START, "headers": fields})
+            if waits:
+                await _turn()
+            for piece in pieces:
+                if in_messages:
+                    await send(_piece(piece))
+                else:
+                    assert send.piece(piece)
+            await send(_piece(b"", more=False))
+
+        peer = _Peer()
+        scope = {**SCOPE, "method": method, "http_version": version}
+        await Exchange(peer, scope, closes=False, expects_continue=False).run(app)
+        return peer.written
+
+    assert await serve(in_messages=False) == await serve(in_messages=True)
+
+
+async def test_a_piece_is_not_taken_before_the_head_nor_while_the_peer_reads_slowly() -> None:
     peer = _Peer()
     exchange = Exchange(peer, SCOPE, closes=False, expects_continue=False)
-    told = [exchange.ready]
+    assert not exchange.piece(b"one")
+    await exchange(START)
     peer.write_paused = True
-    told.append(exchange.ready)
+    assert not exchange.piece(b"one")
+    peer.write_paused = False
+    assert exchange.piece(b"one")
+    assert peer.written == [FRAMED + b"3\r\none\r\n"]
+    peer.write_paused = True
     exchange.leave()  # what is written to nobody is dropped at once
-    assert [*told, exchange.ready] == [True, False, True]
+    assert exchange.piece(b"two")
+    assert len(peer.written) == 1
+
+
+async def test_a_piece_beyond_the_declared_length_is_not_written() -> None:
+    peer = _Peer()
+    exchange = Exchange(peer, SCOPE, closes=False, expects_continue=False)
+    await exchange({**START, "headers": [LENGTH]})
+    with pytest.raises(RuntimeError):
+        exchange.piece(b"too long")
+    assert peer.written == []

@@ -206,10 +206,24 @@ class Exchange:
         else:
             raise RuntimeError(f"`{kind}` is out of order")
 
-    @property
-    def ready(self) -> bool:
-        """Whether the next message is taken at once: nobody has to wait for the peer to read."""
-        return self.gone or not self._connection.write_paused
+    def piece(self, data: bytes) -> bool:
+        """Write a piece of the body, with more to come, unless somebody has to wait for the peer.
+
+        The same as to send it, in a third of the steps: streams have many.
+
+        Returns:
+            Whether it was taken (what is written to nobody is dropped at once). If not, send it.
+        """
+        if self.gone:
+            return True
+        connection = self._connection
+        if connection.write_paused or self._stage is not _STARTED:
+            return False
+        if self._end is _CHUNKED and data and not self._head:
+            connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._send_body(data, True)
+        return True
 
     async def whole(self, status: int, constant: Fields, own: Fields, body: bytes) -> None:
         """Write a whole response: the same as its start, with the length of `body`, and `body`.

@@ -98,7 +98,8 @@ async def test_reading_no_further_leaves_what_was_sent(error: Exception) -> None
 class _Full:
     """The `send` of our own server, of a client that takes the head and reads nothing after it."""
 
-    ready = False
+    def piece(self, data: bytes) -> bool:
+        return False
 
     async def __call__(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.body":

@@ -363,10 +363,10 @@ class ModelCall:
             await self._take(data)
 
     async def _take(self, data: bytes) -> None:
-        message = {"type": "http.response.body", "body": data, "more_body": True}
-        if getattr(self._send, "ready", False):  # of our own server, which need not wait: as mostly
-            await self._send(message)
+        piece = getattr(self._send, "piece", None)
+        if piece is not None and piece(data):  # our own server need not wait: as mostly
             return
+        message = {"type": "http.response.body", "body": data, "more_body": True}
         async with asyncio.timeout(STALL_SECONDS):
             await self._send(message)
 
