@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from bailiwick.core.asked_calls import OpenCall
 from bailiwick.core.call import NOTHING, Call, CallKind
@@ -127,41 +126,49 @@ class Recorder:
         target, use, principal = call.target, call.use, mandate.principal
         kind = target.kind
         salt = self._random(SALT_BYTES)
-        # Not of a resource: a URI may hold personal data. Not of what is denied: an agent can make
-        # up any name, and a leaf can be read by anybody and is never erased.
-        # Whole, it is part of what `arguments` commits to; a leaf has room for so much only.
-        named = kind is not CallKind.RESOURCE and type(verdict) is not Deny
-        stand_in = use if use is not None and use.substitute else None
         try:
-            leaf = encode_call_leaf(
-                IntentLeaf(
-                    agent=context.agent,
-                    arguments=commit(salt, call.canonical),
-                    asked_as=UNSET if stand_in is None else stand_in.asked_as,
-                    at=at_ms,
-                    chain=written(_links(context.chain)) if len(context.chain) > 1 else UNSET,
-                    code=code,
-                    decision=_DECISIONS[type(verdict)],
-                    edge=context.edge,
-                    hold=hold or UNSET,
-                    id=call.id,
-                    instead_of=UNSET if stand_in is None else stand_in.instead_of,
-                    kind=kind._value_,  # `.value` costs a Python call
-                    mandate=mandate.ref,
-                    mandate_digest=mandate.digest,
-                    name=target.name[:MAX_LEAF_NAME_CHARS] if named else UNSET,
-                    owner=self._vault.pseudonym(context.owner),
-                    policies=context.policies or UNSET,
-                    principal=self._vault.pseudonym(principal),
-                    retold=written(_counted(context.retold)) if context.retold else UNSET,
-                    rules=self._rules(verdict.rules),
-                    run=context.run,
-                    thought=UNSET if context.thought is None else context.thought.match._value_,
-                    token=context.token,
-                    traceparent=context.traceparent or UNSET,
-                    upstream=target.upstream,
+            leaf: IntentLeaf = {
+                "agent": context.agent,
+                "arguments": commit(salt, call.canonical),
+                "at": at_ms,
+                "code": code,
+                "decision": _DECISIONS[type(verdict)],
+                "edge": context.edge,
+                "id": call.id,
+                "kind": kind._value_,  # `.value` costs a Python call
+                "mandate": mandate.ref,
+                "mandate_digest": mandate.digest,
+                "owner": self._vault.pseudonym(context.owner),
+                "principal": self._vault.pseudonym(principal),
+                "rules": self._rules(verdict.rules),
+                "run": context.run,
+                "token": context.token,
+                "type": "call.intent",
+                "upstream": target.upstream,
+                "v": 1,
+            }
+            if kind is not CallKind.RESOURCE and type(verdict) is not Deny:
+                # Not of a resource: a URI may hold personal data. Not of what is denied: an agent
+                # can make up any name, and a leaf can be read by anybody and is never erased.
+                # Whole, it is part of what `arguments` commits to; a leaf has room for so much.
+                leaf["name"] = target.name[:MAX_LEAF_NAME_CHARS]
+            if context.traceparent:
+                leaf["traceparent"] = context.traceparent
+            if context.policies:
+                leaf["policies"] = context.policies
+            if context.thought is not None:
+                leaf["thought"] = context.thought.match._value_
+            if context.retold:
+                leaf["retold"] = written(_counted(context.retold))
+            if hold:
+                leaf["hold"] = hold
+            if use is not None and use.substitute:
+                leaf["asked_as"], leaf["instead_of"] = use.asked_as, use.instead_of
+            if len(context.chain) > 1:
+                leaf["chain"] = written(
+                    [{"mandate": each.ref, "digest": each.digest} for each in context.chain]
                 )
-            )
+            text = encode_call_leaf(leaf)
         except LedgerError as error:
             raise _not_recordable(error) from error
         payload: dict[str, object] = {
@@ -176,7 +183,7 @@ class Recorder:
         if seen:
             payload["seen"] = seen
         _add_circumstances(context, payload)
-        return Entry(leaf, self._vault.seal(principal, leaf, _encode(payload)))
+        return Entry(text, self._vault.seal(principal, text, _encode(payload)))
 
     def _rules(self, rules: tuple[str, ...]) -> tuple[str, ...]:
         """Ids of rules for a public leaf: a limit of a person's names her by pseudonym."""
@@ -207,57 +214,48 @@ class Recorder:
         if reply is None:
             return self.bare_outcome(context.call.id, context.run, state, code, at_ms)
         salt = self._random(SALT_BYTES)
+        leaf = _ending(context.call.id, context.run, state, code, at_ms)
         if reply.result is not None:
             kind, body = "result", reply.result
+            leaf["result"] = commit(salt, body)
         else:
             kind, body = "error", reply.error or b"null"
-        shown = commit(salt, body)
+            leaf["error"] = commit(salt, body)
         model = context.call.target.kind is CallKind.MODEL
         bound = MAX_RECORDED_ANSWER_BYTES if model else MAX_RECORDED_RESULT_BYTES
         payload = {"salt": salt.hex(), **_recorded(kind, body, bound)}
-        said, reasoning = self._said(reply, payload) if reply.said else (UNSET, UNSET)
+        if reply.said:
+            self._add_said(reply, leaf, payload)
         if reply.used:
             payload["used"] = reply.used
         if settled:
             payload["settled"] = [_settled(each) for each in settled]
         try:
-            leaf = encode_call_leaf(
-                OutcomeLeaf(
-                    at=at_ms,
-                    code=code or UNSET,
-                    error=shown if kind == "error" else UNSET,
-                    facts=written(reply.facts) if reply.facts else UNSET,
-                    id=context.call.id,
-                    reasoning=reasoning,
-                    result=shown if kind == "result" else UNSET,
-                    run=context.run,
-                    said=said,
-                    state=state._value_,
-                )
-            )
+            if reply.facts:
+                leaf["facts"] = written(reply.facts)
+            text = encode_call_leaf(leaf)
         except LedgerError as error:
             raise _not_recordable(error) from error
         principal = context.chain[-1].principal
-        return Entry(leaf, self._vault.seal(principal, leaf, _encode(payload)))
+        return Entry(text, self._vault.seal(principal, text, _encode(payload)))
 
-    def _said(
-        self, reply: UpstreamReply, payload: dict[str, object]
-    ) -> tuple[str, str | UnsetType]:
-        """Seal what a model said, whole; the commitments to it and to its reasoning, which has one
-        of its own, so that it can be shown to somebody without the rest."""
+    def _add_said(
+        self, reply: UpstreamReply, leaf: OutcomeLeaf, payload: dict[str, object]
+    ) -> None:
+        """What a model said, whole. Its reasoning has a commitment of its own, so that it can be
+        shown to somebody without the rest."""
         salt = self._random(SALT_BYTES)
+        leaf["said"] = commit(salt, reply.said)
         payload["said"], payload["said_salt"] = msgspec.Raw(reply.said), salt.hex()
-        if not reply.reasoning:
-            return commit(salt, reply.said), UNSET
-        reasoning_salt = self._random(SALT_BYTES)
-        payload["reasoning_salt"] = reasoning_salt.hex()
-        return commit(salt, reply.said), commit(reasoning_salt, reply.reasoning)
+        if reply.reasoning:
+            salt = self._random(SALT_BYTES)
+            leaf["reasoning"] = commit(salt, reply.reasoning)
+            payload["reasoning_salt"] = salt.hex()
 
     def bare_outcome(self, call_id: str, run: str, state: CallState, code: str, at: int) -> Entry:
         """An outcome of which nothing more is known (found after a restart, say)."""
-        bare = OutcomeLeaf(at=at, code=code or UNSET, id=call_id, run=run, state=state._value_)
         try:
-            return Entry(encode_call_leaf(bare))
+            return Entry(encode_call_leaf(_ending(call_id, run, state, code, at)))
         except LedgerError as error:
             raise _not_recordable(error) from error
 
@@ -353,8 +351,18 @@ def _add_circumstances(context: CallContext, payload: dict[str, object]) -> None
         payload["zones"] = sorted(facts.zones)
 
 
-def _links(chain: Sequence[Mandate]) -> LeafValue:
-    return [{"mandate": mandate.ref, "digest": mandate.digest} for mandate in chain]
+def _ending(call_id: str, run: str, state: CallState, code: str, at_ms: int) -> OutcomeLeaf:
+    leaf: OutcomeLeaf = {
+        "at": at_ms,
+        "id": call_id,
+        "run": run,
+        "state": state._value_,
+        "type": "call.outcome",
+        "v": 1,
+    }
+    if code:
+        leaf["code"] = code
+    return leaf
 
 
 def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:

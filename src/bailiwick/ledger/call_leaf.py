@@ -1,34 +1,24 @@
-"""The two leaves of a call, laid out beforehand: each call writes both.
+"""The two leaves of a call, whose fields are known: each call writes both.
 
-They are leaves like any other (`leaf.py`): the same bytes, the same bounds. Their names are known,
-so nothing is sorted or looked at name by name: fields stand in canonical order, and their types say
-what `encode_leaf` would have to find out. tests/unit/ledger/test_call_leaf.py holds the two equal.
+They are leaves like any other (`leaf.py`): the same bytes, the same bounds. Their names and types
+stand here for the type checker, so that `encode_call_leaf` need not look at each name and value as
+`encode_leaf` does. tests/unit/ledger/test_call_leaf.py holds the two equal.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, NotRequired, TypedDict
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from bailiwick.ledger.errors import LedgerError
-from bailiwick.ledger.leaf import (
-    LEAF_VERSION,
-    MAX_INTEGER,
-    MAX_LEAF_BYTES,
-    LeafType,
-    LeafValue,
-    canonical_value,
-)
+from bailiwick.ledger.leaf import MAX_INTEGER, MAX_LEAF_BYTES, LeafValue, canonical_value
 
-_encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-class IntentLeaf(msgspec.Struct, frozen=True, kw_only=True):
-    """`call.intent`. docs/ledger.md explains the fields; one that is UNSET is not written.
-
-    INVARIANT: the fields stand in the order of their names, which is that of RFC 8785.
+class IntentLeaf(TypedDict):
+    """`call.intent`. docs/ledger.md explains the fields.
 
     Attributes:
         at: Unix milliseconds.
@@ -37,48 +27,48 @@ class IntentLeaf(msgspec.Struct, frozen=True, kw_only=True):
 
     agent: str
     arguments: str
-    asked_as: str | UnsetType = UNSET
+    asked_as: NotRequired[str]
     at: int
-    chain: msgspec.Raw | UnsetType = UNSET
+    chain: NotRequired[msgspec.Raw]
     code: str
     decision: str
     edge: str
-    hold: str | UnsetType = UNSET
+    hold: NotRequired[str]
     id: str
-    instead_of: str | UnsetType = UNSET
+    instead_of: NotRequired[str]
     kind: str
     mandate: str
     mandate_digest: str
-    name: str | UnsetType = UNSET
+    name: NotRequired[str]
     owner: str
-    policies: str | UnsetType = UNSET
+    policies: NotRequired[str]
     principal: str
-    retold: msgspec.Raw | UnsetType = UNSET
+    retold: NotRequired[msgspec.Raw]
     rules: tuple[str, ...]
     run: str
-    thought: str | UnsetType = UNSET
+    thought: NotRequired[str]
     token: str
-    traceparent: str | UnsetType = UNSET
-    type: str = LeafType.CALL_INTENT._value_
+    traceparent: NotRequired[str]
+    type: Literal["call.intent"]
     upstream: str
-    v: int = LEAF_VERSION
+    v: Literal[1]
 
 
-class OutcomeLeaf(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomeLeaf(TypedDict):
     """`call.outcome`, as `IntentLeaf`. `facts` is as `written` gives it."""
 
     at: int
-    code: str | UnsetType = UNSET
-    error: str | UnsetType = UNSET
-    facts: msgspec.Raw | UnsetType = UNSET
+    code: NotRequired[str]
+    error: NotRequired[str]
+    facts: NotRequired[msgspec.Raw]
     id: str
-    reasoning: str | UnsetType = UNSET
-    result: str | UnsetType = UNSET
+    reasoning: NotRequired[str]
+    result: NotRequired[str]
     run: str
-    said: str | UnsetType = UNSET
+    said: NotRequired[str]
     state: str
-    type: str = LeafType.CALL_OUTCOME._value_
-    v: int = LEAF_VERSION
+    type: Literal["call.outcome"]
+    v: Literal[1]
 
 
 def written(value: LeafValue) -> msgspec.Raw:
@@ -87,7 +77,7 @@ def written(value: LeafValue) -> msgspec.Raw:
 
 
 def encode_call_leaf(leaf: IntentLeaf | OutcomeLeaf) -> bytes:
-    """Encode one leaf of a call as canonical JSON: 0.4 µs, a quarter of what `encode_leaf` takes.
+    """Encode one leaf of a call as canonical JSON: 0.5 µs, a fifth of what `encode_leaf` takes.
 
     Raises:
         LedgerError: `leaf_not_canonical`, `leaf_too_long`.
@@ -96,7 +86,7 @@ def encode_call_leaf(leaf: IntentLeaf | OutcomeLeaf) -> bytes:
         text = _encode(leaf)
     except UnicodeEncodeError as error:
         raise LedgerError("leaf_not_canonical", "text holds a lone surrogate") from error
-    if not -MAX_INTEGER <= leaf.at <= MAX_INTEGER:
+    if not -MAX_INTEGER <= leaf["at"] <= MAX_INTEGER:
         raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
     if len(text) > MAX_LEAF_BYTES:
         raise LedgerError("leaf_too_long", f"a leaf has {len(text)} bytes of 65,535 at most")

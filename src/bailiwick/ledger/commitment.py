@@ -10,6 +10,7 @@ holds.
 from __future__ import annotations
 
 import hmac
+from hashlib import sha256
 from typing import Final, NewType
 
 from bailiwick.ledger.errors import LedgerError
@@ -18,6 +19,10 @@ Commitment = NewType("Commitment", str)
 """64 lower-case hex digits."""
 
 SALT_BYTES: Final = 16
+
+_PADDING: Final = bytes(64 - SALT_BYTES)  # to the block of SHA-256
+_IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def commit(salt: bytes, value: bytes) -> Commitment:
@@ -31,7 +36,12 @@ def commit(salt: bytes, value: bytes) -> Commitment:
     """
     if len(salt) != SALT_BYTES:
         raise LedgerError("salt_length", f"a salt has 16 bytes, not {len(salt)}")
-    return Commitment(hmac.digest(salt, value, "sha256").hex())
+    # HMAC as RFC 2104 section 2 writes it. Each call makes two, and over the short values they are
+    # of, `hmac.digest` takes nearly twice as long.
+    key = salt + _PADDING
+    inner = sha256(key.translate(_IPAD))
+    inner.update(value)
+    return Commitment(sha256(key.translate(_OPAD) + inner.digest()).hexdigest())
 
 
 def open_commitment(commitment: str, salt: bytes, value: bytes) -> None:
