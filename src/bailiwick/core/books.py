@@ -166,12 +166,17 @@ class Books:
         if lines is None:
             return _NOTHING
         if lines.together is _PENDING and not only:
-            legs = lines.otherwise(actual) if actual and to is _POSTED else ()
-            posting = Posting(call, at_ms, legs or lines.reserved, None if legs else to)
-            if legs or to is _FREE:
-                self._move(call, posting.moves())
-            else:
+            legs: Sequence[Leg] = ()
+            if actual and to is _POSTED:
+                legs = lines.post(call, actual)
+                for leg in legs:
+                    if leg[0].since_ms:  # what is given back, or taken beside, counts there too
+                        self._accounts[leg[0].account, leg[0].key].window.move(call, leg)
+            elif to is not _FREE:
                 lines.go_on(call, to)
+            posting = Posting(call, at_ms, legs or lines.reserved, None if legs else to)
+            if to is _FREE:
+                self._move(call, posting.moves())
             lines.together = to
         else:
             legs = lines.ended(call, to, actual, only)
@@ -336,18 +341,24 @@ class _Lines:
             held[0] = left
             held[column] += amount
 
-    def otherwise(self, actual: Sequence[tuple[str, str, int]]) -> Sequence[Leg]:
-        """The legs that post what was really taken of all that was reserved together; () if that
-        is just what was reserved."""
+    def post(self, call: str, actual: Sequence[tuple[str, str, int]]) -> Sequence[Leg]:
+        """Post what was really taken of all that was reserved, but in windows that slide: the legs
+        that say so; () if it is just what was reserved."""
         taken = {(account, key): steps for account, key, steps in actual}
         legs: list[Leg] = []
         differs = False
-        for charge, reserved_ms, _, _, amount in self.reserved:
+        for held, (charge, at, _, _, amount) in zip(self._places, self.reserved, strict=True):
             steps = amount
             if not charge.member:
                 steps = taken.get((charge.account, charge.key), amount)
-                differs = differs or steps != amount
-            legs += _posted(charge, reserved_ms, _PENDING, amount, steps)
+                if steps != amount:
+                    differs = True
+            left = held[0] - amount
+            if left < 0:
+                raise not_held(charge.account, call)
+            held[0] = left
+            held[1] += steps  # no less and no more: the rest is free, or what is beyond it was
+            legs += _posted(charge, at, _PENDING, amount, steps)
         return legs if differs else ()
 
     def ended(

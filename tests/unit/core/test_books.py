@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -203,6 +203,31 @@ def test_several_new_values_in_one_call_count_together() -> None:
     with pytest.raises(LimitReached, match="this would take 2 values"):
         books.reserve("b", 2, [payee('"y"'), payee('"z"')])
     books.reserve("c", 3, [payee('"x"'), payee('"y"')])
+
+
+@given(
+    st.sampled_from([Place.POSTED, Place.POSTED, Place.FREE, Place.UNKNOWN]),
+    st.integers(0, 90),
+    st.none() | st.integers(0, 200),
+    st.none() | st.integers(0, 5),
+    st.none() | st.integers(0, 3),
+)
+def test_what_is_settled_at_once_is_settled_as_line_by_line(
+    to: Place, amount: int, spent: int | None, paced: int | None, values: int | None
+) -> None:
+    charges = [daily(amount), rolling(100_000), at_once(), payee('"bo"')]
+    said = zip((DAY, ROLLING, PAYEES), (spent, paced, values), strict=True)
+    actual = [(account, "", steps) for account, steps in said if steps is not None]
+    at_once_books, by_line = Books(), Books()
+    by_line.replay(at_once_books.reserve("a", 100_000, charges))
+    moved = at_once_books.settle("a", 100_001, to, actual)
+    assert list(moved) == list(by_line.settle("a", 100_001, to, actual))
+    assert sorted(at_once_books.balances()) == sorted(by_line.balances())
+    for charge in (*charges, payee('"cy"'), rolling(100_002)):
+        assert at_once_books.used(charge) == by_line.used(charge), charge
+    # And both go on alike from there.
+    again = at_once_books.settle("a", 100_003, to, actual)
+    assert list(again) == list(by_line.settle("a", 100_003, to, actual)) == []
 
 
 def test_an_actual_amount_is_no_number_of_values() -> None:
