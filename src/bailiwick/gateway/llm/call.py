@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 
@@ -232,16 +232,15 @@ class ModelCall:
                 "upstream_garbage", f"server `{name}` streamed what nobody asked to"
             )
         # No key holds the end of a line, so none is found where two values meet.
-        self._check_key(b"\n".join([value for _, value in answer.fields()]))
-        if stream is None:
-            self._check_key(answer.body)
+        told = b"\n".join([value for _, value in answer.fields()])
+        tells_its_key = self._server.tells_its_key
+        if tells_its_key(told) or (stream is None and tells_its_key(answer.body)):
+            raise self._told_its_key()
 
-    def _check_key(self, said: bytes) -> None:
-        """That the server does not tell the gateway's key: neither agents nor records hold it."""
-        if self._server.tells_its_key(said):
-            name = self._server.spec.name
-            text = f"server `{name}` told the key that it was sent"
-            raise UpstreamBroken("upstream_garbage", text)
+    def _told_its_key(self) -> UpstreamBroken:
+        """The server told the gateway's key, which neither agents nor records are to hold."""
+        name = self._server.spec.name
+        return UpstreamBroken("upstream_garbage", f"server `{name}` told the key that it was sent")
 
     def _whole(self, answer: Response) -> UpstreamReply:
         body, status = answer.body, answer.status
@@ -272,13 +271,18 @@ class ModelCall:
         meter = self._meter()
         if not self._patience.defers:
             await self._begin(*head)
-        deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
+        deadlines = None
+        if self._patience is not NO_PATIENCE:
+            deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
+        tells_its_key = self._server.tells_its_key
         ready: list[bytes] = []
         try:
             async for chunk in stream:
-                self._check_key(chunk)
+                if tells_its_key(chunk):
+                    raise self._told_its_key()
                 going = capture.add(chunk)
-                deadlines.began()
+                if deadlines is not None:
+                    deadlines.began()
                 if meter is not None and meter.is_over(capture.made()):
                     if ready:
                         await self._write(b"".join(ready))
@@ -311,7 +315,8 @@ class ModelCall:
             heard = streamed_reply(dialect, answer.status, capture, "the client went away")
             raise GoneMidway(heard) from gone
         finally:
-            deadlines.stop()
+            if deadlines is not None:
+                deadlines.stop()
         if not self.streaming:
             self._late = head
         self._held_back = capture.held_back()
@@ -355,11 +360,12 @@ class ModelCall:
         start = [*headers, *more, *self._served]
         await self._send({"type": "http.response.start", "status": status, "headers": start})
 
-    async def _write(self, data: bytes) -> None:
-        if self._lock is None:  # while nobody waits for a person, the dispatch alone writes
-            await self._take(data)
-            return
-        async with self._lock:
+    def _write(self, data: bytes) -> Awaitable[None]:
+        # Unless it waited for a person, the dispatch alone writes.
+        return self._take(data) if self._lock is None else self._take_in_turn(self._lock, data)
+
+    async def _take_in_turn(self, lock: asyncio.Lock, data: bytes) -> None:
+        async with lock:
             await self._take(data)
 
     async def _take(self, data: bytes) -> None:
