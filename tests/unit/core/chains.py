@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
+from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.circumstances import Circumstance, FromZone, RunLabelled
 from bailiwick.core.conditions import Condition, Equals, Vouched
 from bailiwick.core.flow import Accepts, Facts, Flow, Source, Vouching
+from bailiwick.core.limits import Charge, Limit, Measure, Window
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, Rule, StampRule
 from tests.unit.core.condition_kinds import conditions, sound_arguments
 from tests.unit.core.mandates import NOW, at, call, mandate, pattern
@@ -85,6 +87,30 @@ flows = st.sampled_from(
 )
 
 
+def limit(name: str, target: str, of: ArgumentPath = ()) -> Limit:
+    """At most nine calls, or nine values of an argument, a day."""
+    return Limit(
+        id=f"pay@1/limit/{name}",
+        name=name,
+        targets=(pattern(target),),
+        conditions=(),
+        measure=Measure.DISTINCT if of else Measure.COUNT,
+        window=Window("day"),
+        ceilings={"calls": 9},
+        of=of,
+    )
+
+
+limits = st.sampled_from(
+    [
+        limit("calls", TRANSFER),
+        limit("alike", "Bank/transfer"),
+        limit("others", "other/*"),
+        limit("values", "bank/*", at("x")),
+    ]
+)
+
+
 def repeated(rule: Rule) -> Rule:
     """What asks the same under another name."""
     return dataclasses.replace(rule, id=f"{rule.id}-again")
@@ -108,7 +134,19 @@ def mandates(draw: st.DrawFn, above: Mandate | None = None) -> Mandate:
         ),
         circumstances=draw(circumstances),
         flow=draw(flows),
+        limits=tuple(draw(st.lists(limits, max_size=2, unique_by=lambda each: each.name))),
+        principal_limits=tuple(draw(st.lists(limits, max_size=1))),
     )
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Counters of limits of which each is used up to so much."""
+
+    steps: int
+
+    def used(self, charge: Charge) -> int:
+        return self.steps
 
 
 @st.composite

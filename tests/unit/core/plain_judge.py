@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import unnamed
 from bailiwick.core.call import Call
-from bailiwick.core.charging import charges, exceeded
+from bailiwick.core.charging import charged, exceeded
 from bailiwick.core.circumstances import all_hold, none_fails
 from bailiwick.core.context import Counters, Labels, Policies
 from bailiwick.core.flow import Facts
@@ -66,7 +66,10 @@ def plainly(
     refused = policies.decide(call, chain, labels, now)  # 6
     if refused is not None:
         return refused
-    taken = charges(call, chain, facts.run, now)  # 7
+    limits = [limit for mandate in chain for limit in mandate.limits]  # 7
+    limits += chain[-1].principal_limits
+    counting = [limit for limit in limits if covers(limit.targets, call.target) is not FAILS]
+    taken = charged(call, counting, facts.run, now)
     if isinstance(taken, Deny):
         return taken
     over = exceeded(taken, counters)

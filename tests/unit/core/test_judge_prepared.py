@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bailiwick.core.call import Call
 from bailiwick.core.conditions import AtLeast, AtMost, Equals, Vouched
-from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
+from bailiwick.core.context import NO_POLICIES, NO_STEP
 from bailiwick.core.flow import Facts
 from bailiwick.core.judge import judge
 from bailiwick.core.line import line_of
@@ -20,6 +20,7 @@ from bailiwick.core.mandate import MAX_PLANS, AllowRule, Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny, Verdict
 from tests.unit.core.chains import (
     TRANSFER,
+    Filled,
     SomeRun,
     allows,
     calls,
@@ -32,10 +33,10 @@ from tests.unit.core.mandates import NOW, allow, at, call, deny, mandate, patter
 from tests.unit.core.plain_judge import plainly
 
 
-def both(asked: Call, chain: Sequence[Mandate], run: SomeRun, now: int = NOW) -> Verdict:
+def both(asked: Call, chain: Sequence[Mandate], run: SomeRun, used: int = 0) -> Verdict:
     """The verdict, which is the plain one."""
-    found = judge(asked, chain, NO_POLICIES, NO_COUNTERS, run, NO_STEP, now)
-    assert found == plainly(asked, chain, NO_POLICIES, NO_COUNTERS, run, now)
+    found = judge(asked, chain, NO_POLICIES, Filled(used), run, NO_STEP, NOW)
+    assert found == plainly(asked, chain, NO_POLICIES, Filled(used), run, NOW)
     return found
 
 
@@ -43,12 +44,15 @@ QUIET = SomeRun(Facts())
 
 
 @settings(max_examples=300)
-@given(chains() | open_chains(), st.lists(st.tuples(calls, runs), min_size=1, max_size=4))
+@given(
+    chains() | open_chains(),
+    st.lists(st.tuples(calls, runs, st.sampled_from([0, 8, 9])), min_size=1, max_size=4),
+)
 def test_every_verdict_is_the_plain_one_and_stays_it(
-    chain: tuple[Mandate, ...], asked: list[tuple[Call, SomeRun]]
+    chain: tuple[Mandate, ...], asked: list[tuple[Call, SomeRun, int]]
 ) -> None:
-    first = [both(one, chain, run) for one, run in asked]
-    again = [both(one, list(chain), run) for one, run in asked]
+    first = [both(one, chain, run, used) for one, run, used in asked]
+    again = [both(one, list(chain), run, used) for one, run, used in asked]
     assert again == first
 
 

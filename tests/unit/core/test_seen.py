@@ -13,12 +13,12 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
 from bailiwick.core.flow import NO_FLOW, Facts
 from bailiwick.core.judge import judge
-from bailiwick.core.limits import Charge, Limit, Measure, Window
+from bailiwick.core.limits import Charge
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.seen import see
 from bailiwick.core.verdict import Allow
-from tests.unit.core.chains import TRANSFER, SomeRun, calls, chains, open_chains, runs
-from tests.unit.core.mandates import NOW, allow, at, call, mandate, pattern
+from tests.unit.core.chains import TRANSFER, SomeRun, calls, chains, limit, open_chains, runs
+from tests.unit.core.mandates import NOW, allow, at, call, mandate
 
 
 def seen(asked: Call, chain: tuple[Mandate, ...], run: SomeRun, *, policies: bool) -> JsonObject:
@@ -44,20 +44,6 @@ def test_what_is_recorded_follows_from_every_rule_about_the_call(
         assert given
 
 
-def limit(name: str, target: str, measure: Measure) -> Limit:
-    of = at("payee") if measure is Measure.DISTINCT else ()
-    return Limit(
-        id=f"pay@1/limit/{name}",
-        name=name,
-        targets=(pattern(target),),
-        conditions=(),
-        measure=measure,
-        window=Window("day"),
-        ceilings={"calls": 9},
-        of=of,
-    )
-
-
 class Known:
     """Counters that know of two values more once a call's own is counted."""
 
@@ -70,9 +56,9 @@ def test_what_was_used_is_recorded_of_each_limit_that_counts_the_call() -> None:
     counting = dataclasses.replace(
         plain,
         limits=(
-            limit("calls", TRANSFER, Measure.COUNT),
-            limit("payees", "bank/*", Measure.DISTINCT),
-            limit("mails", "mail/*", Measure.COUNT),
+            limit("calls", TRANSFER),
+            limit("payees", "bank/*", at("payee")),
+            limit("mails", "mail/*"),
         ),
     )
     asked = call(TRANSFER, {"payee": "x"})
@@ -89,7 +75,7 @@ def test_what_was_used_is_recorded_of_each_limit_that_counts_the_call() -> None:
 
 def test_nothing_is_recorded_where_nothing_was_looked_at() -> None:
     plain = mandate(allow(TRANSFER, other=True))
-    counting = dataclasses.replace(plain, limits=(limit("mails", "mail/*", Measure.COUNT),))
+    counting = dataclasses.replace(plain, limits=(limit("mails", "mail/*"),))
     asked = call(TRANSFER, {"payee": "x"})
     for each in (plain, counting):
         verdict = judge(asked, (each,), NO_POLICIES, Known(), SomeRun(Facts()), NO_STEP, NOW)
