@@ -7,7 +7,6 @@ exactly one response, notification or request raises TheirError `message_garbled
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -41,8 +40,7 @@ class _Error(msgspec.Struct):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A response. `id` is None only for an error about a request that could not be read."""
 
     id: MessageId | None
@@ -50,16 +48,14 @@ class Reply:
     error: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A notification."""
 
     method: str
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """A request of the server to the client."""
 
     id: MessageId
