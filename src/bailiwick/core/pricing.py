@@ -127,14 +127,16 @@ def cost(
     """
     if output_tokens and price.output is None:
         return None
-    fresh, spoken = input_tokens - cached - cache_written, output_tokens - reasoning
-    if fresh < 0:
-        into = input_tokens * price.dearest_input
-    else:
+    into, out = input_tokens * price.input, output_tokens * (price.output or 0)
+    if cached or cache_written:
+        fresh = input_tokens - cached - cache_written
         into = fresh * price.input + cached * price.cached + cache_written * price.cache_written
-    if spoken < 0:
-        out = output_tokens * price.dearest_output
-    else:
+        if fresh < 0:
+            into = input_tokens * price.dearest_input
+    if reasoning:
+        spoken = output_tokens - reasoning
         thinking = price.output if price.reasoning is None else price.reasoning
         out = spoken * (price.output or 0) + reasoning * (thinking or 0)
+        if spoken < 0:
+            out = output_tokens * price.dearest_output
     return -(-(into + out) // PER_TOKENS)  # rounded up

@@ -41,20 +41,7 @@ def keep(said: Said) -> Kept:
     """The form that is kept. Never raises. O(length)."""
     if not (said.text or said.reasoning or said.tool_calls or said.hosted_calls or said.error):
         return _NOTHING
-    reasoning = _encode(said.reasoning)
-    whole = {
-        "cut": said.cut,
-        "error": said.error,
-        "finish": said.finish,
-        "hosted_calls": said.hosted_calls,
-        "id": said.id,
-        "model": said.model,
-        "reasoning": msgspec.Raw(reasoning),
-        "text": said.text,
-        "tool_calls": said.tool_calls,
-        "usage": said.usage,
-    }
-    return Kept(_encode(whole), reasoning if said.reasoning else b"")
+    return Kept(_encode(said), _encode(said.reasoning) if said.reasoning else b"")
 
 
 def read_kept(said: bytes) -> Said | None:
