@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bailiwick.core.argument_path import look_alikes, unnamed
-from bailiwick.core.call import Call, Target
+from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.charging import charged, compare
 from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits
@@ -48,6 +48,8 @@ from bailiwick.core.wording import (
     why_held,
     why_not_permitted,
 )
+
+_MODEL = CallKind.MODEL
 
 
 def judge(
@@ -130,7 +132,9 @@ def _judge(
     twins = look_alikes(call.arguments)
     if twins is not None:
         return Deny("argument_ambiguous", (), why_ambiguous(call, twins))
-    facts = facts_of(call, labels.facts)
+    facts = labels.facts
+    if call.target.kind is _MODEL:
+        facts = facts_of(call, facts)
     line = line_of(chain, call.target)
     used: list[str] = []
     asking: list[StampRule] = []
