@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -134,3 +135,22 @@ async def test_more_than_was_reserved_of_a_child_stops_only_what_is_below_it(
         SECOND: "active",
         GRANDCHILD: "suspended",
     }
+
+
+async def test_a_leaf_names_the_chain_as_it_stands_when_its_call_is_judged(house: House) -> None:
+    whole = mandates(limit(Measure.COUNT, 10), limit(Measure.COUNT, 6))
+    await under(house, limit(Measure.COUNT, 10), limit(Measure.COUNT, 6))
+    agents = {"clerk": AgentFacts("clerk", "ada"), "helper": AgentFacts("helper", "dan")}
+    newer = {**whole, PARENT: replace(whole[PARENT], version=2)}
+    asked = [(whole, GRANDCHILD, 1), (whole, FIRST, 1), (newer, GRANDCHILD, 2), (newer, FIRST, 2)]
+    for number, (there, name, version) in enumerate(asked):
+        house.authority.install(replace(snapshot(mandate()), mandates=there, agents=agents))
+        answer = await ask(house, name, number)
+        assert isinstance(answer, Answered)
+        call = await house.records.call(answer.call)
+        assert call is not None
+        (intent,) = await house.records.entries(call.intent_index, call.intent_index + 1)
+        line = [f"{PARENT}@{version}", f"{FIRST}@1"] + [f"{name}@1"] * (name == GRANDCHILD)
+        said = json.loads(intent.leaf)["chain"]
+        digest = whole[PARENT].digest
+        assert said == [{"digest": digest, "mandate": each} for each in line]

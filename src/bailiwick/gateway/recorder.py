@@ -11,6 +11,8 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
+from operator import attrgetter
 
 import msgspec
 
@@ -37,6 +39,9 @@ MAX_RECORDED_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a model's answer, as JSON: whoever replays a run needs it whole."""
 
 MAX_LEAF_NAME_CHARS = 256
+
+MAX_KNOWN_CHAINS = 1_024
+"""Chains whose place in a leaf is remembered as it is written."""
 
 GATEWAY = "@gateway"
 """Whose key seals what the gateway did by itself. No person can have this name."""
@@ -104,6 +109,7 @@ class Recorder:
     def __init__(self, vault: Vault, random: Callable[[int], bytes] = os.urandom) -> None:
         self._vault = vault
         self._random = random
+        self._chains: dict[str, tuple[tuple[Mandate, ...], msgspec.Raw]] = {}
 
     def intent(
         self,
@@ -165,9 +171,7 @@ class Recorder:
             if use is not None and use.substitute:
                 leaf["asked_as"], leaf["instead_of"] = use.asked_as, use.instead_of
             if len(context.chain) > 1:
-                leaf["chain"] = written(
-                    [{"mandate": each.ref, "digest": each.digest} for each in context.chain]
-                )
+                leaf["chain"] = self._links(context.chain)
             text = encode_call_leaf(leaf)
         except LedgerError as error:
             raise _not_recordable(error) from error
@@ -179,11 +183,23 @@ class Recorder:
             "owner": context.owner,
         }
         if reserved:
-            payload["reserved"] = [_charge(charge) for charge in reserved]
+            payload["reserved"] = list(starmap(_Charged, map(_of_charge, reserved)))
         if seen:
             payload["seen"] = seen
         _add_circumstances(context, payload)
         return Entry(text, self._vault.seal(principal, text, _encode(payload)))
+
+    def _links(self, chain: tuple[Mandate, ...]) -> msgspec.Raw:
+        """The mandates of a chain as they stand in leaves, written once: a mandate never changes,
+        and a chain with another one in it is another chain."""
+        known = self._chains.get(chain[-1].digest)
+        if known is not None and known[0] is chain:
+            return known[1]
+        links = written([{"mandate": each.ref, "digest": each.digest} for each in chain])
+        if len(self._chains) >= MAX_KNOWN_CHAINS:
+            self._chains.clear()
+        self._chains[chain[-1].digest] = chain, links
+        return links
 
     def _rules(self, rules: tuple[str, ...]) -> tuple[str, ...]:
         """Ids of rules for a public leaf: a limit of a person's names her by pseudonym."""
@@ -395,24 +411,23 @@ def _as_asked(call: Call) -> object:
     return asked
 
 
-def _charge(charge: Charge) -> dict[str, object]:
-    whole: dict[str, object] = {
-        "rule": charge.rule,
-        "account": charge.account,
-        "amount": charge.amount,
-        "ceiling": charge.ceiling,
-    }
-    if charge.unit:
-        whole["unit"] = charge.unit
-    if charge.scale != 1:
-        whole["scale"] = charge.scale
-    if charge.key:
-        whole["key"] = charge.key
-    if charge.member:
-        whole["member"] = charge.member
-    if charge.since_ms:
-        whole["since"] = charge.since_ms
-    return whole
+class _Charged(msgspec.Struct, omit_defaults=True):
+    """A charge as it is recorded, in this order: what is as usual is left out."""
+
+    rule: str
+    account: str
+    amount: int
+    ceiling: int
+    unit: str = ""
+    scale: int = 1
+    key: str = ""
+    member: str = ""
+    since: int = 0
+
+
+_of_charge = attrgetter(
+    "rule", "account", "amount", "ceiling", "unit", "scale", "key", "member", "since_ms"
+)
 
 
 def _counted(retold: Sequence[Retold]) -> dict[str, LeafValue]:
