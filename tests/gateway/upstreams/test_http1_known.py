@@ -10,10 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.core.errors import UpstreamBroken
+from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.connection import Connection
 from bailiwick.gateway.http.known import MAX_KNOWN, MAX_KNOWN_BYTES, KnownHeads
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.wire import Template, parse_url
+from tests.gateway.upstreams.site import Got, Wire, site, soon
 
 LIMITS = HttpLimits(max_body_bytes=1_000, max_head_bytes=4_000)
 
@@ -277,6 +280,35 @@ def test_a_connection_whose_request_was_cancelled_is_given_to_nobody(answer: byt
 
     taught_here = taught(ok(b"ok"))
     assert asyncio.run(run()) == (0, True)
+
+
+async def test_whoever_is_cancelled_every_other_caller_gets_its_own_answer() -> None:
+    async def echo(got: Got, wire: Wire) -> None:
+        await wire.raw(ok(got.body))
+
+    async def ask(number: int) -> bytes | None:
+        task = asyncio.ensure_future(client.send(post, body=b"call %d" % number))
+        if number % 3 == 0:
+            for _ in range(number % 7):
+                await asyncio.sleep(0)  # at a different point of the exchange each time
+            task.cancel()
+        try:
+            return (await task).body
+        except asyncio.CancelledError:
+            return None
+
+    async with site(echo) as here:
+        origin, target = parse_url(here.url)
+        client = HttpClient("bank", origin, HttpLimits(max_connections=4))
+        post = Template("POST", origin, target, ())
+        bodies = await soon(asyncio.gather(*(ask(number) for number in range(300))))
+        client.close()
+    own = [b"call %d" % number for number in range(300)]
+    assert [body for at, body in enumerate(bodies) if at % 3] == [
+        body for at, body in enumerate(own) if at % 3
+    ]
+    assert all(body in (None, own[at]) for at, body in enumerate(bodies))
+    assert client._known._heads
 
 
 # --- both ways, whatever comes --------------------------------------------------------------------
