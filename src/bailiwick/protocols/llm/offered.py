@@ -19,7 +19,7 @@ Keeps = Callable[[str, bool], bool]
 """Whether a tool stays: its name, or if the model's server runs it (True) its type."""
 
 _WITH_TOOLS = ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls")
-_FREE = frozenset({"auto", "none"})
+_FREE = ("auto", "none")
 
 
 @dataclass(slots=True)

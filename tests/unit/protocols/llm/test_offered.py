@@ -129,3 +129,9 @@ def test_a_free_choice_is_met_by_no_tools(choice: Any) -> None:
 def test_a_request_that_keeps_all_its_tools_is_the_same_object() -> None:
     body = {"tools": [function("read")]}
     assert without(CHAT, body, keeps).body is body
+
+
+@pytest.mark.parametrize("kind", [[], {}, 1])
+def test_a_choice_of_a_type_that_is_no_text_is_not_free(kind: Any) -> None:
+    body = {"tools": [function("pay")], "tool_choice": {"type": kind}}
+    assert without(CHAT, body, keeps).unmet == str(kind)
