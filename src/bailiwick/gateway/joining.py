@@ -55,7 +55,7 @@ class Joining:
     def run(self, call: Call, asked: Asked, plan: Plan) -> RunFacts | None:
         """The run that a call joins; None when it is in that of its session."""
         caller = asked.caller
-        if not self._thoughts.think(caller) or call.target.kind is CallKind.MODEL:
+        if call.target.kind is CallKind.MODEL or not self._thoughts.think(caller):
             return None
         if caller.run or asked.said.joins or asked.run_key.startswith(SESSION_KEY):
             return None

@@ -162,8 +162,8 @@ class Pipeline:
             thoughts = self._thoughts.of(told.run)
         # INVARIANT: no await from here to the verdict, and to `use` if it lets the call run: what a
         # model asked for once serves once.
-        found = None
-        if thoughts is not None and thoughts.asked.listening:  # most runs think elsewhere
+        found, kind = None, call.target.kind
+        if thoughts is not None and thoughts.asked.listening and kind is CallKind.TOOL:
             found = self._thoughts.find(told.run, call, asked.hints.tool_call)
         if found is not None:
             labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
@@ -185,7 +185,7 @@ class Pipeline:
         )
         if found is not None:
             context = replace(context, thought=found.thought, asked_for=found.open)
-        elif call.target.kind is CallKind.MODEL:
+        elif kind is CallKind.MODEL:
             retold = self._thoughts.retold(told.run, asked)
             context = replace(context, retold=retold, offered=asked.hints.offered)
         match verdict:

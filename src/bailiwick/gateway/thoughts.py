@@ -189,8 +189,7 @@ class Thoughts:
 
         Only those that were not told so before. What was told of is not open any more.
         """
-        thoughts = self._kept.get(run)
-        dialect = dialect_of(asked.edge)
+        thoughts, dialect = self._kept.get(run), _DIALECTS.get(asked.edge)
         if thoughts is None or dialect is None:
             return ()
         results = read_told(dialect, asked.arguments)
@@ -205,7 +204,7 @@ class Thoughts:
     def sending(self, context: CallContext) -> None:
         """A call is about to be sent; what a model will ask for is not known yet."""
         thoughts = self._kept.get(context.run)
-        if thoughts is None or dialect_of(context.edge) is None:
+        if thoughts is None or context.edge not in _DIALECTS:
             return
         thoughts.asked.thinking.add(context.call.id)
         if context.traceparent:
@@ -234,7 +233,7 @@ class Thoughts:
             reply: what was heard of its answer; None if that is not known.
             nothing: it was never sent.
         """
-        if dialect_of(context.edge) is None:
+        if context.edge not in _DIALECTS:
             return
         now = self._now_ms()
         thoughts = self._kept.get(context.run)

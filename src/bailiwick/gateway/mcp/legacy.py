@@ -34,7 +34,7 @@ MAX_ASKS = 32
 """Questions of servers that wait for one session's client."""
 
 _TAKE_BACK_SECONDS = 1.0
-_RETRY_FIELDS = ("inputResponses", "requestState")
+_RETRY_FIELDS = frozenset({"inputResponses", "requestState"})
 
 
 class SessionSink:
@@ -124,7 +124,7 @@ class LegacyExchange(Exchange):
     def reopen(self, target: Target, arguments: JsonObject) -> None:
         """A stateful client carries no state: what looks like it is not passed on."""
         params = self.outgoing.params
-        if any(name in params for name in _RETRY_FIELDS):
+        if not params.keys().isdisjoint(_RETRY_FIELDS):
             self._resend({k: v for k, v in params.items() if k not in _RETRY_FIELDS})
 
     def govern(
