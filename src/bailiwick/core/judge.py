@@ -166,6 +166,9 @@ def _judge(
             if isinstance(flowing, Deny):
                 return flowing
             asking += flowing
+        if stage.settling is allow and not asking:
+            used += stage.settled
+            break
     refused = policies.decide(call, chain, labels, now)  # 6
     if refused is not None:
         return refused

@@ -43,6 +43,9 @@ class Stage:
             asks, if there is one.
         deny: the plan's deny rules but those that ask exactly what one further up asks.
         stamp: the same of its stamp rules: enough to ask while none further up has applied.
+        settling: the allow rule of this mandate with which all is settled further down, if nobody
+            is to be asked: the mandates below ask what it asks, and nothing more.
+        settled: the rules by which they then let the call through.
     """
 
     mandate: Mandate
@@ -52,6 +55,8 @@ class Stage:
     again: AllowRule | None
     deny: tuple[DenyRule, ...]
     stamp: tuple[StampRule, ...]
+    settling: AllowRule | None = None
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,23 @@ def _line(lines: Lines, target: Target) -> Line:
     flows = any(mandate.flow is not NO_FLOW for mandate in chain)
     vouched = tuple(path for each in stages for rule in each.plan.allow for path in rule.vouched)
     asks_more = bool(limits) or flows or bool(vouched)
-    return Line(tuple(stages), limits, flows, vouched, asks_more)
+    return Line(_settled(stages), limits, flows, vouched, asks_more)
+
+
+def _settled(stages: list[Stage]) -> tuple[Stage, ...]:
+    """The same stages, each with what it settles further down."""
+    below = stages[-1]
+    known = [below]
+    for stage in reversed(stages[:-1]):
+        first = below.plan.allow[0] if below.plan.allow else None
+        asks_no_more = below.unbounded and not (below.deny or below.stamp or below.flows)
+        goes_on = below is stages[-1] or below.settling is first
+        if first is not None and asks_no_more and goes_on and not first.vouched:
+            settled = (first.id, *below.settled)
+            stage = replace(stage, settling=below.again, settled=settled)
+        known.append(stage)
+        below = stage
+    return tuple(reversed(known))
 
 
 def _repeated(

@@ -4,16 +4,20 @@ between."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailiwick.core.call import Call
+from bailiwick.core.circumstances import RunLabelled
 from bailiwick.core.conditions import AtLeast, AtMost, Equals, Vouched
 from bailiwick.core.context import NO_POLICIES, NO_STEP
-from bailiwick.core.flow import Facts
+from bailiwick.core.flow import Accepts, Facts, Flow, Source
 from bailiwick.core.judge import judge
 from bailiwick.core.line import line_of
 from bailiwick.core.mandate import MAX_PLANS, AllowRule, Mandate, MandateState
@@ -148,6 +152,61 @@ def test_what_a_parent_only_asks_for_a_stamp_is_still_denied_by_its_child() -> N
         mandate(allow(TRANSFER, other=True), deny(TRANSFER, large)),
     )
     assert isinstance(both(call(TRANSFER, {"x": 9}), chain, QUIET), Deny)
+
+
+def test_what_a_parent_settles_for_all_below_it_names_every_rule_and_waits_for_no_less() -> None:
+    small, odd = AtMost(at("x"), 5), Equals(at("x"), 3)
+    root = mandate(
+        allow(TRANSFER, small, id_="root/small"),
+        allow(TRANSFER, AtMost(at("x"), 9), id_="root/large"),
+        stamp(TRANSFER, odd, id_="root/stamp"),
+    )
+    same = mandate(allow(TRANSFER, small, id_="same"), stamp(TRANSFER, odd, id_="same/stamp"))
+    leaf = mandate(allow(TRANSFER, small, id_="leaf"))
+    chain = (root, same, leaf)
+    stages = line_of(chain, call(TRANSFER, {}).target).stages
+    assert [each.settled for each in stages] == [("same", "leaf"), ("leaf",), ()]
+    assert both(call(TRANSFER, {"x": 1}), chain, QUIET).rules == ("root/small", "same", "leaf")
+    held = both(call(TRANSFER, {"x": 3}), chain, QUIET)
+    assert held.rules == ("root/stamp", "same/stamp", "root/small", "same", "leaf")
+    assert isinstance(both(call(TRANSFER, {"x": 7}), chain, QUIET), Deny)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"not_after": NOW},
+        {"state": MandateState.SUSPENDED},
+        {"deny": (deny(TRANSFER, AtLeast(at("x"), 1)),)},
+        {"circumstances": (RunLabelled(frozenset({"month-end"})),)},
+        {"flow": Flow(accepts=(Accepts("a", (pattern("bank/*"),), untrusted=False),))},
+        {"allow": (allow(TRANSFER, AtMost(at("x"), 0)),)},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_nothing_is_settled_above_a_mandate_that_asks_more(more: dict[str, Any]) -> None:
+    small = AtMost(at("x"), 5)
+    root, plain = (mandate(allow(TRANSFER, small, id_=name)) for name in ("root", "plain"))
+    run = SomeRun(Facts(), untrusted=Source("result", "01", "mail/read"))
+    asked = call(TRANSFER, {"x": 1})
+    assert isinstance(both(asked, (root, plain, plain), run), Allow)
+    for chain in ((root, dataclasses.replace(plain, **more), plain), (root, plain, plain)):
+        leaf = dataclasses.replace(chain[2], **more)
+        assert isinstance(both(asked, (*chain[:2], leaf), run), Deny)
+        assert isinstance(both(asked, (chain[0], leaf, chain[1]), run), Deny)
+
+
+@pytest.mark.parametrize("inside", [{"y": 1}, [{"y": 1}]], ids=["object", "list"])
+def test_what_is_unnamed_beneath_a_named_argument_is_refused(inside: Any) -> None:
+    path = at("x.y") if isinstance(inside, dict) else at("x[].y")
+    rules = mandate(allow(TRANSFER, AtMost(path, 5), AtMost(at("z"), 5)))
+    inside = copy.deepcopy(inside)
+    asked = {"x": inside, "z": 1}
+    assert isinstance(both(call(TRANSFER, asked), (rules,), QUIET), Allow)
+    (inside if isinstance(inside, dict) else inside[0])["more"] = 1
+    found = both(call(TRANSFER, asked), (rules,), QUIET)
+    assert isinstance(found, Deny)
+    assert found.code == "unknown_argument"
 
 
 def test_a_repeated_rule_with_values_to_vouch_for_is_not_taken_before_others_were_tried() -> None:
