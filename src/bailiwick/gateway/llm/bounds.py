@@ -24,7 +24,6 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.limits import COST
 from bailiwick.core.pricing import Price, Size, Terms, most
 from bailiwick.core.values import show, stream_safe
-from bailiwick.protocols.llm.asked import says_any
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode
 
@@ -56,7 +55,7 @@ def bounded(
     if counting:
         return replace(use, bounds=_NOTHING)
     price, size = terms.of(model)
-    if betas or says_any(body, _BETA_FIELDS):
+    if betas or not _no_betas(body):
         size = _enlarged(size, betas, body)
     unbounded: dict[str, str] = {}
     given = _input(asking, body, size, server, unbounded)
@@ -82,6 +81,8 @@ _LARGER = re.compile(r"(context|output)-([0-9]{1,4})([km])(?![a-z0-9])", re.IGNO
 
 _BETA_FIELDS = ("anthropic_beta", "betas")
 """How the same is said in a body."""
+
+_no_betas = frozenset(_BETA_FIELDS).isdisjoint
 
 
 def _enlarged(size: Size, betas: str, body: JsonObject) -> Size:

@@ -19,6 +19,9 @@ MAX_TOOLS = 1_024
 _OTHER_MODELS = ("models", "fallbacks")
 """How OpenRouter, LiteLLM and the Messages dialect are told of models to fall back on."""
 
+# Most fields that are looked for are in few requests: one look tells that none of them is there.
+_no_other_models = frozenset(_OTHER_MODELS).isdisjoint
+
 _JSON_OBJECT = frozenset({dict})
 
 
@@ -44,22 +47,15 @@ def model_of(body: JsonObject) -> str:
         TheirError: `model_not_text`, also when there is none; `more_than_one_model` when the
             request lets the server take another: only the one was judged.
     """
-    if says_any(body, _OTHER_MODELS):
-        for name in _OTHER_MODELS:
-            if body.get(name):
-                raise TheirError("more_than_one_model", f"`{name}` asks for models beside `model`")
+    for name in () if _no_other_models(body) else _OTHER_MODELS:
+        if body.get(name):
+            raise TheirError("more_than_one_model", f"`{name}` asks for models beside `model`")
     model = body.get("model")
     if not isinstance(model, str) or not model or len(model) > MAX_MODEL_CHARS:
         raise TheirError(
             "model_not_text", f"`model` must be text of 1 to {MAX_MODEL_CHARS} characters"
         )
     return model
-
-
-def says_any(body: JsonObject, names: Iterable[str]) -> bool:
-    """Whether a request has any of these fields. Most that are looked for are in few requests: one
-    look tells that none of them is there."""
-    return not body.keys().isdisjoint(names)
 
 
 def with_model(text: bytes, body: JsonObject, model: str) -> bytes:
@@ -100,6 +96,8 @@ def count(body: JsonObject, name: str, code: str = "max_output_not_integer") -> 
 _OTHER_BOUNDS = ("n_predict", "num_predict", "max_new_tokens")
 """What some servers read in place of the dialect's own bound: llama.cpp prefers its `n_predict`."""
 
+_no_other_bounds = frozenset(_OTHER_BOUNDS).isdisjoint
+
 
 def bound_of(body: JsonObject, names: Iterable[str]) -> int | None:
     """The most output that a request lets a server make; None when nothing bounds it.
@@ -113,9 +111,7 @@ def bound_of(body: JsonObject, names: Iterable[str]) -> int | None:
     stated = [bound for name in names if name in body and (bound := count(body, name)) is not None]
     if not stated or 0 in stated:
         return None
-    if not says_any(body, _OTHER_BOUNDS):
-        return max(stated)
-    for name in _OTHER_BOUNDS:
+    for name in () if _no_other_bounds(body) else _OTHER_BOUNDS:
         value = body.get(name)
         if value is None:
             continue
@@ -174,8 +170,6 @@ def once(names: Iterable[str]) -> tuple[str, ...]:
 
 def stands_for_more(body: JsonObject, names: Iterable[str]) -> list[str]:
     """Those of `names` that are set: fields whose input is longer than they are."""
-    if not says_any(body, names):
-        return []
     return [name for name in names if body.get(name) is not None]
 
 
@@ -190,12 +184,12 @@ _DEARER_PARTS = frozenset({"input_audio", "audio", "input_video", "video", "vide
 """Input whose tokens cost more than those of text."""
 
 
-_DEARER = (*_PLAIN, "prediction", "modalities")
+_none_dearer = frozenset({*_PLAIN, "prediction", "modalities"}).isdisjoint
 
 
 def dearer(body: JsonObject, unsized: Sequence[str]) -> tuple[str, ...]:
     """What of a request costs more than its tokens do by themselves, each once."""
-    if not unsized and not says_any(body, _DEARER):
+    if not unsized and _none_dearer(body):
         return ()
     found: list[str] = []
     for name, plain in _PLAIN.items():

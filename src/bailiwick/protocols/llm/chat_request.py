@@ -16,7 +16,8 @@ _LONGER = ("chat_template", "plugins")
 
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 _CHOICES = ("n", "best_of", "n_cmpl")
-_OFFERS = ("tools", "functions", "web_search_options")
+_one_choice = frozenset(_CHOICES).isdisjoint
+_offers_nothing = frozenset({"tools", "functions", "web_search_options"}).isdisjoint
 _JUDGED = frozenset(
     {
         "model", "messages", "stream", "stream_options", "tools", "functions", "tool_choice",
@@ -36,8 +37,8 @@ def read_request(body: JsonObject) -> Asking:
     """
     asked.check_spelling(body, _JUDGED)
     stream = asked.flag(body, "stream")
-    own, hosted = _tools(body) if asked.says_any(body, _OFFERS) else ((), ())
-    choices = _choices(body) if asked.says_any(body, _CHOICES) else 1
+    own, hosted = ((), ()) if _offers_nothing(body) else _tools(body)
+    choices = 1 if _one_choice(body) else _choices(body)
     unsized = asked.once((*_unsized(body), *hosted))
     bound = asked.bound_of(body, _BOUNDS)
     text = encode(body)
@@ -85,7 +86,7 @@ def _unsized(body: JsonObject) -> list[str]:
     found: list[str] = []
     for message in asked.objects(body.get("messages")):
         content = message.get("content")
-        if type(content) is not str:  # as most is
+        if content is not None and type(content) is not str:  # as most is
             found += asked.unsized_parts(content, _SIZED)
             for part in asked.objects(content):
                 # Servers that translate take another dialect's parts, with pictures inside.

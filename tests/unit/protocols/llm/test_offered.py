@@ -133,5 +133,5 @@ def test_a_request_that_keeps_all_its_tools_is_the_same_object() -> None:
 
 @pytest.mark.parametrize("kind", [[], {}, 1])
 def test_a_choice_of_a_type_that_is_no_text_is_not_free(kind: Any) -> None:
-    body = {"tools": [function("pay")], "tool_choice": {"type": kind}}
+    body: dict[str, Any] = {"tools": [function("pay")], "tool_choice": {"type": kind}}
     assert without(CHAT, body, keeps).unmet == str(kind)
