@@ -285,6 +285,36 @@ async def test_a_full_disk_reserves_nothing_and_frees_nothing(tmp_path: Path) ->
     await store.close()
 
 
+@pytest.mark.parametrize("how", [POSTED, VOIDED, UNKNOWN])
+@pytest.mark.parametrize("spent", [60, 20, 75])
+async def test_what_is_written_does_not_depend_on_what_is_remembered(
+    tmp_path: Path, how: Settlement, spent: int
+) -> None:
+    tables = (
+        "SELECT * FROM transfers ORDER BY idx",
+        "SELECT * FROM balances ORDER BY account",
+        "SELECT * FROM sliding ORDER BY account",
+        "SELECT * FROM unsettled",
+    )
+    found = []
+    for forgets in (False, True):
+        folder = tmp_path / str(forgets)
+        folder.mkdir()
+        store = Store(folder)
+        for call in ("c1", "c2"):
+            charges = (daily(60, 200), rolling(100_000), payee('"bo"'), at_once(2))
+            await store.reserve(call, *charges, at_ms=100_000)
+        if forgets:  # as after a start
+            await store.close()
+            store.open()
+        await store.end("c1", how, actual=((DAY, "", spent),), at_ms=100_001)
+        found.append([store.rows(sql) for sql in tables])
+        assert (await store.records.audit_limits()).differences == ()
+        await store.close()
+    assert found[0] == found[1]
+    assert len(found[0][0]) >= 12, "two reservations and an ending of four charges"
+
+
 async def test_another_process_is_seen_before_anything_is_decided(tmp_path: Path) -> None:
     first, second = Store(tmp_path), Store(tmp_path)
     await first.reserve("c1", daily(60))
