@@ -291,7 +291,7 @@ class _Wire:
         self.closing = False
         self.protocol = HttpProtocol(self._app, State(), round_)
         if not knows:
-            self.protocol._heads = cast(KnownHeads, _Nothing())
+            self.protocol._heads._strangers = MAX_STRANGERS  # it has given up learning
         self.protocol.connection_made(cast(asyncio.Transport, self))
 
     async def _app(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -326,13 +326,6 @@ class _Wire:
     def write_eof(self) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
-
-
-class _Nothing:
-    """Knows no head, ever."""
-
-    def find(self, data: bytes) -> None: ...
-    def learn(self, data: bytes, scope: Scope) -> None: ...
 
 
 async def _told(
