@@ -21,7 +21,7 @@ from bailiwick.core.flow import Accepts, Facts, Flow, Source
 from bailiwick.core.judge import judge
 from bailiwick.core.line import line_of
 from bailiwick.core.mandate import MAX_PLANS, AllowRule, Mandate, MandateState
-from bailiwick.core.verdict import Allow, Deny, Verdict
+from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from tests.unit.core.chains import (
     TRANSFER,
     Filled,
@@ -194,6 +194,15 @@ def test_nothing_is_settled_above_a_mandate_that_asks_more(more: dict[str, Any])
         leaf = dataclasses.replace(chain[2], **more)
         assert isinstance(both(asked, (*chain[:2], leaf), run), Deny)
         assert isinstance(both(asked, (chain[0], leaf, chain[1]), run), Deny)
+
+
+def test_nothing_is_settled_above_a_rule_whose_values_must_be_vouched_for() -> None:
+    small = AtMost(at("x"), 5)
+    wants = AllowRule("leaf", (pattern(TRANSFER),), (small,), vouched=(at("x"),))
+    chain = (mandate(allow(TRANSFER, small, id_="root")), mandate(wants))
+    asked = call(TRANSFER, {"x": 1})
+    assert isinstance(both(asked, chain, QUIET), Hold)
+    assert isinstance(both(asked, chain, SomeRun(Facts(), known=("1",))), Allow)
 
 
 @pytest.mark.parametrize("inside", [{"y": 1}, [{"y": 1}]], ids=["object", "list"])
