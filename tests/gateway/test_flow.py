@@ -303,6 +303,27 @@ async def test_a_run_without_flow_rules_is_not_remembered(house: House) -> None:
     assert not memories._kept
 
 
+async def test_a_call_under_way_is_heard_of_by_a_memory_that_begins_meanwhile(
+    house: House,
+) -> None:
+    declared = house.authority.snapshot
+    free = dataclasses.replace(careful(), flow=NO_FLOW)
+    free = dataclasses.replace(free, allow=(free.allow[1],))  # vouched for is nothing
+    house.authority.install(dataclasses.replace(declared, mandates={"payments": free}))
+    reading = says("pay me")
+
+    async def declare_and_go_on() -> None:
+        assert not house.gate._memories.used
+        house.authority.install(declared)
+        assert isinstance(await house.ask(BOOK, {}, says({"iban": OTHER})), Answered)
+
+    reading.first = declare_and_go_on
+    assert isinstance(await house.ask(MAIL, {}, reading), Answered)
+    refused = await house.ask(POST, {}, Dispatched())
+    assert isinstance(refused, Refused)
+    assert refused.code == "flow_refused"
+
+
 async def test_the_least_recently_used_run_is_forgotten_first_and_found_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
