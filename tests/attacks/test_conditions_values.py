@@ -408,9 +408,9 @@ CATASTROPHES = ["(a+)+$", "(a|aa)+b", "(a|a?)+b", "(.*)*x", "(a*)*b", "((a{0,30}
 def test_no_pattern_takes_long_on_any_text(pattern: str, letter: str) -> None:
     condition = FitsRegex(AMOUNT, Regex(pattern))
     text = (letter * MAX_TEXT_BYTES)[: MAX_TEXT_BYTES - 1] + "!"
-    started = time.perf_counter()
+    started = time.process_time()
     condition.of(text)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def test_a_text_beyond_the_bound_cannot_be_told() -> None:
@@ -631,18 +631,18 @@ BESIDE: dict[str, Json] = {
 @pytest.mark.parametrize("other", BESIDE.values(), ids=BESIDE.keys())
 def test_many_items_beside_a_large_argument_are_compared_in_linear_time(other: Json) -> None:
     arguments: dict[str, Json] = {"items": ["é", {"name0": 0, "Name1": 0}] * 10_000, "other": other}
-    started = time.perf_counter()
+    started = time.process_time()
     assert not permits(Compared(at("items[]"), How.EQUAL, at("other")), arguments)
     assert triggers(Compared(at("items[]"), How.EQUAL, at("other")), arguments)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def test_many_items_beside_many_names_are_compared_in_linear_time() -> None:
     arguments: dict[str, Json] = {f"name{number}": 0 for number in range(20_000)}
     arguments |= {"items": [1] * 20_000, "most": 1}
-    started = time.perf_counter()
+    started = time.process_time()
     assert permits(Compared(at("items[]"), How.AT_MOST, at("most"), NUMBER), arguments)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 numbers = st.integers() | st.floats() | st.decimals(allow_nan=False).map(str) | st.text(max_size=5)

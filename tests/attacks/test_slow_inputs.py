@@ -41,7 +41,7 @@ from bailiwick.protocols.llm.told import Told
 from bailiwick.protocols.otlp.read import read_protobuf
 from bailiwick.protocols.strict_json import MAX_VALUES, parse
 
-SECONDS = 2.0
+SECONDS = 4.0  # Of the processor: what others take of a busy machine does not count.
 
 HARD_TO_ORDER = [
     "\u0301" * 120_000 + "\u0316" * 120_000,
@@ -55,22 +55,22 @@ HARD_TO_ORDER = [
 def test_a_body_of_unique_names_and_one_twin_at_the_end_is_refused_at_once(twin: str) -> None:
     names = ",".join(f'"{number:06}":0' for number in range(120_000))
     body = f'{{{names},"119999":{twin}}}'.encode()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TheirError) as refused:
         parse(body)
     assert refused.value.code == "name_twice"
     assert "`119999`" in refused.value.message
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("text", HARD_TO_ORDER, ids=["two kinds", "decomposing", "half width"])
 def test_marks_without_end_are_compared_in_linear_time(text: str) -> None:
     arguments: JsonObject = {"memo": text, text: 1}
-    started = time.perf_counter()
+    started = time.process_time()
     assert look_alikes(arguments) is None
     assert not triggers(Equals(("memo",), "urgent"), arguments)
     assert not triggers(Matches(("memo",), (Glob("*urgent*"),)), arguments)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def test_breaking_up_marks_does_not_tell_apart_what_is_written_in_two_ways() -> None:
@@ -99,11 +99,11 @@ def test_long_runs_of_marks_are_broken_up_and_nothing_else_is_changed(marks: int
     ids=["open text", "quotation marks", "brackets", "names"],
 )
 def test_counting_values_takes_no_longer_than_reading_them(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TheirError) as refused:
         parse(body, MAX_VALUES)
     assert refused.value.code in ("body_not_json", "too_many_values")
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("text", HARD_TO_ORDER, ids=["two kinds", "decomposing", "half width"])
@@ -145,9 +145,9 @@ def test_a_list_of_texts_that_are_hard_to_read_holds_nobody_up(
 def test_a_name_of_megabytes_is_compared_with_no_pattern() -> None:
     patterns = tuple(TargetPattern(CallKind.TOOL, "bank", f"pay{n}*") for n in range(30))
     target = Target(CallKind.TOOL, "bank", "\u00e9" * 2_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     assert {pattern.covers(target) for pattern in patterns} == {CANNOT_TELL}
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_a_name_of_megabytes_is_compared_with_no_pattern() -> None:
 def test_an_event_in_ten_thousands_of_pieces_is_looked_at_once(begin: bytes, piece: bytes) -> None:
     capture = StreamCapture(Dialect.RESPONSES, 200)
     gone = capture.add(begin)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(60_000):
         gone += capture.add(piece)
     gone += capture.add(b"\n\n")
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert gone == begin + piece * 60_000 + b"\n\n"
 
 
@@ -179,9 +179,9 @@ def test_a_million_attributes_of_two_bytes_are_not_all_looked_at(place: str) -> 
         resource.attributes.extend(many.values)
     spans = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=[span])])
     body = ExportTraceServiceRequest(resource_spans=[spans]).SerializeToString()
-    started = time.perf_counter()
+    started = time.process_time()
     claims = read_protobuf(body)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert len(claims.spans) == 1
     assert claims.spans[0].left_out > 900_000 or place == "of a resource"
 
@@ -203,9 +203,9 @@ def test_results_told_to_take_long_are_compared_within_bounds(told: str, times: 
     body = json.dumps({"content": [{"type": "text", "text": text}] * 2}).encode()
     for number in range(8):
         results.came("id", f"call{number}", body=body)
-    started = time.perf_counter()
+    started = time.process_time()
     found = results.told([Told("id", f"{told}{n}") for n in range(times)], complete=True)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert {each.match for each in found} <= {SaidAndDid.UNKNOWN, SaidAndDid.ALTERED}
     assert found
 
@@ -220,9 +220,9 @@ def test_a_prompt_of_marks_without_end_is_bounded_in_linear_time(
     if dialect is Dialect.CHAT:
         body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": text}]}
     asking = read_request(dialect, body)
-    started = time.perf_counter()
+    started = time.process_time()
     use = bounded(ModelUse({}, "m"), asking, body, "local", NO_TERMS, "m")
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert use.bounds["input_tokens"] >= len(text.encode())
 
 
@@ -230,8 +230,8 @@ def test_a_prompt_of_marks_without_end_is_bounded_in_linear_time(
 def test_a_thousand_long_names_are_not_each_compared_with_all_tools(length: int) -> None:
     tools = [(f"server{number % 10}", f"tool_{number}") for number in range(500)]
     offered = tuple("x" * length + f"_tool_{number}" for number in range(1_024))
-    started = time.perf_counter()
+    started = time.process_time()
     found = meanings_of(offered, tools)
-    assert time.perf_counter() - started < SECONDS / 2
+    assert time.process_time() - started < SECONDS / 2
     assert list(found) == list(offered)
     assert meanings_of(("bank__pay",), [("bank", "pay")])["bank__pay"].sure == (("bank", "pay"),)
