@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
+from bailiwick.core.flow.run_memory import RunMemory
+from bailiwick.core.flow.worth import Worths
 from bailiwick.core.judge import judge
-from bailiwick.core.run_memory import RunMemory
 from bailiwick.core.verdict import Allow, Hold
-from bailiwick.core.worth import Worths
 from bailiwick.declared import compile_agent, compile_mandate, compile_person, load_text
 
 NOW = 1_795_363_200_000

@@ -6,17 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from bailiwick.core.books import Books
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.charging import charges
 from bailiwick.core.context import NO_LABELS, NO_POLICIES, NO_STEP
-from bailiwick.core.flow import NO_FACTS
+from bailiwick.core.flow.labels import NO_FACTS
+from bailiwick.core.flow.run_memory import RunLabels, RunMemory
+from bailiwick.core.flow.worth import Worths
 from bailiwick.core.judge import judge
+from bailiwick.core.limits.books import Books
+from bailiwick.core.limits.charging import charges
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.run_memory import RunLabels, RunMemory
 from bailiwick.core.verdict import Allow, Deny
-from bailiwick.core.worth import Worths
 from bailiwick.declared import compile_agent, compile_mandate, compile_person, load_text
 
 NOW = 1_795_363_200_000

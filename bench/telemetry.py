@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, JsonObject
-from bailiwick.core.flow import NO_LABELS
+from bailiwick.core.flow.labels import NO_LABELS
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow
 from bailiwick.gateway.events import Events

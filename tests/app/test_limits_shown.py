@@ -10,7 +10,7 @@ import pytest
 
 from bailiwick.app.limits import Limits
 from bailiwick.core.errors import TheirError, UpstreamBroken
-from bailiwick.core.limits import SUM_SCALE, Limit, Measure, Window
+from bailiwick.core.limits.limit import SUM_SCALE, Limit, Measure, Window
 from bailiwick.gateway.held import Waiting
 from bailiwick.ledger.leaf import parse_leaf
 from bailiwick.ports import CallQuery, CallState, LimitRow

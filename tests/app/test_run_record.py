@@ -17,10 +17,10 @@ from bailiwick.console.story_steps import step_of
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, JsonObject
 from bailiwick.core.errors import TheirError
-from bailiwick.core.flow import NO_LABELS
+from bailiwick.core.flow.labels import NO_LABELS
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.run_words import RunWords
-from bailiwick.core.said_and_did import SaidAndDid, Thought
+from bailiwick.core.thinking.said_and_did import SaidAndDid, Thought
 from bailiwick.core.verdict import Allow
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.run_facts import as_payload, begun

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from bailiwick.core.circumstances import Circumstance, ForEndUser, FromZone, RunLabelled
-from bailiwick.core.glob import Glob
 from bailiwick.core.hours import WORKING_WEEK, InHours, Span
 from bailiwick.core.network import Networks, read_network
 from bailiwick.core.run_words import run_words
+from bailiwick.core.texts.glob import Glob
 from bailiwick.gateway.gate import Answer, Asked, Refused, Said, StillWaiting
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.run_facts import RunFacts, begun

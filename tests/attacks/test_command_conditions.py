@@ -6,7 +6,7 @@ import pytest
 
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.conditions.commands import Command, CommandForm
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import CANNOT_TELL
 
 ALLOWED = Command(

@@ -36,8 +36,8 @@ from bailiwick.core.conditions import (
     triggers,
 )
 from bailiwick.core.conditions.money import amount_of
-from bailiwick.core.regex import MAX_TEXT_BYTES, Regex
-from bailiwick.core.scales import (
+from bailiwick.core.texts.regex import MAX_TEXT_BYTES, Regex
+from bailiwick.core.texts.scales import (
     DATE,
     DURATION,
     NUMBER,

@@ -6,7 +6,7 @@ import pytest
 
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.conditions.email import Email
-from bailiwick.core.hosts import read_host_pattern
+from bailiwick.core.texts.hosts import read_host_pattern
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS
 
 WANTED = Email(

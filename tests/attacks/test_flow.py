@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bailiwick.core.canonical import Json
-from bailiwick.core.flowing import against_flow, origins
+from bailiwick.core.flow.flowing import against_flow, origins
 from bailiwick.core.mandate import StampRule
 from bailiwick.core.rendering import Asking, render
 from bailiwick.core.verdict import Hold, Requirement

@@ -7,12 +7,12 @@ from datetime import datetime
 
 import pytest
 
-from bailiwick.core.books import Books, Place
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Json
 from bailiwick.core.context import NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.errors import LimitReached
 from bailiwick.core.judge import judge
+from bailiwick.core.limits.books import Books, Place
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Allow, Deny, Hold
 from bailiwick.declared import compile_agent, compile_mandate, compile_person, load_text

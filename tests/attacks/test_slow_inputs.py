@@ -21,15 +21,15 @@ from bailiwick.core.argument_path import look_alikes
 from bailiwick.core.call import CallKind, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Equals, Matches, triggers
-from bailiwick.core.email import read_email
 from bailiwick.core.errors import TheirError
-from bailiwick.core.glob import Glob
-from bailiwick.core.paths import read_path
-from bailiwick.core.pricing import NO_TERMS
-from bailiwick.core.said_and_did import SaidAndDid
-from bailiwick.core.shell import read_command
+from bailiwick.core.limits.pricing import NO_TERMS
 from bailiwick.core.target_pattern import TargetPattern
-from bailiwick.core.urls import read_url
+from bailiwick.core.texts.email import read_email
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.paths import read_path
+from bailiwick.core.texts.shell import read_command
+from bailiwick.core.texts.urls import read_url
+from bailiwick.core.thinking.said_and_did import SaidAndDid
 from bailiwick.core.values import CANNOT_TELL, fold
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.capture import StreamCapture

@@ -6,7 +6,7 @@ import pytest
 
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.conditions.sql import Sql, TablePattern
-from bailiwick.core.sql_tree import read_sql
+from bailiwick.core.texts.sql_tree import read_sql
 
 
 def reads(dialect: str) -> Sql:

@@ -6,8 +6,8 @@ import pytest
 
 from bailiwick.core.conditions import permits, triggers
 from bailiwick.core.conditions.urls import Url
-from bailiwick.core.glob import Glob
-from bailiwick.core.hosts import read_host_pattern
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.hosts import read_host_pattern
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS
 
 WANTED = Url(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bailiwick.core.errors import TheirError
-from bailiwick.core.explain import Compared
-from bailiwick.core.explaining import Explanation, MandateExplained, RuleExplained
+from bailiwick.core.explaining.rules import Compared
+from bailiwick.core.explaining.whole import Explanation, MandateExplained, RuleExplained
 from bailiwick.ports import CallExplained, MandateRead, Problem
 from tests.console.conftest import House
 

@@ -23,7 +23,7 @@ from bailiwick.console.story_steps import (
 from bailiwick.console.story_told import MAX_TOLD, request_of
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
-from bailiwick.core.limits import SUM_SCALE
+from bailiwick.core.limits.limit import SUM_SCALE
 from bailiwick.ports import CallPath, CallRow, CallState, HoldRow, HoldState, StampRow
 from bailiwick.ports.story import Step
 from tests.console.conftest import House

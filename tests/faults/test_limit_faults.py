@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.app.recovery import settle_unknown
-from bailiwick.core.limits import Measure
+from bailiwick.core.limits.limit import Measure
 from bailiwick.gateway.gate import Answered, Refused
 from bailiwick.testing.clock import StoppedClock
 from tests.faults.test_store_faults import INTENT, OUTCOME, FaultyDisk, faulty_house

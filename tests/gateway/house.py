@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import Digest, JsonObject
-from bailiwick.core.limits import Counters
+from bailiwick.core.limits.limit import Counters
 from bailiwick.core.mandate import AllowRule, Mandate, MandateState, StampRule
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snapshot

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bailiwick.core.delegation import MAX_DEPTH, Delegation
-from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import Mandate, MandateState, authority
+from bailiwick.core.texts.glob import Glob
 from bailiwick.gateway.authority import AgentFacts, Authority, Snapshot
 from bailiwick.gateway.chains import below, chain_of
 from bailiwick.gateway.gate import Answered, Asked, Refused

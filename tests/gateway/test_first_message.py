@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bailiwick.core.flow import NO_FACTS, Flow
+from bailiwick.core.flow.labels import NO_FACTS, Flow
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.run_words import MAX_INSTRUCTION_CHARS, run_words
 from bailiwick.gateway.gate import Refused, Said

@@ -17,9 +17,9 @@ from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.conditions import Anything, Vouched
 from bailiwick.core.context import NoPolicies
 from bailiwick.core.errors import StoreError, UpstreamDown, VerificationError
-from bailiwick.core.flow import NO_FLOW, Accepts, Facts, Flow, Labels, ResultLabels
+from bailiwick.core.flow.labels import NO_FLOW, Accepts, Facts, Flow, Labels, ResultLabels
+from bailiwick.core.flow.run_memory import RunMemory
 from bailiwick.core.mandate import AllowRule, Mandate, StampRule
-from bailiwick.core.run_memory import RunMemory
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway import memories as memories_module

@@ -12,7 +12,7 @@ import pytest
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import StoreError, UpstreamBroken, UpstreamDown
-from bailiwick.core.limits import SUM_SCALE, Limit, Measure, Window
+from bailiwick.core.limits.limit import SUM_SCALE, Limit, Measure, Window
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.gateway.gate import Answer, Answered, Refused

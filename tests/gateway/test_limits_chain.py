@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bailiwick.core.delegation import Delegation
-from bailiwick.core.glob import Glob
-from bailiwick.core.limits import SUM_SCALE, Limit, Measure
+from bailiwick.core.limits.limit import SUM_SCALE, Limit, Measure
 from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.texts.glob import Glob
 from bailiwick.gateway.authority import AgentFacts
 from bailiwick.gateway.gate import Answer, Answered, Asked, Refused
 from bailiwick.gateway.held import Waiting

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.core.call import Call
-from bailiwick.core.flow import Labels
+from bailiwick.core.flow.labels import Labels
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answered, Refused

@@ -10,7 +10,7 @@ import pytest
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest
 from bailiwick.core.errors import OurError
-from bailiwick.core.flow import NO_LABELS
+from bailiwick.core.flow.labels import NO_LABELS
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny
 from bailiwick.gateway.recorder import CallContext, Recorder

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.call import CallKind, Target
-from bailiwick.core.flow import Facts
+from bailiwick.core.flow.labels import Facts
 from bailiwick.gateway.gate import NOTHING_SAID, Asked, Said
 from bailiwick.gateway.run_facts import RunFacts, facts_of, objection
 from bailiwick.ports import Caller

@@ -11,7 +11,7 @@ import pytest
 
 from bailiwick.core.circumstances import StartedByPerson
 from bailiwick.core.errors import Conflict, StoreError
-from bailiwick.core.flow import Facts
+from bailiwick.core.flow.labels import Facts
 from bailiwick.core.run_words import NO_WORDS, run_words
 from bailiwick.gateway.gate import Answered, Asked, Refused, Said
 from bailiwick.gateway.held import Waiting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bailiwick.core.argument_path import parse_argument_path
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 from bailiwick.gateway.settlement import MAX_ACTUAL, answered, ended, key_refused, spent
 from bailiwick.ports import Settlement, UpstreamReply
 

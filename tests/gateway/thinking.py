@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.circumstances import AskedByModel
-from bailiwick.core.flow import Accepts, Flow
+from bailiwick.core.flow.labels import Accepts, Flow
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
-from bailiwick.core.said_and_did import Retold, Thought, read_retold, read_thought
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.thinking.said_and_did import Retold, Thought, read_retold, read_thought
 from bailiwick.gateway.gate import NOTHING_SAID, Answer, Answered, Asked, Hints
 from bailiwick.gateway.gate import Said as RunSaid
 from bailiwick.ledger.leaf import parse_leaf

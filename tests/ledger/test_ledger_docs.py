@@ -9,9 +9,9 @@ import pytest
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest
-from bailiwick.core.flow import NO_LABELS
+from bailiwick.core.flow.labels import NO_LABELS
 from bailiwick.core.mandate import Mandate, MandateState
-from bailiwick.core.said_and_did import Retold, SaidAndDid, Thought
+from bailiwick.core.thinking.said_and_did import Retold, SaidAndDid, Thought
 from bailiwick.core.verdict import Allow
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.ledger.leaf import LeafType, parse_leaf

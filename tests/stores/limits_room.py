@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 from bailiwick.ports import (
     CallMoved,
     CallOpened,

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from bailiwick.core.errors import LimitReached, StoreError
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 from bailiwick.ports import CallMoved, Reserved, Settled, Settlement
 from bailiwick.stores.sqlite import SqliteJournal
 from tests.stores.limits_room import (

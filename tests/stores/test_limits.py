@@ -350,7 +350,7 @@ async def test_a_database_without_limits_gets_them(tmp_path: Path) -> None:
 async def test_more_accounts_than_are_remembered_stay_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bailiwick.core.books.MAX_ACCOUNTS", 3)
+    monkeypatch.setattr("bailiwick.core.limits.books.MAX_ACCOUNTS", 3)
     monkeypatch.setattr("bailiwick.stores.sqlite_limits.MAX_KNOWN_IDS", 2)
     store = Store(tmp_path)
     for n in range(30):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bailiwick.core.errors import Conflict, LimitReached, StoreError
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 from bailiwick.ports import CallMoved, CallState, Reserved, Settled, Settlement
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords

@@ -14,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from bailiwick.app.declare import problem, tool_definitions
 from bailiwick.core.call import NOTHING, Call, CallKind, Target
 from bailiwick.core.canonical import Json
-from bailiwick.core.charging import charges
 from bailiwick.core.context import NO_POLICIES
 from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import BailiwickError, TheirError
-from bailiwick.core.explaining import Explanation, why
-from bailiwick.core.flow import Facts
+from bailiwick.core.explaining.whole import Explanation, why
+from bailiwick.core.flow.labels import Facts
 from bailiwick.core.judge import why_stopped
-from bailiwick.core.limits import PERSON
+from bailiwick.core.limits.charging import charges
+from bailiwick.core.limits.limit import PERSON
 from bailiwick.core.mandate import Mandate, MandateState
-from bailiwick.core.model_calls import read_use
 from bailiwick.core.reading import read
-from bailiwick.core.said_and_did import read_thought
 from bailiwick.core.seen import counters_of, recorded
+from bailiwick.core.thinking.model_calls import read_use
+from bailiwick.core.thinking.said_and_did import read_thought
 from bailiwick.core.verdict import Deny
 from bailiwick.declared import (
     compile_agent,

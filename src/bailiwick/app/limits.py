@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bailiwick.core.accounts import Place, Transfer
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import Conflict, TheirError
-from bailiwick.core.limit_wording import describe
-from bailiwick.core.limits import Limit, Measure, holder_of
-from bailiwick.core.windows import account_parts, ends_at, period
+from bailiwick.core.limits.accounts import Place, Transfer
+from bailiwick.core.limits.limit import Limit, Measure, holder_of
+from bailiwick.core.limits.windows import account_parts, ends_at, period
+from bailiwick.core.limits.wording import describe
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.recorder import Recorder

@@ -5,8 +5,8 @@ What it had reserved counts on, as unknown too, until a person or a rule settles
 
 from __future__ import annotations
 
-from bailiwick.core.limits import TAKEN
-from bailiwick.core.windows import account_parts
+from bailiwick.core.limits.limit import TAKEN
+from bailiwick.core.limits.windows import account_parts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.ports import CallMoved, CallState, Clock, Journal, Records, Settled, Settlement
 

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from bailiwick.app.simulation import Asked
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.errors import TheirError
-from bailiwick.core.limits import COST
-from bailiwick.core.pricing import NO_TERMS, Price, Terms
+from bailiwick.core.limits.limit import COST
+from bailiwick.core.limits.pricing import NO_TERMS, Price, Terms
 from bailiwick.declared import from_document
 from bailiwick.declared.prices import compile_terms
 from bailiwick.gateway.llm.bounds import bounded

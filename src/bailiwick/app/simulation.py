@@ -23,21 +23,21 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bailiwick.core.accounts import Place
-from bailiwick.core.books import Books
 from bailiwick.core.call import NOTHING as NOTHING_BESIDE
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import Conflict
-from bailiwick.core.flow import Facts, FreshRun, Labels
-from bailiwick.core.flowing import stamped_values
+from bailiwick.core.flow.flowing import stamped_values
+from bailiwick.core.flow.labels import Facts, FreshRun, Labels
+from bailiwick.core.flow.run_memory import RunLabels, RunMemory
 from bailiwick.core.judge import judge
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.accounts import Place
+from bailiwick.core.limits.books import Books
+from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate, MandateState
-from bailiwick.core.model_calls import read_use
-from bailiwick.core.run_memory import RunLabels, RunMemory
-from bailiwick.core.said_and_did import read_thought
+from bailiwick.core.thinking.model_calls import read_use
+from bailiwick.core.thinking.said_and_did import read_thought
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Snapshot
 from bailiwick.gateway.chains import Chain

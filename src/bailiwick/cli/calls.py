@@ -187,7 +187,7 @@ def circumstances(path: JsonObject) -> list[tuple[str, str]]:
         by = "said by a person" if intent.get("end_user_by") == "person" else "the agent says"
         found.append(("for", f"{show.word(intent, 'end_user')} ({by})"))
     if intent.get("use") is not None:
-        from bailiwick.core.model_calls import read_use, said_of
+        from bailiwick.core.thinking.model_calls import read_use, said_of
 
         found += said_of(read_use(intent.get("use")))
     zones = intent.get("zones")
@@ -210,7 +210,7 @@ def print_reserved(
         for line in posted
         if isinstance(line, list) and len(line) == 3
     }
-    from bailiwick.core.limit_wording import amount_words
+    from bailiwick.core.limits.wording import amount_words
 
     show.heading("What it takes of limits")
     lines = []

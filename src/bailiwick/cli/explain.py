@@ -19,7 +19,7 @@ from bailiwick.cli.reach import Reach, reaching
 from bailiwick.core.canonical import Json, JsonObject
 
 if TYPE_CHECKING:
-    from bailiwick.core.explaining import Explanation
+    from bailiwick.core.explaining.whole import Explanation
     from bailiwick.core.mandate import Mandate
 
 _WORDS = {"allow": "allowed", "hold": "held", "deny": "denied"}
@@ -98,8 +98,8 @@ def _supposed(mandate: Mandate, tool: str, arguments: str) -> Explanation:
     """How a call nobody has made would be judged now."""
     from bailiwick.core.call import Call, CallKind, Target
     from bailiwick.core.context import NO_COUNTERS, NO_POLICIES
-    from bailiwick.core.explaining import why
-    from bailiwick.core.flow import NO_LABELS
+    from bailiwick.core.explaining.whole import why
+    from bailiwick.core.flow.labels import NO_LABELS
 
     server, slash, name = tool.partition("/")
     if not (server and slash and name):

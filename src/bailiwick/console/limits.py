@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.limit_wording import amount_words, part_words
+from bailiwick.core.limits.wording import amount_words, part_words
 from bailiwick.ports import LimitAudit, LimitRow, LimitsInForce
 
 

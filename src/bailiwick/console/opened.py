@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError
-from bailiwick.core.model_calls import read_use, said_of
+from bailiwick.core.thinking.model_calls import read_use, said_of
 from bailiwick.ports import CallPath, CallState
 
 

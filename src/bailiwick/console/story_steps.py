@@ -14,8 +14,8 @@ import msgspec
 
 from bailiwick.console.story_told import request_of
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.limits import SUM_SCALE
-from bailiwick.core.said_and_did import read_retold, read_thought, retold_payload
+from bailiwick.core.limits.limit import SUM_SCALE
+from bailiwick.core.thinking.said_and_did import read_retold, read_thought, retold_payload
 from bailiwick.ports import CallPath, HoldRow, HoldState
 from bailiwick.ports.story import (
     ClippedText,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bailiwick.core.conditions.texts import fits
-from bailiwick.core.flow import Facts
-from bailiwick.core.glob import Glob
+from bailiwick.core.flow.labels import Facts
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show
 
 PERSON = "person"

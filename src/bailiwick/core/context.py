@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bailiwick.core.call import Call
-from bailiwick.core.flow import NO_LABELS, Labels
-from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.flow.labels import NO_LABELS, Labels
+from bailiwick.core.limits.limit import Charge, Counters
 from bailiwick.core.verdict import Deny
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 
 SEPARATOR = ":"
 """Between a parent's name and what the child is called below it."""

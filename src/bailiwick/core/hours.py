@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
-from bailiwick.core.flow import Facts
-from bailiwick.core.time_zones import time_zone
+from bailiwick.core.flow.labels import Facts
+from bailiwick.core.texts.time_zones import time_zone
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, every, some
 
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

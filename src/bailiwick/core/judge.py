@@ -28,16 +28,16 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, CallKind, Target
-from bailiwick.core.charging import charged, compare
 from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits
 from bailiwick.core.context import Policies, Step
-from bailiwick.core.flow import Facts, Labels
-from bailiwick.core.flowing import against_flow, unvouched
-from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.flow.flowing import against_flow, unvouched
+from bailiwick.core.flow.labels import Facts, Labels
+from bailiwick.core.limits.charging import charged, compare
+from bailiwick.core.limits.limit import Charge, Counters
 from bailiwick.core.line import line_of
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
-from bailiwick.core.model_calls import facts_of
+from bailiwick.core.thinking.model_calls import facts_of
 from bailiwick.core.values import FAILS, HOLDS
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from bailiwick.core.wording import (

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.call import Target
-from bailiwick.core.charging import limits_of
-from bailiwick.core.flow import NO_FLOW
+from bailiwick.core.flow.labels import NO_FLOW
 from bailiwick.core.identical import identical
-from bailiwick.core.limits import Limit
+from bailiwick.core.limits.charging import limits_of
+from bailiwick.core.limits.limit import Limit
 from bailiwick.core.mandate import (
     MAX_PLANS,
     MAX_REMEMBERED_NAME,

@@ -16,10 +16,10 @@ from bailiwick.core.canonical import Digest
 from bailiwick.core.circumstances import Circumstance
 from bailiwick.core.conditions import Anything, Condition, Quick, Vouched
 from bailiwick.core.delegation import Delegation
-from bailiwick.core.flow import NO_FLOW, Flow
-from bailiwick.core.limits import Limit
-from bailiwick.core.offering import Offering
+from bailiwick.core.flow.labels import NO_FLOW, Flow
+from bailiwick.core.limits.limit import Limit
 from bailiwick.core.target_pattern import TargetPattern, covers
+from bailiwick.core.thinking.offering import Offering
 from bailiwick.core.values import FAILS, HOLDS
 
 if TYPE_CHECKING:

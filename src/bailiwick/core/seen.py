@@ -14,12 +14,12 @@ import msgspec
 from bailiwick.core.argument_path import ArgumentPath, Gap, reach
 from bailiwick.core.call import NOTHING, Call
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.charging import NOT_A_MEMBER, charges
-from bailiwick.core.flow import Facts, Labels, Source, Vouching
-from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.flow.labels import Facts, Labels, Source, Vouching
+from bailiwick.core.flow.run_memory import scalars
+from bailiwick.core.limits.charging import NOT_A_MEMBER, charges
+from bailiwick.core.limits.limit import Charge, Counters
 from bailiwick.core.line import Line, line_of
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.run_memory import scalars
 from bailiwick.core.verdict import Deny, Verdict
 
 MAX_VALUES = 64

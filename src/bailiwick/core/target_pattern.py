@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bailiwick.core.call import CallKind, Target
-from bailiwick.core.glob import Glob
-from bailiwick.core.paths import is_tricky_uri
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.paths import is_tricky_uri
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, fold
 
 MAX_COMPARED_NAME = 8192

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Never
 import msgspec
 
 if TYPE_CHECKING:
-    from bailiwick.core.limits import Charge
+    from bailiwick.core.limits.limit import Charge
 
 
 class _NoTruth(msgspec.Struct, frozen=True):

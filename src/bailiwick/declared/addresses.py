@@ -8,9 +8,9 @@ from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.email import Email
 from bailiwick.core.conditions.urls import Url
-from bailiwick.core.email import read_email
-from bailiwick.core.glob import Glob
-from bailiwick.core.hosts import read_host_pattern
+from bailiwick.core.texts.email import read_email
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.hosts import read_host_pattern
 from bailiwick.declared.problems import Problem
 from bailiwick.declared.shapes import Choice, Field, ListOf, Record, Text, Whole
 from bailiwick.declared.tree import Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import show
 from bailiwick.declared.limits import money
 from bailiwick.declared.objects import texts

@@ -18,10 +18,10 @@ from bailiwick.core.circumstances import (
     StartedByPerson,
 )
 from bailiwick.core.errors import ConfigError
-from bailiwick.core.glob import Glob
 from bailiwick.core.hours import DAY_MINUTES, EVERY_DAY, Calendar, InHours, Span
 from bailiwick.core.network import Networks, read_network
-from bailiwick.core.time_zones import time_zone, zone_names
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.time_zones import time_zone, zone_names
 from bailiwick.core.values import show
 from bailiwick.declared.model_calls import MODEL_CALL, of_model_calls
 from bailiwick.declared.names import LINE, NAME

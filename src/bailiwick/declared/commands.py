@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.commands import Command, CommandForm, is_runner
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import show
 from bailiwick.declared.problems import Problem
 from bailiwick.declared.readings import read_folder

@@ -12,7 +12,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import Condition
 from bailiwick.core.delegation import parent_name
 from bailiwick.core.errors import ConfigError
-from bailiwick.core.limits import PERSON
+from bailiwick.core.limits.limit import PERSON
 from bailiwick.core.mandate import (
     AllowRule,
     DenyRule,

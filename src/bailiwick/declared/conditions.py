@@ -27,8 +27,8 @@ from bailiwick.core.conditions import (
     Vouched,
     Which,
 )
-from bailiwick.core.glob import Glob
-from bailiwick.core.regex import Regex
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.regex import Regex
 from bailiwick.core.values import kind_of
 from bailiwick.declared.addresses import EMAIL, URL, email_condition, url_condition
 from bailiwick.declared.alternatives import AnyValueOrArgument, ByForm, Named, argument_in

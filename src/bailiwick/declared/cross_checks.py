@@ -9,7 +9,7 @@ from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import ConfigError
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import number_of, show
 from bailiwick.declared.addresses import warn_urls
 from bailiwick.declared.aliases import check_aliases

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.delegation import DEFAULT_CHILDREN, MAX_CHILDREN, MAX_DEPTH, Delegation
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.declared.objects import texts
 from bailiwick.declared.shapes import Field, ListOf, Record, Text, Whole
 

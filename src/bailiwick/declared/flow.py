@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from bailiwick.core.argument_path import format_argument_path, parse_argument_path
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.flow import NO_FLOW, Accepts, Flow, ResultLabels
+from bailiwick.core.flow.labels import NO_FLOW, Accepts, Flow, ResultLabels
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.declared.names import NAME
 from bailiwick.declared.objects import texts

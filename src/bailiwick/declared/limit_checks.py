@@ -8,11 +8,11 @@ from bailiwick.core.argument_path import ArgumentPath, format_argument_path, par
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import AtMost, Condition, Money, MoneyBeside, OneOf, Present
-from bailiwick.core.countable import steps_of, steps_of_number
-from bailiwick.core.currencies import CODES
-from bailiwick.core.glob import Glob
-from bailiwick.core.limits import TAKEN, ZONED, Limit, Measure, rows_of
+from bailiwick.core.limits.countable import steps_of, steps_of_number
+from bailiwick.core.limits.limit import TAKEN, ZONED, Limit, Measure, rows_of
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.currencies import CODES
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import show
 from bailiwick.declared.conditions import conditions_on
 from bailiwick.declared.limits import MAX_COUNT, MEASURES, compile_limit

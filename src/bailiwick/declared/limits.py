@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from bailiwick.core.argument_path import ArgumentPath, parse_argument_path
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import Condition
-from bailiwick.core.countable import steps_of
-from bailiwick.core.limits import TAKEN, Limit, Measure, Window
-from bailiwick.core.pricing import MAX_TOKENS
+from bailiwick.core.limits.countable import steps_of
+from bailiwick.core.limits.limit import TAKEN, Limit, Measure, Window
+from bailiwick.core.limits.pricing import MAX_TOKENS
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.declared.alternatives import ARGUMENT, ByForm, argument_in
 from bailiwick.declared.circumstances import read_zone

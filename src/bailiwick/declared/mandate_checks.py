@@ -12,9 +12,9 @@ from itertools import combinations
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.conditions import Equals, OneOf
-from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing import about_same, adds_nothing, applies_wherever_allowed
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import show
 from bailiwick.declared.compiling import compile_all
 from bailiwick.declared.load import load_texts

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.circumstances import Circumstance
-from bailiwick.core.glob import Glob
-from bailiwick.core.model_calls import (
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.thinking.model_calls import (
     AskedAs,
     IsSubstitute,
     OffersAny,

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.errors import ConfigError
-from bailiwick.core.glob import Glob
-from bailiwick.core.pricing import NO_TERMS, Terms
+from bailiwick.core.limits.pricing import NO_TERMS, Terms
+from bailiwick.core.texts.glob import Glob
 from bailiwick.declared.guarded import CHANGES
 from bailiwick.declared.objects import Declaration, texts
 from bailiwick.declared.prices import PRICES, SIZES, compile_terms

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.canonical import Digest, Json, JsonObject, canonical, digest_of
 from bailiwick.core.errors import StoreError
-from bailiwick.core.flow import ResultLabels
-from bailiwick.core.limits import Limit
+from bailiwick.core.flow.labels import ResultLabels
+from bailiwick.core.limits.limit import Limit
 from bailiwick.declared.problems import Place, Problem
 from bailiwick.declared.tree import Node
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.glob import Glob
-from bailiwick.core.offering import Offering
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.thinking.offering import Offering
 from bailiwick.declared.objects import texts
 from bailiwick.declared.shapes import Choice, Field, ListOf, Record, Text
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.countable import steps_of
-from bailiwick.core.currencies import CODES
-from bailiwick.core.glob import Glob
+from bailiwick.core.limits.countable import steps_of
+from bailiwick.core.limits.pricing import DEFAULT_TEMPLATE_TOKENS, MAX_TOKENS, Price, Size, Terms
 from bailiwick.core.narrowing.globs import includes, overlap
-from bailiwick.core.pricing import DEFAULT_TEMPLATE_TOKENS, MAX_TOKENS, Price, Size, Terms
+from bailiwick.core.texts.currencies import CODES
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import show
 from bailiwick.declared.objects import texts
 from bailiwick.declared.problems import Problem, did_you_mean

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.conditions import Under
-from bailiwick.core.glob import Glob
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.glob import Glob
 
 DURATION = r"[1-9][0-9]{0,5}[smhd]"
 MAX_DURATION_SECONDS = 366 * 86_400

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bailiwick.core.argument_path import EACH, ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.sql import Sql, TablePattern
-from bailiwick.core.sql import DIALECTS, STATEMENTS, SqlReader
+from bailiwick.core.texts.sql import DIALECTS, STATEMENTS, SqlReader
 from bailiwick.declared.shapes import Choice, Field, ListOf, Record, Text
 
 _TABLE = Text(
@@ -66,7 +66,7 @@ def sql_condition(path: ArgumentPath, asked: Json, optional: bool) -> Sql:
 
 def _reader() -> SqlReader:
     """The reader, loaded when the first mandate needs it: its parser takes half a second."""
-    from bailiwick.core.sql_tree import read_sql
+    from bailiwick.core.texts.sql_tree import read_sql
 
     return read_sql
 

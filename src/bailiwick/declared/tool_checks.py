@@ -19,7 +19,7 @@ from bailiwick.core.argument_path import (
 )
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import HOLDS, compare, show
 from bailiwick.declared.alternatives import argument_in
 from bailiwick.declared.conditions import BY_KEY, conditions_on

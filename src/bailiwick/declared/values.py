@@ -25,9 +25,9 @@ from bailiwick.core.conditions import (
     MoneyBeside,
 )
 from bailiwick.core.conditions.money import amount_of
-from bailiwick.core.currencies import CODES, decimals_of
-from bailiwick.core.regex import MAX_PATTERN, Regex
-from bailiwick.core.scales import (
+from bailiwick.core.texts.currencies import CODES, decimals_of
+from bailiwick.core.texts.regex import MAX_PATTERN, Regex
+from bailiwick.core.texts.scales import (
     DATE,
     DATE_PATTERN,
     DURATION,

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from bailiwick.core.context import NO_POLICIES, Policies
-from bailiwick.core.flow import ResultLabels
-from bailiwick.core.limits import Limit
+from bailiwick.core.flow.labels import ResultLabels
+from bailiwick.core.limits.limit import Limit
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.network import NO_NETWORKS, Networks
 from bailiwick.gateway.chains import Chain, below, chain_of

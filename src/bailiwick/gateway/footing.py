@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bailiwick.core.offering import Offering
+from bailiwick.core.thinking.offering import Offering
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.memories import Chain, Memories, Plan
 from bailiwick.ports import Caller

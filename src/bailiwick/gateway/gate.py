@@ -13,7 +13,7 @@ import msgspec
 
 from bailiwick.core.call import NOTHING, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.offering import Offering
+from bailiwick.core.thinking.offering import Offering
 from bailiwick.core.verdict import Deny
 from bailiwick.ports import Caller, UpstreamReply
 

@@ -14,11 +14,11 @@ import msgspec
 
 from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, LimitReached, StoreError
-from bailiwick.core.flowing import origins
-from bailiwick.core.limits import Charge
+from bailiwick.core.flow.flowing import origins
+from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.rendering import Asking, render
-from bailiwick.core.said_and_did import thought_in_words
+from bailiwick.core.thinking.said_and_did import thought_in_words
 from bailiwick.core.verdict import Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.gate import (

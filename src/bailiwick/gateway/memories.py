@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.errors import StoreError
-from bailiwick.core.flow import NO_FLOW, Facts, FreshRun, Labels, ResultLabels
+from bailiwick.core.flow.labels import NO_FLOW, Facts, FreshRun, Labels, ResultLabels
+from bailiwick.core.flow.run_memory import RunLabels, RunMemory
+from bailiwick.core.flow.worth import Worths
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.run_memory import RunLabels, RunMemory
-from bailiwick.core.worth import Worths
 from bailiwick.gateway.authority import Authority, Snapshot
 from bailiwick.gateway.recalled import Recalled, endorse
 from bailiwick.gateway.run_facts import RunFacts

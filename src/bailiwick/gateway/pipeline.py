@@ -21,10 +21,10 @@ from msgspec.structs import replace
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import BailiwickError, StoreError
-from bailiwick.core.flow import Labels
+from bailiwick.core.flow.labels import Labels
 from bailiwick.core.judge import judge, stopped, visible
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.offering import Offering
+from bailiwick.core.thinking.offering import Offering
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events

@@ -21,8 +21,8 @@ import msgspec
 from bailiwick.core.call import NOTHING, Call, CallKind, Target
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError, VerificationError
-from bailiwick.core.flowing import stamped_values
-from bailiwick.core.run_memory import RunMemory
+from bailiwick.core.flow.flowing import stamped_values
+from bailiwick.core.flow.run_memory import RunMemory
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.ports import CallQuery, CallRow, CallState, HoldRow, Records
 

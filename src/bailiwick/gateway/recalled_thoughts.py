@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bailiwick.core.asked_calls import digest_of_arguments
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError, VerificationError
-from bailiwick.core.said_and_did import SaidAndDid, read_retold, read_thought
+from bailiwick.core.thinking.asked_calls import digest_of_arguments
+from bailiwick.core.thinking.said_and_did import SaidAndDid, read_retold, read_thought
 from bailiwick.gateway.recalled import was_sent
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.thoughts import RunThoughts, dialect_of, hear

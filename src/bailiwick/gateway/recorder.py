@@ -16,15 +16,15 @@ from operator import attrgetter
 
 import msgspec
 
-from bailiwick.core.asked_calls import OpenCall
 from bailiwick.core.call import NOTHING, Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import OurError
-from bailiwick.core.flow import Labels
-from bailiwick.core.limits import PERSON, Charge
+from bailiwick.core.flow.labels import Labels
+from bailiwick.core.limits.limit import PERSON, Charge
 from bailiwick.core.mandate import Mandate, authority
-from bailiwick.core.model_calls import recorded_use
-from bailiwick.core.said_and_did import Retold, Thought, retold_payload, thought_payload
+from bailiwick.core.thinking.asked_calls import OpenCall
+from bailiwick.core.thinking.model_calls import recorded_use
+from bailiwick.core.thinking.said_and_did import Retold, Thought, retold_payload, thought_payload
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ledger.call_leaf import IntentLeaf, OutcomeLeaf, encode_call_leaf, written

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bailiwick.core.retelling import Came, came_as, came_as_text, compare, cost
-from bailiwick.core.said_and_did import MAX_RETOLD, Retold, SaidAndDid
+from bailiwick.core.thinking.retelling import Came, came_as, came_as_text, compare, cost
+from bailiwick.core.thinking.said_and_did import MAX_RETOLD, Retold, SaidAndDid
 from bailiwick.protocols.llm.told import Told
 
 MAX_CAME = 256

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.flow import NO_LABELS, Facts, FreshRun
+from bailiwick.core.flow.labels import NO_LABELS, Facts, FreshRun
 from bailiwick.core.run_words import RunWords
-from bailiwick.core.said_and_did import Thought
+from bailiwick.core.thinking.said_and_did import Thought
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import NOTHING_SAID, Asked

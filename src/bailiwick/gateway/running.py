@@ -19,9 +19,9 @@ from bailiwick.core.errors import (
     UpstreamBroken,
     UpstreamDown,
 )
-from bailiwick.core.flow import Labels
+from bailiwick.core.flow.labels import Labels
 from bailiwick.core.judge import judge
-from bailiwick.core.limits import PERSON, Counters
+from bailiwick.core.limits.limit import PERSON, Counters
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny, Verdict
 from bailiwick.gateway.authority import Authority

@@ -16,7 +16,7 @@ import msgspec
 from bailiwick.core.argument_path import ArgumentPath, Gap, reach
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
-from bailiwick.core.limits import Charge, holder_of
+from bailiwick.core.limits.limit import Charge, holder_of
 from bailiwick.core.values import number_of
 from bailiwick.ports import Settled, Settlement, UpstreamReply
 from bailiwick.protocols.strict_json import parse
@@ -33,7 +33,7 @@ class Ending(msgspec.Struct, frozen=True):
 
     Attributes:
         settled: for the commit of the outcome.
-        over: whose limits it took more of than was reserved (`core.limits.holder_of`).
+        over: whose limits it took more of than was reserved (`core.limits.limit.holder_of`).
     """
 
     settled: tuple[Settled, ...] = ()

@@ -18,11 +18,11 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.asked_calls import AskedCalls, Found, OpenCall, digest_of_arguments
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import StoreError, TheirError
-from bailiwick.core.said_and_did import Retold
+from bailiwick.core.thinking.asked_calls import AskedCalls, Found, OpenCall, digest_of_arguments
+from bailiwick.core.thinking.said_and_did import Retold
 from bailiwick.core.values import FAILS, Truth
 from bailiwick.gateway.gate import Answer, Answered, Asked
 from bailiwick.gateway.recorder import CallContext

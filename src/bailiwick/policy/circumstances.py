@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from bailiwick.core.call import Call
 from bailiwick.core.canonical import Json
-from bailiwick.core.flow import Labels
+from bailiwick.core.flow.labels import Labels
 from bailiwick.core.mandate import Mandate
 from bailiwick.policy.expressing import Inexpressible
 from bailiwick.policy.statements import Wanted

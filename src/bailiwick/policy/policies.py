@@ -24,7 +24,7 @@ import msgspec
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject, digest_of
-from bailiwick.core.flow import Labels
+from bailiwick.core.flow.labels import Labels
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.limits import Charge, Counters
+from bailiwick.core.limits.limit import Charge, Counters
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bailiwick.core.explaining import Explanation
+from bailiwick.core.explaining.whole import Explanation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bailiwick.core.accounts import Transfer
+from bailiwick.core.limits.accounts import Transfer
 from bailiwick.ports.changes import CallState, HoldState, Pinned, SubjectKey
 
 LET_RUN = frozenset({"allowed", "approved"})
@@ -179,7 +179,7 @@ class CallQuery:
 
 @dataclass(frozen=True, slots=True)
 class BalanceRow:
-    """What one account holds for one key, in steps; see `core.limits.Charge`.
+    """What one account holds for one key, in steps; see `core.limits.limit.Charge`.
 
     Of distinct values it is how many there are, each once: posted if any call with it was, else
     pending if any is, else unknown.

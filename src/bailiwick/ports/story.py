@@ -89,7 +89,8 @@ class ModelSaid:
         finish: why it ended, in the dialect's word; "" where that is not known.
         cut: more was said than was kept.
         hosted: what the model's server did with tools of its own; no gateway saw it.
-        retold: how results that the request repeats stand to what came back (`core.said_and_did`).
+        retold: how results that the request repeats stand to what came back
+            (`core.thinking.said_and_did`).
     """
 
     dialect: str
@@ -161,8 +162,8 @@ class Step:
         arguments: of anything but a model call; None where they were erased.
         result: what came back, of anything but a model call; `failed` when that was an error.
         model: of a model call.
-        said_and_did: how it stands to what the model asked for (`core.said_and_did`); "" where
-            nothing is recorded of that.
+        said_and_did: how it stands to what the model asked for (`core.thinking.said_and_did`);
+            "" where nothing is recorded of that.
         asked_by: the model call that asked for it, "" for none; `tool_call` is the model's id.
         differences: where its arguments differ from what was asked for, as argument paths.
         erased: of `asked` and `answered`, what was destroyed with its person's key.

@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bailiwick.core.accounts import Account, Place, Transfer
 from bailiwick.core.errors import StoreError
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.accounts import Account, Place, Transfer
+from bailiwick.core.limits.limit import Charge
 from bailiwick.ports import Difference, LimitAudit
 from bailiwick.stores.schema import APPLICATION_ID
 
@@ -183,7 +183,7 @@ def _above(db: sqlite3.Connection) -> Iterator[Difference]:
 
 
 class _Replay:
-    """What is used as the transfers go by; simpler than `core.accounts`, but for what slides.
+    """What is used, transfer by transfer; simpler than `core.limits.accounts`, except where it slides.
 
     Attributes:
         groups: of each account's row, its name and key as they are stored. Equal values are

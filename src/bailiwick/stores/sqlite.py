@@ -22,7 +22,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from bailiwick.core.errors import BailiwickError, Conflict, OurError, StoreError
-from bailiwick.core.limits import Counters
+from bailiwick.core.limits.limit import Counters
 from bailiwick.ports import (
     CallMoved,
     CallOpened,

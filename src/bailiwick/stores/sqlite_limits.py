@@ -1,6 +1,7 @@
 """What is taken of limits, in SQLite: an append-only journal of postings, and balances beside it.
 
-`core/books.py` decides and keeps in memory what is in use; here it is loaded, written and dropped.
+`core/limits/books.py` decides and keeps in memory what is in use; here it is loaded, written and
+dropped.
 A posting, all transfers of one call in one commit, is one row of the same transaction as the intent
 or the outcome it belongs to; the view `transfers` takes them apart. A batch of commits writes them
 together, and each balance once.
@@ -18,9 +19,9 @@ from operator import attrgetter, itemgetter
 
 import msgspec
 
-from bailiwick.core.accounts import Balance, Place, Posting, Transfer
-from bailiwick.core.books import Books
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.accounts import Balance, Place, Posting, Transfer
+from bailiwick.core.limits.books import Books
+from bailiwick.core.limits.limit import Charge
 from bailiwick.ports import Reserved, Settled, Settlement
 from bailiwick.stores.text_seal import TextSeal
 
@@ -250,10 +251,10 @@ class SqliteLimits:
         self._ids[name] = int(found[0])
         return int(found[0])
 
-    # --- loading: `core.books.Loader` ------------------------------------------------------------
+    # --- loading: `core.limits.books.Loader` --------------------------------------------------
 
     def account(self, account: str, key: str) -> Sequence[Balance]:
-        """See `core.books.Loader.account`."""
+        """See `core.limits.books.Loader.account`."""
         sql = (
             "SELECT a.member, b.pending, b.posted, b.unknown FROM accounts a "
             "JOIN balances b ON b.account = a.id WHERE a.account = ? AND a.key = ? "
@@ -266,7 +267,7 @@ class SqliteLimits:
         ]
 
     def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
-        """See `core.books.Loader.since`."""
+        """See `core.limits.books.Loader.since`."""
         # What is being committed just now stands in memory; the file may show it already or not.
         waiting = [*self._uncommitted, *self._unwritten]
         stop = MAX_INDEX if self._next is None else self._next - len(self._uncommitted)
@@ -282,7 +283,7 @@ class SqliteLimits:
         ]
 
     def call(self, call: str) -> Sequence[Transfer]:
-        """See `core.books.Loader.call`."""
+        """See `core.limits.books.Loader.call`."""
         if call == self._new_call:
             return ()
         rows = self._read(f"{TRANSFERS} WHERE t.call = ? ORDER BY t.idx", (call,))

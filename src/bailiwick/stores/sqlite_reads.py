@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
-from bailiwick.core.accounts import Transfer
 from bailiwick.core.errors import StoreError
+from bailiwick.core.limits.accounts import Transfer
 from bailiwick.ports import (
     BalanceRow,
     CallQuery,

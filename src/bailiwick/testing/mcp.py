@@ -19,7 +19,7 @@ from typing import Any
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
-from bailiwick.core.offering import Offering
+from bailiwick.core.thinking.offering import Offering
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
     Answer,

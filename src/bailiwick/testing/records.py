@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bailiwick.core.accounts import Transfer
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
+from bailiwick.core.limits.accounts import Transfer
 from bailiwick.core.run_words import NO_WORDS, RunWords
 from bailiwick.ports import (
     ApplyReport,

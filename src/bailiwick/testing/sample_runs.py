@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject, canonical
-from bailiwick.core.limits import SUM_SCALE
+from bailiwick.core.limits.limit import SUM_SCALE
 from bailiwick.ports import CallPath, CallRow, CallState, HoldRow, HoldState, RunRow, StampRow
 from bailiwick.ports import StoredEntry as Stored
 from bailiwick.testing.sample_day import MANDATE, SampleDay, ulid

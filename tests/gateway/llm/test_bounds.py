@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.pricing import Price, Size, Terms, most
+from bailiwick.core.limits.pricing import Price, Size, Terms, most
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.meter import Meter
 from bailiwick.gateway.llm.used import MAX_COUNT, counts_of, overrun, priced, settled

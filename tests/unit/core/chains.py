@@ -12,8 +12,8 @@ from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.circumstances import Circumstance, FromZone, RunLabelled
 from bailiwick.core.conditions import Condition, Equals, Vouched
-from bailiwick.core.flow import Accepts, Facts, Flow, Source, Vouching
-from bailiwick.core.limits import Charge, Limit, Measure, Window
+from bailiwick.core.flow.labels import Accepts, Facts, Flow, Source, Vouching
+from bailiwick.core.limits.limit import Charge, Limit, Measure, Window
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, Rule, StampRule
 from tests.unit.core.condition_kinds import conditions, sound_arguments
 from tests.unit.core.mandates import NOW, at, call, mandate, pattern

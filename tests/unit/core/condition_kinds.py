@@ -33,9 +33,9 @@ from bailiwick.core.conditions import (
     Vouched,
     Which,
 )
-from bailiwick.core.glob import Glob
-from bailiwick.core.regex import Regex
-from bailiwick.core.scales import DATE, DURATION, NUMBER, TIME
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.regex import Regex
+from bailiwick.core.texts.scales import DATE, DURATION, NUMBER, TIME
 from tests.unit.core.mandates import at
 
 NAMES = ("x", "y", "X", "z")

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from bailiwick.core.argument_path import unnamed
 from bailiwick.core.call import Call
-from bailiwick.core.charging import charged, exceeded
 from bailiwick.core.circumstances import all_hold, none_fails
 from bailiwick.core.context import Counters, Labels, Policies
-from bailiwick.core.flow import Facts
-from bailiwick.core.flowing import against_flow, unvouched
+from bailiwick.core.flow.flowing import against_flow, unvouched
+from bailiwick.core.flow.labels import Facts
 from bailiwick.core.judge import _denied, _elsewhere, _hold, _inactive, _not_permitted
+from bailiwick.core.limits.charging import charged, exceeded
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
-from bailiwick.core.model_calls import facts_of
 from bailiwick.core.target_pattern import covers
+from bailiwick.core.thinking.model_calls import facts_of
 from bailiwick.core.values import FAILS, HOLDS, fold
 from bailiwick.core.verdict import Allow, Deny, Verdict
 from bailiwick.core.wording import named, why_ambiguous

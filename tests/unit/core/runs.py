@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.flow import Flow, ResultLabels, Source
-from bailiwick.core.run_memory import RunMemory
-from bailiwick.core.worth import Worths
+from bailiwick.core.flow.labels import Flow, ResultLabels, Source
+from bailiwick.core.flow.run_memory import RunMemory
+from bailiwick.core.flow.worth import Worths
 from tests.unit.core.mandates import pattern
 
 

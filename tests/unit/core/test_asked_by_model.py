@@ -10,7 +10,7 @@ import pytest
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.circumstances import AskedByModel
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
-from bailiwick.core.flow import NO_FACTS, Facts, FreshRun
+from bailiwick.core.flow.labels import NO_FACTS, Facts, FreshRun
 from bailiwick.core.judge import judge
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.narrowing.circumstances import implied

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.asked_calls import (
+from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.thinking.asked_calls import (
     ANOTHER_TOOL,
     MAX_BYTES,
     MAX_OPEN,
@@ -17,8 +18,7 @@ from bailiwick.core.asked_calls import (
     Found,
     digest_of_arguments,
 )
-from bailiwick.core.canonical import Json, JsonObject, canonical
-from bailiwick.core.said_and_did import MAX_DIFFERENCES, SaidAndDid
+from bailiwick.core.thinking.said_and_did import MAX_DIFFERENCES, SaidAndDid
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth
 
 PAY: JsonObject = {"to": "ben", "amount": 5}

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bailiwick.core.books import MAX_OLD, Balance, Books, Place, Transfer
 from bailiwick.core.errors import Conflict, LimitReached, OurError
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.books import MAX_OLD, Balance, Books, Place, Transfer
+from bailiwick.core.limits.limit import Charge
 
 DAY = "pay:daily:sum:day:UTC:2026-11-22:CHF:00000000"
 ROLLING = "pay:rolling:count:sliding-60::::00000000"

@@ -16,12 +16,12 @@ from bailiwick.core.circumstances import (
     StartedByPerson,
 )
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
-from bailiwick.core.explain import around, explain
-from bailiwick.core.flow import NO_FACTS, Facts, FreshRun
-from bailiwick.core.glob import Glob
+from bailiwick.core.explaining.rules import around, explain
+from bailiwick.core.flow.labels import NO_FACTS, Facts, FreshRun
 from bailiwick.core.hours import EVERY_DAY, InHours, Span
 from bailiwick.core.judge import judge, visible
 from bailiwick.core.mandate import Mandate
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from bailiwick.core.wording import what_is_allowed

@@ -29,7 +29,7 @@ from bailiwick.core.conditions import (
     standing,
     triggers,
 )
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import FAILS, HOLDS, Truth
 from tests.unit.core.condition_kinds import arguments, conditions, kinds, plain_kinds, values
 from tests.unit.core.mandates import at

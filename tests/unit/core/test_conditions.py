@@ -24,7 +24,7 @@ from bailiwick.core.conditions import (
     sentence,
     triggers,
 )
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, number_of, show
 from tests.unit.core.mandates import at
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.conditions.email import Email
-from bailiwick.core.email import EmailAddress, read_email
-from bailiwick.core.hosts import read_host_pattern
+from bailiwick.core.texts.email import EmailAddress, read_email
+from bailiwick.core.texts.hosts import read_host_pattern
 from bailiwick.core.values import CANNOT_TELL, HOLDS, Truth
 
 PIECES = st.sampled_from(

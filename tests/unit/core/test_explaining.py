@@ -10,13 +10,13 @@ import pytest
 
 from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.call import Call, CallKind, Target
-from bailiwick.core.charging import charges
 from bailiwick.core.conditions import Anything, AtLeast, AtMost, Vouched
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
-from bailiwick.core.explaining import Explanation, RuleExplained, why
-from bailiwick.core.flow import Accepts, Flow, FreshRun, Source, Vouching
+from bailiwick.core.explaining.whole import Explanation, RuleExplained, why
+from bailiwick.core.flow.labels import Accepts, Flow, FreshRun, Source, Vouching
 from bailiwick.core.judge import judge
-from bailiwick.core.limits import Charge, Limit, Measure, Window
+from bailiwick.core.limits.charging import charges
+from bailiwick.core.limits.limit import Charge, Limit, Measure, Window
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.seen import counters_of, recorded, see
 from bailiwick.core.verdict import Deny

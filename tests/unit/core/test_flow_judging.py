@@ -10,13 +10,13 @@ from bailiwick.core.call import Call
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import Anything, OneOf
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
-from bailiwick.core.flow import Accepts, Flow
-from bailiwick.core.flowing import origins, stamped_values, unvouched, vouched_paths
+from bailiwick.core.flow.flowing import origins, stamped_values, unvouched, vouched_paths
+from bailiwick.core.flow.labels import Accepts, Flow
+from bailiwick.core.flow.run_memory import RunMemory
+from bailiwick.core.flow.worth import Worths
 from bailiwick.core.judge import judge
 from bailiwick.core.mandate import Mandate, StampRule
-from bailiwick.core.run_memory import RunMemory
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
-from bailiwick.core.worth import Worths
 from tests.unit.core.mandates import NOW, allow, at, call, mandate, pattern, stamp
 from tests.unit.core.runs import BOOK, Run
 

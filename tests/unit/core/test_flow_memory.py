@@ -13,12 +13,12 @@ from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import Equals, Items, Matches, OneOf, Which
 from bailiwick.core.conditions.email import Email
-from bailiwick.core.flow import Facts, Flow, Source
-from bailiwick.core.glob import Glob
-from bailiwick.core.kept import MAX_KEPT_CHARS
+from bailiwick.core.flow.kept import MAX_KEPT_CHARS
+from bailiwick.core.flow.labels import Facts, Flow, Source
+from bailiwick.core.flow.run_memory import MAX_LEARNED_BYTES, RunMemory
+from bailiwick.core.flow.worth import Worth, Worths
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.run_memory import MAX_LEARNED_BYTES, RunMemory
-from bailiwick.core.worth import Worth, Worths
+from bailiwick.core.texts.glob import Glob
 from tests.unit.core.mandates import allow, at, call, deny, mandate
 from tests.unit.core.runs import BOOK, Run, labels, text_result
 

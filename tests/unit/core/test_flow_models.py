@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bailiwick.core.call import CallKind
-from bailiwick.core.flow import Flow
-from bailiwick.core.run_memory import RunMemory
-from bailiwick.core.worth import Worths
+from bailiwick.core.flow.labels import Flow
+from bailiwick.core.flow.run_memory import RunMemory
+from bailiwick.core.flow.worth import Worths
 from tests.unit.core.runs import BOOK, Run, data_result, labels
 
 ACCOUNT = "DE89370400440532013000"

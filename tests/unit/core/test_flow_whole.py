@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.whole import normal, wanted, whole
+from bailiwick.core.texts.whole import normal, wanted, whole
 
 ACCOUNT = "DE89370400440532013000"
 

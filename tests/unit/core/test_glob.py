@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import fold
 
 

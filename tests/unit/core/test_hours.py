@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.flow import NO_FACTS
+from bailiwick.core.flow.labels import NO_FACTS
 from bailiwick.core.hours import EVERY_DAY, WORKING_WEEK, Calendar, InHours, Span
-from bailiwick.core.time_zones import time_zone, zone_names
+from bailiwick.core.texts.time_zones import time_zone, zone_names
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth
 
 ZURICH = "Europe/Zurich"

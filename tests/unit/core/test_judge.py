@@ -20,8 +20,7 @@ from bailiwick.core.conditions import (
     Matches,
     OneOf,
 )
-from bailiwick.core.explain import explain
-from bailiwick.core.glob import Glob
+from bailiwick.core.explaining.rules import explain
 from bailiwick.core.judge import merge, visible
 from bailiwick.core.mandate import (
     MAX_PLANS,
@@ -32,6 +31,7 @@ from bailiwick.core.mandate import (
     StampRule,
 )
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import Truth
 from bailiwick.core.verdict import Allow, Deny, Hold, Requirement, Verdict
 from tests.unit.core.mandates import (

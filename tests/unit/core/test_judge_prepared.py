@@ -17,7 +17,7 @@ from bailiwick.core.call import Call
 from bailiwick.core.circumstances import RunLabelled
 from bailiwick.core.conditions import AtLeast, AtMost, Equals, Vouched
 from bailiwick.core.context import NO_POLICIES, NO_STEP
-from bailiwick.core.flow import Accepts, Facts, Flow, Source
+from bailiwick.core.flow.labels import Accepts, Facts, Flow, Source
 from bailiwick.core.judge import judge
 from bailiwick.core.line import line_of
 from bailiwick.core.mandate import MAX_PLANS, AllowRule, Mandate, MandateState

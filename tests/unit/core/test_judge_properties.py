@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.call import Call
-from bailiwick.core.explain import explain
+from bailiwick.core.explaining.rules import explain
 from bailiwick.core.judge import visible
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.argument_path import ArgumentPath
-from bailiwick.core.books import Books
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.charging import MAX_MADE, charges, exceeded
 from bailiwick.core.conditions import AtLeast, Condition
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
-from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
 from bailiwick.core.errors import LimitReached, StoreError
 from bailiwick.core.judge import judge
-from bailiwick.core.limit_wording import amount_words, standing
-from bailiwick.core.limits import MAX_AMOUNT, SUM_SCALE, Charge, Limit, Measure, Window
+from bailiwick.core.limits.books import Books
+from bailiwick.core.limits.charging import MAX_MADE, charges, exceeded
+from bailiwick.core.limits.countable import exact_text, key_text, steps_of, steps_of_money
+from bailiwick.core.limits.limit import MAX_AMOUNT, SUM_SCALE, Charge, Limit, Measure, Window
+from bailiwick.core.limits.tally import MAX_CHARGES, MAX_ROWS
+from bailiwick.core.limits.wording import amount_words, standing
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.tally import MAX_CHARGES, MAX_ROWS
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
 from tests.unit.core.mandates import allow, at, call, mandate, pattern, stamp
 

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bailiwick.core.books import Books, Place
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.context import NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.judge import judge
-from bailiwick.core.limits import SUM_SCALE, Measure, Window
+from bailiwick.core.limits.books import Books, Place
+from bailiwick.core.limits.limit import SUM_SCALE, Measure, Window
 from bailiwick.core.verdict import Allow, Deny
 from tests.unit.core.mandates import call
 from tests.unit.core.test_limits import limit, under

@@ -7,9 +7,10 @@ import pytest
 
 from bailiwick.core.call import Call, CallKind, ModelUse, Target
 from bailiwick.core.circumstances import Circumstance
-from bailiwick.core.flow import Facts
-from bailiwick.core.glob import Glob
-from bailiwick.core.model_calls import (
+from bailiwick.core.flow.labels import Facts
+from bailiwick.core.narrowing.circumstances import implied
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.thinking.model_calls import (
     AskedAs,
     IsSubstitute,
     OffersAny,
@@ -20,7 +21,6 @@ from bailiwick.core.model_calls import (
     read_use,
     recorded_use,
 )
-from bailiwick.core.narrowing.circumstances import implied
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth
 
 NOW = 0

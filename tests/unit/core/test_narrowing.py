@@ -23,10 +23,10 @@ from bailiwick.core.conditions import (
     Under,
 )
 from bailiwick.core.delegation import Delegation
-from bailiwick.core.glob import Glob
 from bailiwick.core.hours import InHours, Span
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing import Wider, narrower
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import CANNOT_TELL, HOLDS, Truth
 from bailiwick.core.verdict import Allow, Deny
 from tests.unit.core.mandates import NOW, allow, at, call, deny, mandate, pattern, stamp, verdict

@@ -40,16 +40,16 @@ from bailiwick.core.conditions.commands import Command, CommandForm
 from bailiwick.core.conditions.email import Email
 from bailiwick.core.conditions.sql import Sql, TablePattern
 from bailiwick.core.conditions.urls import Url
-from bailiwick.core.flow import NO_FACTS
-from bailiwick.core.glob import Glob
-from bailiwick.core.hosts import read_host_pattern
+from bailiwick.core.flow.labels import NO_FACTS
 from bailiwick.core.hours import Calendar, InHours, Span
 from bailiwick.core.mandate import AllowRule
 from bailiwick.core.narrowing.circumstances import implied
 from bailiwick.core.narrowing.implication import permits_all
-from bailiwick.core.regex import Regex
-from bailiwick.core.scales import DATE, TIME
-from bailiwick.core.sql_tree import read_sql
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.hosts import read_host_pattern
+from bailiwick.core.texts.regex import Regex
+from bailiwick.core.texts.scales import DATE, TIME
+from bailiwick.core.texts.sql_tree import read_sql
 from bailiwick.core.values import HOLDS
 from tests.unit.core import condition_kinds
 from tests.unit.core.mandates import NOW, allow, at

@@ -25,12 +25,12 @@ from bailiwick.core.conditions import (
     Under,
 )
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
-from bailiwick.core.glob import Glob
 from bailiwick.core.judge import judge
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing import Wider, includes, narrower, overlap
 from bailiwick.core.narrowing.examples import less
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import fold
 from bailiwick.core.verdict import Deny, Verdict
 from tests.unit.core.mandates import NOW, at, mandate

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.conditions import Under
-from bailiwick.core.paths import PathText, is_tricky_uri, read_path
+from bailiwick.core.texts.paths import PathText, is_tricky_uri, read_path
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS
 
 WORK = Under(("path",), ("/work",))

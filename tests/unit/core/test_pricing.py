@@ -7,8 +7,8 @@ from decimal import ROUND_CEILING, Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.limits import SUM_SCALE
-from bailiwick.core.pricing import NO_SIZE, Price, Size, Terms, cost, most
+from bailiwick.core.limits.limit import SUM_SCALE
+from bailiwick.core.limits.pricing import NO_SIZE, Price, Size, Terms, cost, most
 
 GPT = Price("USD", 2_500_000, 1_250_000, 2_500_000, 10_000_000, 10_000_000)
 """2.50 USD, 1.25 from the cache, 10 of output."""

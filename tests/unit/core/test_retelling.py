@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.retelling import MAX_BYTES, Came, came_as, came_as_text, compare
-from bailiwick.core.said_and_did import SaidAndDid
+from bailiwick.core.thinking.retelling import MAX_BYTES, Came, came_as, came_as_text, compare
+from bailiwick.core.thinking.said_and_did import SaidAndDid
 
 BALANCE = {"account": "reserve", "balance": "250000.00", "currency": "EUR"}
 LINES = "\n".join(f"line {count} says {count * count}" for count in range(400))

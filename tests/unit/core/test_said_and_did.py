@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bailiwick.core.canonical import Json
-from bailiwick.core.said_and_did import (
+from bailiwick.core.thinking.said_and_did import (
     MAX_DIFFERENCES,
     MAX_RETOLD,
     Retold,

@@ -11,9 +11,9 @@ from bailiwick.core.argument_path import reach
 from bailiwick.core.call import Call
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
-from bailiwick.core.flow import NO_FLOW, Facts
+from bailiwick.core.flow.labels import NO_FLOW, Facts
 from bailiwick.core.judge import judge
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.seen import see
 from bailiwick.core.verdict import Allow

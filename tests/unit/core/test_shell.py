@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailiwick.core.conditions.commands import Command, CommandForm
-from bailiwick.core.glob import Glob
-from bailiwick.core.shell import read_command
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.shell import read_command
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth
 
 PIECES = st.sampled_from(

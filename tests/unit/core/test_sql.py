@@ -12,8 +12,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from bailiwick.core.conditions.sql import Sql, TablePattern
-from bailiwick.core.sql import DIALECTS, HARMLESS, MAX_DEPTH, MAX_SQL, SqlMeaning, tokens_of
-from bailiwick.core.sql_tree import read_sql
+from bailiwick.core.texts.sql import DIALECTS, HARMLESS, MAX_DEPTH, MAX_SQL, SqlMeaning, tokens_of
+from bailiwick.core.texts.sql_tree import read_sql
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth
 from tests.unit.core.sql_grammar import TABLES, Grammar
 

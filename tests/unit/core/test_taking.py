@@ -8,8 +8,8 @@ import pytest
 
 from bailiwick.core.call import Call, CallKind, ModelUse, Target
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.charging import charges, exceeded
-from bailiwick.core.limits import SUM_SCALE, Charge, Limit, Measure, Window, holder_of
+from bailiwick.core.limits.charging import charges, exceeded
+from bailiwick.core.limits.limit import SUM_SCALE, Charge, Limit, Measure, Window, holder_of
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.verdict import Deny
 from tests.unit.core.mandates import NOW, allow, at, mandate, pattern

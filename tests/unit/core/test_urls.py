@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.core.conditions.urls import Url
-from bailiwick.core.glob import Glob
-from bailiwick.core.hosts import (
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.hosts import (
     Host,
     is_public_address,
     read_host,
     read_host_pattern,
 )
-from bailiwick.core.urls import DEFAULT_PORTS, UrlText, read_url, read_url_path
+from bailiwick.core.texts.urls import DEFAULT_PORTS, UrlText, read_url, read_url_path
 from bailiwick.core.values import CANNOT_TELL, Truth
 
 PIECES = st.sampled_from(

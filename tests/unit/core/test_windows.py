@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.core.limits import ZONED, Window
-from bailiwick.core.time_zones import time_zone
-from bailiwick.core.windows import AccountParts, account_parts, duration, ends_at, period
+from bailiwick.core.limits.limit import ZONED, Window
+from bailiwick.core.limits.windows import AccountParts, account_parts, duration, ends_at, period
+from bailiwick.core.texts.time_zones import time_zone
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000

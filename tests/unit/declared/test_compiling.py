@@ -11,9 +11,9 @@ from bailiwick.core.argument_path import parse_argument_path
 from bailiwick.core.call import CallKind
 from bailiwick.core.conditions import Anything, AtLeast, AtMost, Matches, OneOf
 from bailiwick.core.errors import ConfigError, StoreError
-from bailiwick.core.glob import Glob
 from bailiwick.core.mandate import MandateState
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.glob import Glob
 from bailiwick.declared import (
     Agent,
     Command,

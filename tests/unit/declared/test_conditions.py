@@ -28,8 +28,8 @@ from bailiwick.core.conditions import (
     Which,
     sentence,
 )
-from bailiwick.core.regex import Regex
-from bailiwick.core.scales import DATE, DURATION, NUMBER, TIME
+from bailiwick.core.texts.regex import Regex
+from bailiwick.core.texts.scales import DATE, DURATION, NUMBER, TIME
 from bailiwick.declared import from_document, load_text, schema
 from bailiwick.declared.conditions import BY_KEY, CONDITION, KINDS, ON_ITEMS, PLAIN_KINDS
 from bailiwick.declared.tree import parse_yaml, to_json

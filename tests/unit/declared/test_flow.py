@@ -9,7 +9,7 @@ import pytest
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.conditions import Vouched
-from bailiwick.core.flow import NO_FLOW, Accepts, Flow, ResultLabels
+from bailiwick.core.flow.labels import NO_FLOW, Accepts, Flow, ResultLabels
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.declared import compile_server, from_document, load_text
 from tests.unit.declared.house import PEOPLE, problems

@@ -9,9 +9,9 @@ import pytest
 
 from bailiwick.core.argument_path import EACH
 from bailiwick.core.call import Call, CallKind, Target
-from bailiwick.core.charging import charges
-from bailiwick.core.limit_wording import about, describe
-from bailiwick.core.limits import Limit, Measure, Window
+from bailiwick.core.limits.charging import charges
+from bailiwick.core.limits.limit import Limit, Measure, Window
+from bailiwick.core.limits.wording import about, describe
 from bailiwick.declared import from_document, load_text
 from bailiwick.declared.limits import limit_shape
 

@@ -358,7 +358,7 @@ def test_objects_may_refer_to_what_is_stored_and_replace_it() -> None:
 
 def test_a_secret_that_is_not_there_is_reported_where_it_is_referred_to() -> None:
     assert problems(HOUSE, environment={"BANK_TOKEN": ""}) == [
-        "f.yaml:4:23: `${env:BANK_TOKEN}` is empty",
+        "f.yaml:4:23: `${env:BANK_TOKEN}` is empty: start the gateway with it in its environment",
         "f.yaml:7:30: `${file:/run/token}` cannot be read: No such file or directory",
     ]
 

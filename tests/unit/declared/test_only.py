@@ -19,9 +19,9 @@ from bailiwick.core.circumstances import (
     StartedByPerson,
 )
 from bailiwick.core.errors import ConfigError
-from bailiwick.core.glob import Glob
 from bailiwick.core.hours import EVERY_DAY, WORKING_WEEK, Calendar, InHours, Span
 from bailiwick.core.mandate import Mandate
+from bailiwick.core.texts.glob import Glob
 from bailiwick.declared import (
     compile_agent,
     compile_calendar,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bailiwick.core.limits import Limit, Measure
-from bailiwick.core.pricing import DEFAULT_TEMPLATE_TOKENS, Price, Size, Terms
+from bailiwick.core.limits.limit import Limit, Measure
+from bailiwick.core.limits.pricing import DEFAULT_TEMPLATE_TOKENS, Price, Size, Terms
 from bailiwick.declared import load_text
 from bailiwick.declared.compiling import compile_all
 from bailiwick.declared.models import compile_model

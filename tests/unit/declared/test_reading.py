@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import bailiwick.core.conditions.base as base
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Digest, Json
+from bailiwick.core.identical import identical
 from bailiwick.core.mandate import Mandate, MandateState
-from bailiwick.core.narrowing.identical import identical
 from bailiwick.core.reading import read
 from bailiwick.core.reading.conditions import _PHRASES
 from bailiwick.core.reading.quoting import quote, value

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, Json, JsonObject
-from bailiwick.core.flow import NO_LABELS, Labels
+from bailiwick.core.flow.labels import NO_LABELS, Labels
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Deny
 from bailiwick.policy import CedarPolicies, House, OrganisationPolicy

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.flow import Facts, FreshRun, Source
+from bailiwick.core.flow.labels import Facts, FreshRun, Source
 from bailiwick.policy.circumstances import Moment, finders
 from bailiwick.policy.expressing import Expression
 from bailiwick.policy.schema import Action, all_actions, group_action, schema_json, tool_action

@@ -8,7 +8,7 @@ import pytest
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.flow import Facts, FreshRun, Source
+from bailiwick.core.flow.labels import Facts, FreshRun, Source
 from bailiwick.policy import CedarPolicies
 from tests.unit.policy.office import (
     DEFINITIONS,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bailiwick.core.flow import NO_LABELS
+from bailiwick.core.flow.labels import NO_LABELS
 from bailiwick.policy import PolicyTextError, Statement, check, read_statements
 from bailiwick.policy.statements import Entity, Wanted
 from bailiwick.policy.tokens import MAX_DEPTH, MAX_STATEMENTS, MAX_TEXT_CHARS

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.said_and_did import Thought, read_thought
+from bailiwick.core.thinking.said_and_did import Thought, read_thought
 from bailiwick.protocols.llm.dialect import Said
 from bailiwick.protocols.llm.kept import read_kept
 

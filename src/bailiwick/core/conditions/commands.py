@@ -1,4 +1,4 @@
-"""Conditions on commands: which program, with which words (see `core/shell.py`)."""
+"""Conditions on commands: which program, with which words (see `core/texts/shell.py`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import MAX_LISTED, Condition, listed
 from bailiwick.core.conditions.paths import Under
-from bailiwick.core.glob import Glob
-from bailiwick.core.paths import read_path
-from bailiwick.core.shell import read_command
-from bailiwick.core.urls import read_url, read_url_path
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.paths import read_path
+from bailiwick.core.texts.shell import read_command
+from bailiwick.core.texts.urls import read_url, read_url_path
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show
 
 

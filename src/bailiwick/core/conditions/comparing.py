@@ -24,7 +24,7 @@ from bailiwick.core.argument_path import (
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.base import Condition, Quick, not_quick
 from bailiwick.core.conditions.values import OneOf
-from bailiwick.core.scales import Scale
+from bailiwick.core.texts.scales import Scale
 from bailiwick.core.values import (
     CANNOT_TELL,
     FAILS,

@@ -1,4 +1,4 @@
-"""Conditions on email addresses (see `core/email.py`)."""
+"""Conditions on email addresses (see `core/texts/email.py`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed, not_text
-from bailiwick.core.email import EmailAddress, read_email
-from bailiwick.core.hosts import Host, HostPattern
+from bailiwick.core.texts.email import EmailAddress, read_email
+from bailiwick.core.texts.hosts import Host, HostPattern
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show, some
 
 

@@ -19,7 +19,7 @@ from bailiwick.core.argument_path import ArgumentPath, format_argument_path
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed
 from bailiwick.core.conditions.comparing import Beside, check_beside
-from bailiwick.core.currencies import CODES, decimals_of
+from bailiwick.core.texts.currencies import CODES, decimals_of
 from bailiwick.core.values import (
     CANNOT_TELL,
     FAILS,

@@ -1,4 +1,4 @@
-"""Conditions on file paths, by their text (see `core/paths.py`)."""
+"""Conditions on file paths, by their text (see `core/texts/paths.py`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed, not_text
-from bailiwick.core.paths import PathText, read_path
+from bailiwick.core.texts.paths import PathText, read_path
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show, some
 
 

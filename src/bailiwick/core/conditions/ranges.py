@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, not_text
-from bailiwick.core.scales import Scale
+from bailiwick.core.texts.scales import Scale
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Number, Truth, kind_of, show
 
 

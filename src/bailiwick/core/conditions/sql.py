@@ -1,4 +1,4 @@
-"""Conditions on statements of SQL (see `core/sql.py`)."""
+"""Conditions on statements of SQL (see `core/texts/sql.py`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed, not_text
-from bailiwick.core.glob import Glob
-from bailiwick.core.sql import NamePart, SqlMeaning, SqlReader
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.sql import NamePart, SqlMeaning, SqlReader
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, every, fold, show, some
 
 MAX_TABLE_PARTS = 3

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.base import Condition, Quick, listed, not_text
-from bailiwick.core.glob import Glob
-from bailiwick.core.regex import Regex
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.regex import Regex
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, MAX_FOLDED, Truth, fold, show
 
 

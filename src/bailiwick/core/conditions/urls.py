@@ -1,4 +1,4 @@
-"""Conditions on URLs, by what every reader makes of them (see `core/urls.py`)."""
+"""Conditions on URLs, by what every reader makes of them (see `core/texts/urls.py`)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import Condition, listed, not_text
-from bailiwick.core.glob import Glob
-from bailiwick.core.hosts import HostPattern
-from bailiwick.core.urls import UrlText, read_url, read_url_path
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.hosts import HostPattern
+from bailiwick.core.texts.urls import UrlText, read_url, read_url_path
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, every, fold, show, some
 
 

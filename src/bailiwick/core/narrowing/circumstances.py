@@ -14,8 +14,14 @@ from bailiwick.core.circumstances import (
 )
 from bailiwick.core.hours import InHours, Span
 from bailiwick.core.identical import identical
-from bailiwick.core.model_calls import AskedAs, OffersAny, OffersOnly, OutputAtMost, OutputOver
 from bailiwick.core.narrowing.kinds import all_within
+from bailiwick.core.thinking.model_calls import (
+    AskedAs,
+    OffersAny,
+    OffersOnly,
+    OutputAtMost,
+    OutputOver,
+)
 
 
 def implied(given: Sequence[Circumstance], asked: Circumstance) -> bool:

@@ -17,12 +17,12 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import AtLeast, AtMost, Condition, Equals, Matches, OneOf, Under
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.errors import TheirError
-from bailiwick.core.glob import Glob
 from bailiwick.core.identical import identical
 from bailiwick.core.judge import judge
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.narrowing.globs import examples
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import HOLDS, Number
 from bailiwick.core.verdict import Deny, Hold, Requirement, Verdict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 
 _STAND_INS = "xqzvkw0123456789"
 """Letters tried for a star in an example; the first that the other globs do not name."""

@@ -30,11 +30,11 @@ from bailiwick.core.conditions.email import Email
 from bailiwick.core.conditions.sql import Sql, TablePattern
 from bailiwick.core.conditions.texts import literal
 from bailiwick.core.conditions.urls import Url
-from bailiwick.core.glob import Glob
-from bailiwick.core.hosts import HostPattern
 from bailiwick.core.identical import identical
 from bailiwick.core.narrowing.globs import includes
-from bailiwick.core.paths import read_path
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.hosts import HostPattern
+from bailiwick.core.texts.paths import read_path
 from bailiwick.core.values import HOLDS, Number
 
 _LOWEST, _HIGHEST = Decimal("-Infinity"), Decimal("Infinity")

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.circumstances import Circumstance
-from bailiwick.core.flow import Accepts, Flow
+from bailiwick.core.flow.labels import Accepts, Flow
 from bailiwick.core.identical import identical
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, StampRule
 from bailiwick.core.narrowing.circumstances import implied
 from bailiwick.core.narrowing.examples import Example, Pair, find
 from bailiwick.core.narrowing.globs import glob_of, includes, overlap
 from bailiwick.core.narrowing.implication import names_no_more, permits_all
-from bailiwick.core.paths import is_tricky_uri
 from bailiwick.core.target_pattern import TargetPattern
+from bailiwick.core.texts.paths import is_tricky_uri
 from bailiwick.core.values import show
 
 _HALF_HOUR_MS = 1_800_000

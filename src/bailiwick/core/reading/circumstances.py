@@ -12,10 +12,10 @@ from bailiwick.core.circumstances import (
     RunLabelled,
     RunPurpose,
 )
-from bailiwick.core.glob import Glob
 from bailiwick.core.hours import InHours, Span
-from bailiwick.core.model_calls import AskedAs, OffersAny, OffersOnly
 from bailiwick.core.reading.quoting import all_of, one_of, quote
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.thinking.model_calls import AskedAs, OffersAny, OffersOnly
 
 
 def circumstance(asked: Circumstance) -> str:

@@ -41,10 +41,10 @@ from bailiwick.core.conditions.commands import Command, CommandForm
 from bailiwick.core.conditions.email import Email
 from bailiwick.core.conditions.sql import Sql
 from bailiwick.core.conditions.urls import Url
-from bailiwick.core.currencies import decimals_of
-from bailiwick.core.glob import Glob
 from bailiwick.core.reading.quoting import all_of, number, one_of, quote, quote_path, value
-from bailiwick.core.scales import Scale
+from bailiwick.core.texts.currencies import decimals_of
+from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.scales import Scale
 
 _WHICH = {Which.ALL: "all of", Which.ANY: "at least one of", Which.NONE: "none of"}
 

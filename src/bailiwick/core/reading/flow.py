@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bailiwick.core.flow import Accepts, ResultLabels
+from bailiwick.core.flow.labels import Accepts, ResultLabels
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.reading.quoting import all_of, quote, rule_name
 from bailiwick.core.reading.targets import targets

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bailiwick.core.limit_wording import amount_words
-from bailiwick.core.limits import ZONED, Limit, Measure
+from bailiwick.core.limits.limit import ZONED, Limit, Measure
+from bailiwick.core.limits.windows import duration
+from bailiwick.core.limits.wording import amount_words
 from bailiwick.core.reading.conditions import where
 from bailiwick.core.reading.quoting import all_of, one_of, quote, quote_path
 from bailiwick.core.reading.targets import targets
-from bailiwick.core.windows import duration
 
 
 def read_limit(limit: Limit) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from bailiwick.core.limits.windows import duration
 from bailiwick.core.mandate import AllowRule, DenyRule, StampRule
 from bailiwick.core.reading.circumstances import circumstances
 from bailiwick.core.reading.conditions import given_with, vouched_besides, where
 from bailiwick.core.reading.quoting import one_of, people, quote, rule_name
 from bailiwick.core.reading.targets import targets
-from bailiwick.core.windows import duration
 
 
 def read_allow(rule: AllowRule) -> str:

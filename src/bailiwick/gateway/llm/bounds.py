@@ -21,8 +21,8 @@ from msgspec.structs import replace
 
 from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.limits import COST
-from bailiwick.core.pricing import Price, Size, Terms, most
+from bailiwick.core.limits.limit import COST
+from bailiwick.core.limits.pricing import Price, Size, Terms, most
 from bailiwick.core.values import show, stream_safe
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode

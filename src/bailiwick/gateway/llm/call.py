@@ -17,7 +17,7 @@ import msgspec
 
 from bailiwick.core.call import ModelUse
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
-from bailiwick.core.pricing import Price
+from bailiwick.core.limits.pricing import Price
 from bailiwick.gateway.gate import GoneMidway, Tick
 from bailiwick.gateway.http.response import BodyStream, Response
 from bailiwick.gateway.llm.capture import StreamCapture

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.offering import keeps_hosted, keeps_others
+from bailiwick.core.thinking.offering import keeps_hosted, keeps_others
 from bailiwick.core.values import CANNOT_TELL, HOLDS, show
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Gate

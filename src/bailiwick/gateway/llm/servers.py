@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from bailiwick.core.errors import TheirError, UpstreamBroken
-from bailiwick.core.glob import Glob
-from bailiwick.core.pricing import NO_TERMS, Terms
+from bailiwick.core.limits.pricing import NO_TERMS, Terms
+from bailiwick.core.texts.glob import Glob
 from bailiwick.gateway.http.client import HttpClient
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.response import Response

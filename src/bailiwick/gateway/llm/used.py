@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from bailiwick.core.call import ModelUse
-from bailiwick.core.limits import COST
-from bailiwick.core.pricing import Price, cost, most
+from bailiwick.core.limits.limit import COST
+from bailiwick.core.limits.pricing import Price, cost, most
 from bailiwick.ports import UpstreamReply
 from bailiwick.protocols.llm.dialect import ERROR, UNFINISHED, UNREADABLE, Said, Visibility
 

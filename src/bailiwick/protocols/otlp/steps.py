@@ -77,8 +77,8 @@ class CallStep(msgspec.Struct, frozen=True, kw_only=True):
         conversation: the agent's own name of the session; "" for none.
         tool_call: the id under which a model asked for this tool call, where it is known.
         asked_by: the model call in whose answer it was asked for; "" for none.
-        said_and_did: how it stands to what was asked for (`core.said_and_did`); "" where nothing is
-            known of that.
+        said_and_did: how it stands to what was asked for (`core.thinking.said_and_did`); "" where
+            nothing is known of that.
         content: what was said, as JSON under the names of the conventions; empty unless the
             operator wants it to go out.
     """

@@ -19,7 +19,7 @@ from bailiwick.core.conditions import (
     standing,
     triggers,
 )
-from bailiwick.core.flow import NO_FACTS, Facts
+from bailiwick.core.flow.labels import NO_FACTS, Facts
 from bailiwick.core.mandate import AllowRule, Mandate, Rule
 from bailiwick.core.values import FAILS, HOLDS
 

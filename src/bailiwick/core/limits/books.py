@@ -24,7 +24,8 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.accounts import (
+from bailiwick.core.errors import Conflict, LimitReached
+from bailiwick.core.limits.accounts import (
     HELD,
     Account,
     Balance,
@@ -35,10 +36,9 @@ from bailiwick.core.accounts import (
     charge_of,
     not_held,
 )
-from bailiwick.core.charging import are_apart, exceeded
-from bailiwick.core.errors import Conflict, LimitReached
-from bailiwick.core.limit_wording import too_much
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.charging import are_apart, exceeded
+from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.wording import too_much
 
 __all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Posting", "Transfer"]
 

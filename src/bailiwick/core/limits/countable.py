@@ -12,9 +12,9 @@ from decimal import Decimal
 
 from bailiwick.core.canonical import Json, canonical
 from bailiwick.core.conditions.money import amount_of
-from bailiwick.core.currencies import CODES
 from bailiwick.core.errors import TheirError
-from bailiwick.core.limits import MAX_AMOUNT, SUM_DIGITS, SUM_SCALE
+from bailiwick.core.limits.limit import MAX_AMOUNT, SUM_DIGITS, SUM_SCALE
+from bailiwick.core.texts.currencies import CODES
 from bailiwick.core.values import Number, fold, number_of
 
 MAX_WHOLE = MAX_AMOUNT // SUM_SCALE

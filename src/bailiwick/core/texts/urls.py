@@ -25,8 +25,8 @@ from urllib.parse import unquote_to_bytes
 
 import ada_url
 
-from bailiwick.core.hosts import Host, read_host
-from bailiwick.core.paths import trick_in
+from bailiwick.core.texts.hosts import Host, read_host
+from bailiwick.core.texts.paths import trick_in
 
 MAX_URL = 8_192
 """Longest URL looked at, in characters."""

@@ -26,7 +26,7 @@ import msgspec
 
 from bailiwick.core.canonical import Json, canonical
 from bailiwick.core.errors import TheirError
-from bailiwick.core.said_and_did import SaidAndDid
+from bailiwick.core.thinking.said_and_did import SaidAndDid
 
 MAX_BYTES = 256 * 1024
 """Longest result that is compared, and that is compared with."""

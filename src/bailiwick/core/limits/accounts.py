@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from bailiwick.core.errors import OurError
-from bailiwick.core.limits import Charge
+from bailiwick.core.limits.limit import Charge
 
 
 class Place(StrEnum):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bailiwick.core.argument_path import escape_key
 from bailiwick.core.canonical import Json, JsonObject, canonical
 from bailiwick.core.errors import TheirError
-from bailiwick.core.said_and_did import MAX_DIFFERENCES, SaidAndDid, Thought
+from bailiwick.core.thinking.said_and_did import MAX_DIFFERENCES, SaidAndDid, Thought
 from bailiwick.core.values import CANNOT_TELL, HOLDS, Truth
 
 MAX_OPEN = 1_024

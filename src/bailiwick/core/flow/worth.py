@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bailiwick.core.call import Target
-from bailiwick.core.flow import Flow, ResultLabels
+from bailiwick.core.flow.labels import Flow, ResultLabels
 from bailiwick.core.target_pattern import MAX_COMPARED_NAME, covers
 from bailiwick.core.values import FAILS, HOLDS
 

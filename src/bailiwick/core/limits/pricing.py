@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bailiwick.core.glob import Glob
+from bailiwick.core.texts.glob import Glob
 
 PER_TOKENS = 1_000_000
 """Prices are for so many tokens, as all providers state them."""

@@ -11,23 +11,23 @@ from dataclasses import dataclass
 
 from bailiwick.core.argument_path import Gap, format_argument_path, reach
 from bailiwick.core.call import Call, Target
-from bailiwick.core.charging import charges
 from bailiwick.core.conditions import Vouched, sentence, standing, triggers
 from bailiwick.core.context import NO_STEP, Policies
-from bailiwick.core.explain import Compared, around, explain
-from bailiwick.core.flow import Accepts, Labels
-from bailiwick.core.flowing import first_seen
+from bailiwick.core.explaining.rules import Compared, around, explain
+from bailiwick.core.flow.flowing import first_seen
+from bailiwick.core.flow.labels import Accepts, Labels
+from bailiwick.core.flow.run_memory import scalars
 from bailiwick.core.judge import judge
-from bailiwick.core.limit_wording import amount_words
-from bailiwick.core.limit_wording import standing as limit_standing
-from bailiwick.core.limits import Charge, Counters, Limit
+from bailiwick.core.limits.charging import charges
+from bailiwick.core.limits.limit import Charge, Counters, Limit
+from bailiwick.core.limits.wording import amount_words
+from bailiwick.core.limits.wording import standing as limit_standing
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, Plan, Rule
-from bailiwick.core.model_calls import facts_of
 from bailiwick.core.reading import read_allow, read_deny, read_limit, read_stamp
 from bailiwick.core.reading.flow import read_accepts
 from bailiwick.core.reading.whole import read_times
-from bailiwick.core.run_memory import scalars
 from bailiwick.core.target_pattern import covers
+from bailiwick.core.thinking.model_calls import facts_of
 from bailiwick.core.values import FAILS, show
 from bailiwick.core.verdict import Allow, Deny, Hold
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bailiwick.core.argument_path import format_argument_path
 from bailiwick.core.conditions import sentence
-from bailiwick.core.limits import SUM_SCALE, ZONED, Charge, Limit, Measure
+from bailiwick.core.limits.limit import SUM_SCALE, ZONED, Charge, Limit, Measure
+from bailiwick.core.limits.windows import duration
 from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
-from bailiwick.core.windows import duration
 
 _PLURAL = {
     "calls": ("call", "calls"),

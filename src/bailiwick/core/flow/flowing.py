@@ -22,9 +22,9 @@ from bailiwick.core.argument_path import (
 )
 from bailiwick.core.call import Call
 from bailiwick.core.canonical import Json
-from bailiwick.core.flow import NO_FLOW, Accepts, Labels, Source
+from bailiwick.core.flow.labels import NO_FLOW, Accepts, Labels, Source
+from bailiwick.core.flow.run_memory import MAX_LEAVES_ASKED, scalars
 from bailiwick.core.mandate import AllowRule, Mandate, StampRule
-from bailiwick.core.run_memory import MAX_LEAVES_ASKED, scalars
 from bailiwick.core.target_pattern import covers
 from bailiwick.core.values import FAILS, show
 from bailiwick.core.verdict import Deny

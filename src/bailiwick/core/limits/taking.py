@@ -7,8 +7,8 @@ could be anything.
 from __future__ import annotations
 
 from bailiwick.core.call import ModelUse
-from bailiwick.core.limit_wording import name_of_limit
-from bailiwick.core.limits import COST, Limit
+from bailiwick.core.limits.limit import COST, Limit
+from bailiwick.core.limits.wording import name_of_limit
 from bailiwick.core.values import show
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from bailiwick.core.flow import Source
-from bailiwick.core.leaves import leaves_of_reply, path_text
-from bailiwick.core.whole import BETWEEN, Wanted, anywhere, normal, whole
+from bailiwick.core.flow.labels import Source
+from bailiwick.core.flow.leaves import leaves_of_reply, path_text
+from bailiwick.core.texts.whole import BETWEEN, Wanted, anywhere, normal, whole
 
 MAX_KEPT_CHARS = 1_048_576
 """Most that is kept of each: trusted results, all other results, and what was sent."""

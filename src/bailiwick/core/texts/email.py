@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bailiwick.core.hosts import read_host
+from bailiwick.core.texts.hosts import read_host
 
 MAX_EMAIL = 254
 MAX_LOCAL = 64

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from bailiwick.core.limits import ZONED, Window
-from bailiwick.core.time_zones import time_zone
+from bailiwick.core.limits.limit import ZONED, Window
+from bailiwick.core.texts.time_zones import time_zone
 
 _MS = 1000
 MINUTE_MS = 60_000

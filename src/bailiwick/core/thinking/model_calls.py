@@ -18,8 +18,8 @@ import msgspec
 from bailiwick.core.call import Call, CallKind, ModelUse
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions.texts import fits
-from bailiwick.core.flow import Facts
-from bailiwick.core.glob import Glob
+from bailiwick.core.flow.labels import Facts
+from bailiwick.core.texts.glob import Glob
 from bailiwick.core.values import CANNOT_TELL, FAILS, HOLDS, Truth, show
 
 MAX_LISTED = 5

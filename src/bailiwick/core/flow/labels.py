@@ -65,8 +65,8 @@ class Facts(msgspec.Struct, frozen=True):
         asked_by_model: how a tool call stands to what the models of its run asked for
             (`said_and_did.SaidAndDid`); `unknown` where that cannot be told.
         differences: where it differs from that, as argument paths.
-        of_model: it is asked of a model call (see `core.model_calls`), and `use` is what is known
-            of it, if anything.
+        of_model: it is asked of a model call (see `core.thinking.model_calls`), and `use` is what
+            is known of it, if anything.
     """
 
     run: str = ""

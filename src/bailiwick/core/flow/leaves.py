@@ -16,8 +16,8 @@ import msgspec
 
 from bailiwick.core.argument_path import EACH, Each, escape_key
 from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.texts.whole import BETWEEN
 from bailiwick.core.values import number_of
-from bailiwick.core.whole import BETWEEN
 
 MAX_DEPTH = 64
 """Levels looked into."""

@@ -25,7 +25,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token as TheirToken
 from sqlglot.tokenizer_core import TokenType
 
-from bailiwick.core.sql import (
+from bailiwick.core.texts.sql import (
     HARMLESS,
     NamePart,
     SqlMeaning,
@@ -34,7 +34,7 @@ from bailiwick.core.sql import (
     sources_in,
     tokens_of,
 )
-from bailiwick.core.sql_nodes import PARTS, PLAIN, TYPES
+from bailiwick.core.texts.sql_nodes import PARTS, PLAIN, TYPES
 from bailiwick.core.values import show
 
 logging.getLogger("sqlglot").disabled = True  # it would write the text itself to the log

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from bailiwick.core.call import Call, Target
 from bailiwick.core.conditions import triggers
-from bailiwick.core.currencies import decimals_of
-from bailiwick.core.limit_wording import too_much, too_much_in_one_call
-from bailiwick.core.limits import COST, Charge, Counters, Limit, Measure
-from bailiwick.core.tally import Tally, Uncountable, tally
+from bailiwick.core.limits.limit import COST, Charge, Counters, Limit, Measure
+from bailiwick.core.limits.tally import Tally, Uncountable, tally
+from bailiwick.core.limits.windows import MINUTE_MS, Period, period
+from bailiwick.core.limits.wording import too_much, too_much_in_one_call
+from bailiwick.core.texts.currencies import decimals_of
 from bailiwick.core.verdict import Deny
-from bailiwick.core.windows import MINUTE_MS, Period, period
 from bailiwick.core.wording import named, shorten
 
 NOT_A_MEMBER = "-"

@@ -29,19 +29,19 @@ from bailiwick.core.call import Call, CallKind
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import Condition, Equals, Items, OneOf, Which
 from bailiwick.core.conditions.email import Email
-from bailiwick.core.flow import NO_FACTS, Facts, Source, Vouching
-from bailiwick.core.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
-from bailiwick.core.leaves import (
+from bailiwick.core.flow.kept import MAX_KEPT_CHARS, ReadResult, Seen, Texts
+from bailiwick.core.flow.labels import NO_FACTS, Facts, Source, Vouching
+from bailiwick.core.flow.leaves import (
     Leaves,
     fields_of_reply,
     given_by_reply,
     leaves_of,
     read_reply,
 )
+from bailiwick.core.flow.worth import Worth, Worths
 from bailiwick.core.mandate import Mandate
+from bailiwick.core.texts.whole import BETWEEN, Wanted, normal, wanted
 from bailiwick.core.values import fold_inside
-from bailiwick.core.whole import BETWEEN, Wanted, normal, wanted
-from bailiwick.core.worth import Worth, Worths
 
 MAX_LEARNED_BYTES = 256 * 1024
 """Largest result that is learned from. A larger one is not recorded whole either, so a memory that

@@ -19,10 +19,10 @@ from bailiwick.core.argument_path import (
 )
 from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.countable import exact_text, key_text, steps_of, steps_of_money
-from bailiwick.core.limit_wording import name_of_limit
-from bailiwick.core.limits import MAX_AMOUNT, Limit, Measure
-from bailiwick.core.taking import Unbounded, taken_by
+from bailiwick.core.limits.countable import exact_text, key_text, steps_of, steps_of_money
+from bailiwick.core.limits.limit import MAX_AMOUNT, Limit, Measure
+from bailiwick.core.limits.taking import Unbounded, taken_by
+from bailiwick.core.limits.wording import name_of_limit
 from bailiwick.core.values import kind_of, show
 
 MAX_CHARGES = 256

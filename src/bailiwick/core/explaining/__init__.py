@@ -1,0 +1,1 @@
+"""Why `judge` says what it says."""

@@ -1,0 +1,1 @@
+"""What models are asked and say, as mandates see it, and how deeds stand to it."""
