@@ -183,7 +183,7 @@ def _above(db: sqlite3.Connection) -> Iterator[Difference]:
 
 
 class _Replay:
-    """What is used, transfer by transfer; simpler than `core.limits.accounts`, except where it slides.
+    """What is used; simpler than `core.limits.accounts`, but where it slides.
 
     Attributes:
         groups: of each account's row, its name and key as they are stored. Equal values are
