@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bailiwick.app.http_exchange import Scope
 from bailiwick.app.http_known import MAX_KNOWN, MAX_KNOWN_BYTES, MAX_STRANGERS, KnownHeads
-from bailiwick.app.http_protocol import HttpProtocol
+from bailiwick.app.http_protocol import IDLE_SECONDS, HttpProtocol
 from bailiwick.app.http_round import Round
 from bailiwick.protocols.http_head import HEAD
 from tests.app.raw_http import Client, House, State, body_of, get, post
@@ -363,3 +363,48 @@ async def test_a_connection_that_knows_heads_reads_what_one_that_knows_none_read
     stream = b"".join(requests)
     knowing = await _told(stream, places, turns, knows=True)
     assert knowing == await _told(stream, places, turns, knows=False)
+
+
+# --- what ends quietly while more is under way ---------------------------------------------------
+
+EARLY = post(b"/early", b"hello")
+"""Answered before its body is there."""
+
+
+@pytest.mark.parametrize(
+    ("behind", "turns"),
+    [
+        (b"POST /echo HTTP/1.1\r\nX-Smuggled: ", 6),
+        (b"PO", 6),
+        (post(b"/echo", b"abc"), 0),
+        (post(b"/echo", b"abc") * 2, 1),
+        (EARLY[:-5], 0),
+    ],
+    ids=["half a head", "half a method", "a request", "requests", "a head"],
+)
+async def test_a_body_that_ends_behind_its_answer_hides_nothing_of_what_follows(
+    behind: bytes, turns: int
+) -> None:
+    pieces = [USUAL, EARLY[:-5], b"hello" + behind, USUAL]
+    ends = [sum(map(len, pieces[:count])) for count in range(1, len(pieces))]
+    knowing, plain = [
+        await _told(b"".join(pieces), ends, [6, 6, turns, 6], knows=knows)
+        for knows in (True, False)
+    ]
+    assert knowing == plain
+
+
+async def test_a_connection_that_falls_silent_after_an_empty_line_ends_without_a_word() -> None:
+    """What it said then could be taken for the answer to a request that is on its way."""
+    round_ = Round()
+    wire = _Wire(round_, knows=True)
+    for piece, turns in ((USUAL, 6), (USUAL, 0), (b"\r\n", 6), (USUAL, 6)):
+        wire.protocol.data_received(piece)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    said = wire.written
+    assert said.count(b"HTTP/1.1 200 ") == 3
+    wire.protocol.look(round_.now + IDLE_SECONDS)
+    assert wire.closing
+    assert wire.written == said
+    wire.protocol.connection_lost(None)

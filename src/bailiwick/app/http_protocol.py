@@ -122,7 +122,7 @@ class HttpProtocol(asyncio.Protocol):
         # Heads that were read before, and what is missing of a body behind one of them.
         self._heads = KnownHeads()
         self._body_left = 0
-        self._quiet = True  # the parser rests, and nothing is under way
+        self._quiet = True  # the parser rests and has gathered nothing, nothing is under way
         # The request that is being answered, and those behind it.
         self._active: Exchange | None = None
         self._queue: deque[Exchange] = deque()
@@ -234,6 +234,9 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._parser_rests = False
+        # A body that ends after its answer makes a connection quiet, and a request may stand
+        # behind it in the same piece.
+        self._quiet = False
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request's target."""
@@ -335,7 +338,8 @@ class HttpProtocol(asyncio.Protocol):
             self._pause_reading()
 
     def _idle(self) -> None:
-        self._quiet = self._parser_rests
+        # Empty lines are the parser's to forget, with the head that comes after them.
+        self._quiet = self._parser_rests and not self._fed
         self._deadline = self._round.now + IDLE_SECONDS
 
     def _start(self, exchange: Exchange) -> None:
