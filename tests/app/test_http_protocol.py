@@ -265,6 +265,17 @@ def test_a_target_may_name_the_host_that_host_names(client: Client) -> None:
     assert client.response()[2] == b"no need"
 
 
+def test_a_target_that_was_right_once_is_held_against_each_host_anew(
+    house: House, client: Client
+) -> None:
+    line = b"GET http://x/early HTTP/1.1\r\n"
+    client.send(line + HOST + b"\r\n")
+    assert client.response()[2] == b"no need"
+    client.send(line + b"Host: evil\r\n\r\n")
+    assert client.rest().startswith(b"HTTP/1.1 400 ")
+    assert len(house.app.scopes) == 1
+
+
 @pytest.mark.parametrize(
     "chunk",
     [b"zz\r\nabc\r\n", b"-3\r\nabc\r\n", b"3 \r\nabc\r\n", b"3\nabc\n", b"f" * 20 + b"\r\n"],

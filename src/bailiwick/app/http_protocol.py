@@ -271,7 +271,8 @@ class HttpProtocol(asyncio.Protocol):
         target, self._target = self._target, b""
         if target != self._target_known:
             self._path = _read_target(target, fields)
-            self._target_known = target
+            # One that names a host is held against `Host` each time.
+            self._target_known = target if target.startswith(b"/") else b""
         closes = version == "1.0" or not self._parser.should_keep_alive()
         if self._parser.should_upgrade():
             if b"content-length" in watched or b"transfer-encoding" in watched:
