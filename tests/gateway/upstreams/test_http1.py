@@ -116,6 +116,22 @@ async def test_repeated_headers_are_joined_and_names_have_no_case() -> None:
     assert response.header("x-b") == ""
 
 
+async def test_what_stands_behind_a_body_is_no_header() -> None:
+    """RFC 9110 section 6.5.1: trailers are not merged into the headers."""
+    data = (
+        b"HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nok\r\n0\r\nX-A: 2\r\nMcp-Session-Id: other\r\n\r\n"
+    )
+    async with site(always(data)) as here:
+        client, post = client_of(here.url)
+        for _ in range(2):
+            response = await soon(client.send(post, body=b"{}"))
+            assert (response.body, response.header("x-a")) == (b"ok", "1")
+            assert response.header("mcp-session-id") == ""
+        client.close()
+    assert here.connections == 1
+
+
 async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     data = b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     async with site(always(data)) as here:

@@ -125,12 +125,14 @@ class ResponseReader:
             self.closes = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep one header; repeated ones are joined (RFC 9110 section 5.3)."""
+        """Keep one header; repeated ones are joined, trailers dropped (RFC 9110 5.3, 6.5.1)."""
         if self.is_whole:
             return
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > self._limits.max_head_bytes:
             self._blame("upstream_too_large", "sent headers that are too large")
+            return
+        if self.response is not None:
             return
         name = name.lower()
         held = self._headers.get(name)
