@@ -19,6 +19,7 @@ from bailiwick.testing.mcp import (
     HOST,
     FakeUpstream,
     House,
+    legacy,
     make_house,
     modern,
     routing_headers,
@@ -34,6 +35,7 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.begun = b""
 
     async def __aenter__(self) -> Line:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -71,10 +73,10 @@ class Line:
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self.writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
         async with asyncio.timeout(5):
-            begun = await self.reader.readuntil(b"\r\n\r\n")
+            self.begun = begun = await self.reader.readuntil(b"\r\n\r\n")
             size = int(begun.partition(b"content-length: ")[2].partition(b"\r")[0])
             answer = await self.reader.readexactly(size)
-        return int(begun.split()[1]), json.loads(answer)
+        return int(begun.split()[1]), json.loads(answer or b"null")
 
 
 @contextlib.asynccontextmanager
@@ -204,3 +206,40 @@ async def test_whoever_a_renewed_token_stands_for_is_asked_for_its_own_run(
     first, again, second = [(asked.caller.token, asked.run_key) for asked in house.gate.seen]
     assert first == again == ("jti-first", "token:jti-first")
     assert second == ("jti-second", "token:jti-second")
+
+
+HELLO: Any = legacy(
+    "initialize",
+    protocolVersion="2025-11-25",
+    capabilities={},
+    clientInfo={"name": "test", "version": "1"},
+)
+
+
+async def test_a_head_that_names_no_era_is_of_the_era_of_each_body(house: House) -> None:
+    bodies = [HELLO, CALL, HELLO, modern("tools/list"), HELLO]
+    async with serving(house) as port:
+        fresh = []
+        for body in bodies:
+            async with Line(port) as line:
+                fresh.append(await line.post(body, said=None))
+        async with Line(port) as line:
+            assert [await line.post(body, said=None) for body in bodies] == fresh
+            assert b"mcp-session-id: " in line.begun
+    assert [status for status, _ in fresh] == [200, 400, 200, 400, 200]
+    assert house.gate.seen == []
+
+
+async def test_a_session_is_looked_for_with_each_request_that_names_it(house: House) -> None:
+    ping = legacy("ping")
+    async with serving(house) as port, Line(port) as line, Line(port) as other:
+        assert (await line.post(HELLO, said=None))[0] == 200
+        session = line.begun.partition(b"mcp-session-id: ")[2].partition(b"\r")[0].decode()
+        own: Any = {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
+        for _ in range(3):
+            assert (await line.post(ping, said=None, **own))[0] == 200
+            assert (await other.post(ping, said=None, **own, Authorization="Bearer bob"))[0] == 404
+            assert (await line.post(ping, "/mcp/fs", said=None, **own))[0] == 404
+        house.edge._legacy.close()
+        for _ in range(2):
+            assert (await line.post(ping, said=None, **own))[0] == 404
