@@ -187,6 +187,8 @@ class Connection(asyncio.Protocol):
         reader.feed(data)
         if reader.is_open:
             self._read_stream(reader)
+            if not self._answering:
+                return  # whoever took it wants no more, and the connection is closed
         if reader.fault is not None:
             self._give_up(reader.fault)
         elif reader.is_whole:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Protocol
 
@@ -49,6 +49,7 @@ class BodyStream:
         "_held_bytes",
         "_loop",
         "_paused",
+        "_taker",
         "_waiter",
     )
 
@@ -59,6 +60,7 @@ class BodyStream:
         self._paused = False
         self._ended = False
         self._error: UpstreamBroken | None = None
+        self._taker: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()  # once: it asks the kernel for the process
 
@@ -123,15 +125,36 @@ class BodyStream:
         if connection is not None and not self._ended:
             connection.drain()
 
+    def hand_to(self, taker: Callable[[bytes], bool] | None) -> None:
+        """Hand what arrives to `taker` at once, whenever the reader waits for it.
+
+        Args:
+            taker: says whether all is done that the chunk asks for. If not, the reader gets an
+                empty chunk. What it raises the reader gets, as if the connection had broken.
+                None: no longer.
+        """
+        self._taker = taker
+
     def push(self, chunk: bytes) -> None:
-        """For the connection: more has arrived."""
+        """For the connection: more has arrived. Of a stream that was given up nothing is kept."""
+        if self._ended:
+            return
+        waiter = self._waiter
+        waits = waiter is not None and not waiter.done()
+        if waits and self._taker is not None:
+            try:
+                if self._taker(chunk):
+                    return
+            except UpstreamBroken as error:
+                self.fail(error)
+                return
+            chunk = b""
         self._chunks.append(chunk)
         self._held_bytes += len(chunk)
         if self._held_bytes > _STREAM_HIGH_BYTES and not self._paused and self._connection:
             self._paused = True
             self._connection.pause()
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        if waiter is not None and waits:
             waiter.set_result(None)
 
     def end(self, error: UpstreamBroken | None) -> None:

@@ -23,6 +23,7 @@ from bailiwick.gateway.http.response import BodyStream, Response
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.failures import SERVER_ERROR, failure_in, failure_of
 from bailiwick.gateway.llm.meter import Meter
+from bailiwick.gateway.llm.passage import Passage
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Deadlines, Patience, is_error
 from bailiwick.gateway.llm.replies import streamed_reply, told_again, whole_reply
 from bailiwick.gateway.llm.servers import ModelServer
@@ -274,16 +275,14 @@ class ModelCall:
         deadlines = None
         if self._patience is not NO_PATIENCE:
             deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
-        tells_its_key = self._server.tells_its_key
-        ready: list[bytes] = []
+        passage = Passage(capture, meter, deadlines, self._server.tells_its_key, self._told_its_key)
+        self._pass_on_at_once(stream, passage)
+        ready = passage.ready
         try:
             async for chunk in stream:
-                if tells_its_key(chunk):
-                    raise self._told_its_key()
-                going = capture.add(chunk)
-                if deadlines is not None:
-                    deadlines.began()
-                if meter is not None and meter.is_over(capture.made()):
+                if chunk:  # else it has been heard on its way
+                    passage.hear(chunk)
+                if passage.is_over and meter is not None:
                     if ready:
                         await self._write(b"".join(ready))
                     return self._cut(capture, meter)
@@ -291,8 +290,7 @@ class ModelCall:
                     if is_error(chunk):
                         return await self._begun_with_error(head, stream, capture)
                     await self._begin(*head)
-                if going:
-                    ready.append(going)
+                    self._pass_on_at_once(stream, passage)
                 if stream.has_more and len(ready) < _MOST_AT_ONCE:
                     continue  # what came together goes on together: one write, not fifty
                 if ready:
@@ -321,6 +319,13 @@ class ModelCall:
             self._late = head
         self._held_back = capture.held_back()
         return streamed_reply(dialect, answer.status, capture)
+
+    def _pass_on_at_once(self, stream: BodyStream, passage: Passage) -> None:
+        """From now on pass pieces on where they arrive, where the client's end can do so: our own
+        server can, once the response has begun and nobody else writes to it."""
+        piece = getattr(self._send, "piece", None)
+        if piece is not None and self.streaming and self._lock is None:
+            stream.hand_to(passage.by(piece))
 
     def _meter(self) -> Meter | None:
         """What watches a stream that was reserved for, if its output is bounded."""
@@ -382,6 +387,7 @@ class ModelCall:
 
 async def _linger(stream: BodyStream, capture: StreamCapture) -> None:
     """The last event is here: take what may still follow, for a moment."""
+    stream.hand_to(None)
     if stream.is_over:
         return
     try:
