@@ -297,7 +297,7 @@ class ModelCall:
                     await self._write(b"".join(ready))
                     ready.clear()
                 if capture.is_complete:
-                    await _linger(stream, capture)
+                    await self._linger(stream, capture)
                     break
         except UpstreamBroken as error:
             if not self.streaming:
@@ -348,11 +348,33 @@ class ModelCall:
         self, head: tuple[int, Pairs], stream: BodyStream, capture: StreamCapture
     ) -> UpstreamReply:
         """Its first word is that there is no answer: kept whole, as another model may be asked."""
-        await _linger(stream, capture)
+        await self._linger(stream, capture)
         self.failed = SERVER_ERROR
         self._late = head
         self._held_back = capture.events()
         return UpstreamReply(error=capture.record(), facts={"http_status": head[0]})
+
+    async def _linger(self, stream: BodyStream, capture: StreamCapture) -> None:
+        """The last event is here: take what may still follow, for a moment.
+
+        Raises:
+            UpstreamBroken: what follows tells the gateway's key.
+        """
+        stream.hand_to(None)
+        if stream.is_over:
+            return
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                async for chunk in stream:
+                    if self._server.tells_its_key(chunk):
+                        break
+                    capture.add(chunk)
+                else:
+                    return
+        except (TimeoutError, UpstreamBroken):
+            # The answer is whole; how the connection ends is no part of it.
+            return
+        raise self._told_its_key()
 
     # --- the client's end ------------------------------------------------------------------------
 
@@ -383,22 +405,6 @@ class ModelCall:
 
     async def _end(self, last: bytes) -> None:
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
-
-
-async def _linger(stream: BodyStream, capture: StreamCapture) -> None:
-    """The last event is here: take what may still follow, for a moment."""
-    stream.hand_to(None)
-    if stream.is_over:
-        return
-    try:
-        async with asyncio.timeout(_LINGER_SECONDS):
-            async for chunk in stream:
-                capture.add(chunk)
-    except TimeoutError:
-        return
-    except UpstreamBroken:
-        # The answer is whole; how the connection ends is no part of it.
-        return
 
 
 def _passed(answer: Response) -> Pairs:

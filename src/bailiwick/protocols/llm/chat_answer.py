@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
@@ -18,6 +20,7 @@ from bailiwick.protocols.llm.gathering import (
     error_text,
     longer,
     mapping,
+    number_of,
     tokens,
     word,
 )
@@ -34,7 +37,10 @@ _DETAILS = {
 class ChatHearer:
     """Adds up `chat.completion.chunk` objects, or reads one `chat.completion`."""
 
-    __slots__ = ("_asked", "_choices", "_error", "_id", "_model", "_room", "_usage")
+    __slots__ = (
+        *("_asked", "_choices", "_error", "_id", "_model", "_room"),
+        *("_usage", "_usage_of"),
+    )
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
@@ -44,24 +50,33 @@ class ChatHearer:
         self._id = ""
         self._error = ""
         self._usage: Usage | None = None
+        self._usage_of = 0
 
     def take(self, data: JsonObject) -> None:
         """Take one chunk; a `message` in place of its `delta` is read like one."""
-        if data.get("error") or data.get("object") == "error":
-            self._error = error_text(data.get("error") or dict(data))
-            return
+        self._take(data, "delta", "message")
+
+    def take_whole(self, body: JsonObject) -> None:
+        """As `take`, of an answer that was not streamed: there a `message` goes before a `delta`,
+        as whoever reads it looks for."""
+        self._take(body, "message", "delta")
+
+    def _take(self, data: JsonObject, first: str, second: str) -> None:
+        error = data.get("error")
+        if error or data.get("object") == "error":
+            # What stands beside it is read all the same: not every agent looks for errors.
+            self._error = error_text(error or dict(data))
         if not self._model:
             self._model = word(data.get("model"))
         if not self._id:
             self._id = word(data.get("id"))
+        choices = objects(data.get("choices"))
         if "usage" in data:
-            self._take_usage(data["usage"])
+            self._take_usage(data["usage"], len(choices))
         if "x_groq" in data:
-            self._take_usage(mapping(data["x_groq"]).get("usage"))
-        for choice in objects(data.get("choices")):
-            self._take_choice(choice)
-
-    take_whole = take
+            self._take_usage(mapping(data["x_groq"]).get("usage"), len(choices))
+        for choice in choices:
+            self._take_choice(choice, first, second)
 
     def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
         """See `hearer.Hearer.take_pieces`."""
@@ -93,7 +108,7 @@ class ChatHearer:
         if thought:
             choice.thoughts.add_all(Visibility.FULL, thought)
         if usage is not None:
-            self._usage = usage.usage()
+            self._usage, self._usage_of = usage.usage(), 1
         return text
 
     @property
@@ -115,7 +130,7 @@ class ChatHearer:
             text="\n\n".join(text for text, _ in split if text),
             reasoning=tuple(piece for _, reasoning in split for piece in reasoning),
             tool_calls=tuple(call.said() for choice in choices for call in choice.calls),
-            usage=self._usage,
+            usage=self._used(),
             finish=next((choice.finish for choice in choices if choice.finish), ""),
             id=self._id,
             error=self._error,
@@ -127,23 +142,22 @@ class ChatHearer:
         """See `hearer.Hearer.asked`."""
         return self._asked or self._room.full
 
-    def _take_choice(self, data: JsonObject) -> None:
-        number = data.get("index", 0)
-        if type(number) is not int:
-            return
-        choice = self._choices.get(number)
+    def _take_choice(self, data: JsonObject, first: str, second: str) -> None:
+        # One without a number is the first: agents that take the first do not look at it.
+        index = number_of(data.get("index")) or 0
+        choice = self._choices.get(index)
         if choice is None:
             if not self._room.takes_part():
                 return
-            choice = self._choices[number] = _Choice(self._room)
-        choice.take(mapping(data.get("delta") or data.get("message")))
+            choice = self._choices[index] = _Choice(self._room)
+        choice.take(mapping(data.get(first) or data.get(second)))
         if data.get("finish_reason"):
             choice.finish = word(data["finish_reason"])
             self._asked = self._asked or bool(choice.calls)
         if choice.asked:
             self._asked = True
         if "usage" in data:  # Moonshot puts it here
-            self._take_usage(data["usage"])
+            self._take_usage(data["usage"], 1)
 
     def _take_arguments(self, choice: _Choice, texts: Iterator[bytes]) -> bytes | None:
         """As `take_pieces`, behind the begin of a tool call: there mostly stands more of it."""
@@ -161,15 +175,17 @@ class ChatHearer:
                 if call.brackets.add(arguments):
                     self._asked = True
                 if chunk.usage is not None:
-                    self._usage = chunk.usage.usage()
+                    self._usage, self._usage_of = chunk.usage.usage(), 1
             return None
         except NO_PIECE:
             return text
 
-    def _take_usage(self, counts: Json) -> None:
+    def _take_usage(self, counts: Json, choices: int) -> None:
+        """Take what was used, as it is told beside so many choices."""
         # Some servers count along with every chunk: the last total stands.
         if not isinstance(counts, dict):
             return
+        self._usage_of = choices
         into = mapping(counts.get("prompt_tokens_details"))
         out = mapping(counts.get("completion_tokens_details"))
         cached = tokens(into, "cached_tokens")
@@ -180,6 +196,13 @@ class ChatHearer:
             reasoning=tokens(out, "reasoning_tokens"),
             cache_written=tokens(into, "cache_write_tokens"),
         )
+
+    def _used(self) -> Usage | None:
+        # Servers count along for each choice by itself, and an agent may ask for no total (SGLang:
+        # `continuous_usage_stats`). What some of several answers took is not what all of them did.
+        if self._usage is not None and 0 < self._usage_of < len(self._choices):
+            return replace(self._usage, output=None, reasoning=None)
+        return self._usage
 
 
 class _Choice:
@@ -262,12 +285,15 @@ class _Choice:
 
     def _call_of(self, data: JsonObject) -> ToolCall | None:
         """The call that a piece belongs to: by number; by id where a server does not number."""
-        number, identity = data.get("index"), word(data.get("id"))
+        index, identity = number_of(data.get("index")), word(data.get("id"))
         call = None
-        if type(number) is int:
-            call = self.numbered.get(number)
+        if index is not None:
+            call = self.numbered.get(index)
         elif not identity and self.calls:
             call = self.calls[-1]
+            function = mapping(data.get("function"))
+            if call.brackets.closed and function.get("name") and function.get("arguments"):
+                call = None  # an answer in one piece needs neither numbers nor ids
         else:
             call = next((one for one in self.calls if identity and one.id == identity), None)
         # Some number every call 0 and tell them apart by id.
@@ -280,6 +306,6 @@ class _Choice:
             self.asked = self.asked or bool(self.calls)
             call = ToolCall(self._room)
             self.calls.append(call)
-            if type(number) is int:
-                self.numbered[number] = call
+            if index is not None:
+                self.numbered[index] = call
         return call

@@ -29,7 +29,8 @@ class Room:
     Attributes:
         left: characters.
         cut: something did not fit.
-        full: there was no room for a part: what it would have been is not known.
+        full: a part was not taken, for want of room or of a place: what it would have been is not
+            known.
         pieces: in which text has come.
     """
 
@@ -45,10 +46,14 @@ class Room:
     def takes_part(self) -> bool:
         """Whether there is room for one more part, which is then taken."""
         if self._parts <= 0:
-            self.cut = self.full = True
+            self.lose_part()
             return False
         self._parts -= 1
         return True
+
+    def lose_part(self) -> None:
+        """A part has come that cannot be told from another one."""
+        self.cut = self.full = True
 
 
 class Text:
@@ -203,6 +208,13 @@ def as_text(value: Json) -> str:
 def mapping(value: Json) -> Mapping[str, Json]:
     """`value` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def number_of(value: Json) -> int | None:
+    """The number of a part of an answer, however it is written; None when it is none."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
 
 
 def word(value: Json) -> str:

@@ -26,6 +26,7 @@ from bailiwick.protocols.sse import SseDecoder
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
+_MAX_DIGITS = 4_000
 _DONE = b"[DONE]"
 _DATA = b"data: "
 _END = b"\n\n"
@@ -99,6 +100,7 @@ class Reader:
         "_decoder",
         "_done",
         "_hearer",
+        "_lost",
         "_max",
         "_room",
         "_since",
@@ -115,6 +117,7 @@ class Reader:
         self._since = 0
         self._done = False
         self._broken = False
+        self._lost = False
         self._unreadable = False
 
     def feed(self, chunk: bytes) -> None:
@@ -154,7 +157,7 @@ class Reader:
     def asked(self) -> bool:
         """Whether an agent that has got all of this could act on a tool call. True also when
         that cannot be told any more."""
-        return self._broken or self._hearer.asked
+        return self._broken or self._lost or self._hearer.asked
 
     def _take_all(self, texts: list[bytes], size: int) -> None:
         """Take the data of events that came in `size` bytes."""
@@ -190,6 +193,8 @@ class Reader:
         data = _object(text)
         if data is None:
             self._unreadable = True
+            # Nested too deep for us, say: some other reader may take it for a tool call.
+            self._lost = self._lost or text.lstrip().startswith(b"{")
         else:
             self._hearer.take(data)
 
@@ -251,7 +256,12 @@ def _leniently(text: bytes) -> object:
     record.
     """
     try:
-        value = json.loads(text.decode(errors="replace"))
+        value = json.loads(text.decode(errors="replace"), parse_int=_integer)
         return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
+
+
+def _integer(digits: str) -> int | float:
+    # Python converts no more digits at once; others round.
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)

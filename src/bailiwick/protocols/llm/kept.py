@@ -39,7 +39,8 @@ _NOTHING = Kept()
 
 def keep(said: Said) -> Kept:
     """The form that is kept. Never raises. O(length)."""
-    if not (said.text or said.reasoning or said.tool_calls or said.hosted_calls or said.error):
+    told = said.text or said.reasoning or said.tool_calls or said.hosted_calls or said.error
+    if not told and not said.cut:
         return _NOTHING
     return Kept(_encode(said), _encode(said.reasoning) if said.reasoning else b"")
 

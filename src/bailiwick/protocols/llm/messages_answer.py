@@ -17,6 +17,7 @@ from bailiwick.protocols.llm.gathering import (
     as_text,
     error_text,
     mapping,
+    number_of,
     tokens,
     word,
 )
@@ -88,7 +89,9 @@ class MessagesHearer:
         elif kind == "message_delta":
             self._finish = word(mapping(data.get("delta")).get("stop_reason")) or self._finish
             self._take_counts(data.get("usage"))
-            self._asked = self._asked or any(b.kind in _OWN_CALLS for b in self._blocks.values())
+            self._end_calls()
+        elif kind == "message_stop":
+            self._end_calls()
         elif kind == "error" or (kind is None and data.get("error")):
             self._error = error_text(data.get("error"))
 
@@ -116,8 +119,8 @@ class MessagesHearer:
     def take_whole(self, body: JsonObject) -> None:
         """Take a message, or an error."""
         if body.get("type") == "error" or body.get("error"):
+            # What stands beside it is read all the same: not every agent looks for errors.
             self._error = error_text(body.get("error"))
-            return
         self._take_head(body)
         self._finish = word(body.get("stop_reason"))
         for number, block in enumerate(objects(body.get("content"))):
@@ -167,8 +170,15 @@ class MessagesHearer:
         if block is not None and kind is not None and block.take_all(kind, pieces):
             self._asked = True
 
+    def _end_calls(self) -> None:
+        """Whatever was asked for is whole by now."""
+        self._asked = self._asked or any(b.kind in _OWN_CALLS for b in self._blocks.values())
+
     def _begin(self, number: int, start: JsonObject) -> None:
-        if number not in self._blocks and self._room.takes_part():
+        if number in self._blocks:
+            # Some go by the order in which blocks come, and for them it is another one.
+            self._room.lose_part()
+        elif self._room.takes_part():
             self._blocks[number] = _Block(self._room, start)
 
     def _take_counts(self, counts: Json) -> None:
@@ -284,5 +294,4 @@ def read_count(body: bytes) -> int | None:
 
 
 def _number(data: JsonObject) -> int:
-    number = data.get("index")
-    return number if type(number) is int else 0
+    return number_of(data.get("index")) or 0

@@ -22,6 +22,7 @@ from bailiwick.protocols.llm.gathering import (
     as_text,
     error_text,
     mapping,
+    number_of,
     tokens,
     word,
 )
@@ -160,6 +161,7 @@ class ResponsesHearer:
             kept = self._item(number)
             if kept is not None and not kept.done:
                 kept.become(item, done=True)
+                self._asked = self._asked or kept.asked
 
     @property
     def room(self) -> Room:
@@ -337,5 +339,4 @@ def _part(data: JsonObject) -> int:
 
 
 def _number(data: JsonObject, name: str) -> int:
-    number = data.get(name)
-    return number if type(number) is int else 0
+    return number_of(data.get(name)) or 0

@@ -42,7 +42,11 @@ _CODEX = re.compile(r"mcp__(.+?)__")
 _SHA1_CHARS = 40
 _LONG = 60
 
+MAX_OFFERS = 64
+"""Offers of which the best names are remembered."""
+
 _Rank = tuple[int, int]
+_Best = tuple[_Rank, frozenset[str]]
 _NEAR: _Rank = (9, 0)
 """Of a name that resembles the tool's, without being one of the ways above."""
 
@@ -69,9 +73,24 @@ def means(name: str, tool: Tool, offered: Collection[str], tools: Collection[Too
     return CANNOT_TELL if as_good or rank in others else HOLDS
 
 
-@lru_cache(2048)
-def _best_names(tool: Tool, offered: tuple[str, ...]) -> tuple[_Rank, frozenset[str]] | None:
+_best_of_offers: dict[tuple[str, ...], dict[Tool, _Best | None]] = {}
+"""Few offers, and all tools for each: an agent chooses its names, and makes them as long as it
+likes; the tools are those of the servers."""
+
+
+def _best_names(tool: Tool, offered: tuple[str, ...]) -> _Best | None:
     """The offered names that say `tool` best, and how well; None when none does."""
+    known = _best_of_offers.get(offered)
+    if known is None:
+        if len(_best_of_offers) >= MAX_OFFERS:
+            _best_of_offers.clear()
+        known = _best_of_offers[offered] = {}
+    if tool not in known:
+        known[tool] = _find_best(tool, offered)
+    return known[tool]
+
+
+def _find_best(tool: Tool, offered: tuple[str, ...]) -> _Best | None:
     ranked = [(rank, name) for name in offered if (rank := _rank(name, tool))]
     best = min((rank for rank, _ in ranked), default=_NEAR)
     if best == _NEAR:
