@@ -116,13 +116,19 @@ class Attempts:
             raise TheirError("model_unknown", f"there is no model {show(alias.name)}")
         spoken = self._speaking(groups, request.asking.dialect)  # 1
         if not spoken:
-            return await self._refused(request, groups[0][0], _not_spoken(alias, request))
+            servers = self._models.current
+            there = [each for group in groups for each in group if each.server in servers]
+            if not there:
+                raise TheirError("model_unknown", f"there is no model {show(alias.name)}")
+            return await self._refused(request, there[0], _not_spoken(alias, request))
         if request.blocked is not None:
             return await self._refused(request, spoken[0][0], request.blocked)
         first = spoken[0]
         left = spoken
         tried: Tried | None = None
         for _ in range(alias.attempts):
+            if tried is not None:  # others may be declared by now
+                left = self._speaking(left, request.asking.dialect)
             chosen = self._draw(request, alias, left)
             if chosen is None:
                 break
