@@ -15,10 +15,10 @@ from bailiwick.core.hours import WORKING_WEEK, InHours, Span
 from bailiwick.core.network import Networks, read_network
 from bailiwick.core.run_words import run_words
 from bailiwick.core.texts.glob import Glob
-from bailiwick.gateway.gate import Answer, Asked, Refused, Said, StillWaiting
+from bailiwick.gateway.gate import Answer, Answered, Asked, Refused, Said, StillWaiting
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.run_facts import RunFacts, begun
-from bailiwick.ports import Caller, HoldState
+from bailiwick.ports import Caller, CallQuery, HoldState
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, CLERK, PAY, READ, Dispatched, House, mandate, snapshot
 
@@ -164,3 +164,43 @@ async def test_a_refused_claim_teaches_the_run_nothing(house: House) -> None:
     assert told.instruction == "Read only."
     asked = Asked(caller, READ, {}, "k", "mcp")
     assert not isinstance(await house.gate.govern(asked, Dispatched(), house.on_tick), Refused)
+
+
+async def test_an_office_that_is_moved_while_a_call_waits_is_not_the_office_any_more(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, Waiting(), StoppedClock())
+    await house.open(mandate())
+    only(house, FromZone(frozenset({"office"})))
+    dispatch = Dispatched()
+    asking = asyncio.ensure_future(pay(house, dispatch, address="10.0.0.7"))
+    async with asyncio.timeout(10):
+        await house.ticked.wait()
+    moved = Networks({"office": (read_network("172.16.0.0/12"),)})
+    house.authority.install(replace(house.authority.snapshot, networks=moved))
+    await approve(house)
+    assert code(await asking) == "not_in_these_circumstances"
+    assert dispatch.count == 0
+    await house.close()
+
+
+async def test_the_zones_that_are_recorded_with_an_approved_call_are_those_it_was_judged_in(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, Waiting(), StoppedClock())
+    await house.open(mandate())
+    only(house, FromZone(frozenset({"office"})))
+    asking = asyncio.ensure_future(pay(house, Dispatched(), address="10.0.0.7"))
+    async with asyncio.timeout(10):
+        await house.ticked.wait()
+    more = Networks({**OFFICE.zones, "desk": (read_network("10.0.0.7"),)})
+    house.authority.install(replace(house.authority.snapshot, networks=more))
+    await approve(house)
+    assert isinstance(await asking, Answered)
+    (row,) = await house.records.calls(CallQuery())
+    assert row.approved_index is not None
+    (entry,) = await house.records.entries(row.approved_index, row.approved_index + 1)
+    payload = house.recorder.open(entry.leaf, entry.sealed)
+    assert isinstance(payload, dict)
+    assert payload["zones"] == ["desk", "office"]
+    await house.close()

@@ -52,10 +52,13 @@ def put(house: House, policies: Stub) -> None:
 
 
 async def waiting(house: House) -> HoldRow:
-    await asyncio.wait_for(house.ticked.wait(), 5)
-    house.ticked.clear()
-    (hold,) = await house.records.holds(HoldState.WAITING)
-    return hold
+    while True:
+        await asyncio.wait_for(house.ticked.wait(), 5)
+        house.ticked.clear()
+        holds = await house.records.holds(HoldState.WAITING)
+        if holds:  # one may be withdrawn, and the next not yet there
+            (hold,) = holds
+            return hold
 
 
 async def intents(house: House) -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ import msgspec
 from bailiwick.core.call import Call
 from bailiwick.core.errors import BailiwickError, Conflict, LimitReached, StoreError
 from bailiwick.core.flow.flowing import origins
+from bailiwick.core.flow.labels import Labels
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.rendering import Asking, render
@@ -291,13 +292,26 @@ class HeldCalls:
         )
         return next(may, pursuit.waiting[0])
 
+    def _where_it_is(self, context: CallContext, labels: Labels) -> Labels:
+        """The same labels, in the zones that its caller's address lies in as they are now."""
+        zones = self._authority.snapshot.networks.around(context.address)
+        if zones == labels.facts.zones:
+            return labels
+        facts = msgspec.structs.replace(labels.facts, zones=zones)
+        return self._memories.with_facts(labels, facts)
+
     async def _run_approved(
         self, hold: HoldRow, context: CallContext, dispatch: Dispatch
     ) -> Answer:
         """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
-        chain = self._authority.chain(context.mandate.name)
-        labels = await self._memories.again(context.labels, chain)
+        name = context.mandate.name
+        labels = await self._memories.again(context.labels, self._authority.chain(name))
+        # What was declared anew while a memory was built is what counts.
+        # INVARIANT: no await from here until the stamp is about to be used.
+        chain = self._authority.chain(name)
+        labels = self._where_it_is(context, labels)
         context, labels = self._running.think_again(context, labels)
+        context = msgspec.structs.replace(context, labels=labels)  # recorded is what was judged
         verdict: Verdict = (
             self._running.judge(context.call, chain, labels)
             if chain
@@ -377,6 +391,7 @@ def _resumed(context: CallContext, hold: HoldRow, charges: tuple[Charge, ...]) -
         labels=context.labels,
         charges=charges,
         policies=hold.policies,
+        address=context.address,
         asked_in=context.run,
         thought=context.thought,
         asked_for=context.asked_for,

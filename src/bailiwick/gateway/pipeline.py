@@ -142,7 +142,7 @@ class Pipeline:
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
         chain, plan = footing.chain, footing.plan
-        asked = self._joining.keyed(asked, plan)
+        came, asked = asked, self._joining.keyed(asked, plan)
         told = self._joining.run(call, asked, plan) or self._runs.known(asked)
         if told is None or not self._recorder.ready(chain[-1].principal):
             try:
@@ -160,6 +160,9 @@ class Pipeline:
         if thoughts is None:
             await self._thoughts.open(told.run)
             thoughts = self._thoughts.of(told.run)
+        if chain is not self._authority.chain(caller.mandate):
+            # Declared anew, or stopped, while something was looked up: judged by what stands now.
+            return await self.govern(came, dispatch, on_tick)
         # INVARIANT: no await from here to the verdict, and to `use` if it lets the call run: what a
         # model asked for once serves once.
         found, kind = None, call.target.kind
@@ -182,6 +185,7 @@ class Pipeline:
             labels=labels,
             charges=() if isinstance(verdict, Deny) else verdict.charges,
             policies=self._authority.snapshot.policies.version,
+            address=asked.address,
         )
         if found is not None:
             context = replace(context, thought=found.thought, asked_for=found.open)

@@ -68,6 +68,7 @@ class CallContext(msgspec.Struct, frozen=True):
         retold: of a model call, how the results it repeats to the model stand to what came back.
         asked_for: what a tool call uses up of what its run's models asked for.
         offered: of a model call, the names of the tools that are offered to the model.
+        address: where it came from, "" if that is not known or nothing depends on it.
     """
 
     call: Call
@@ -86,6 +87,7 @@ class CallContext(msgspec.Struct, frozen=True):
     retold: tuple[Retold, ...] = ()
     asked_for: OpenCall | None = None
     offered: tuple[str, ...] = ()
+    address: str = ""
 
     @property
     def mandate(self) -> Mandate:
