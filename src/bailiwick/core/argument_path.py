@@ -6,7 +6,7 @@ or a backslash has a backslash before it: `file\.name`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Final, Literal
@@ -15,6 +15,10 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.values import fold
 
 MAX_PATH_STEPS = 16
+
+MAX_FOLDED_NAMES = 16_384
+"""Most characters of names, other than plain ones, that are folded to see whether one may be taken
+for another: beyond it, doubt is cheaper. Each condition of each rule may ask."""
 
 
 class Each(Enum):
@@ -156,7 +160,7 @@ def straight_to(path: ArgumentPath, within: JsonObject) -> Found:
 
 def _stands_apart(step: str | Each, within: JsonObject) -> bool:
     """Whether no other key of `within` may be taken for `step`; False if that is not so simple."""
-    if len(within) <= _MAX_SHAPE_KEYS:
+    if _is_small(within):
         return look_alikes(within) is None  # and that is remembered
     if isinstance(step, Each) or not (step.isascii() and step.isidentifier()):
         return False
@@ -198,15 +202,24 @@ def _items(value: Found) -> Iterable[Found]:
 
 
 def at_key(key: str, within: JsonObject) -> Found:
-    """What stands at `key`; BLOCKED if some readers may take another key for it."""
+    """What stands at `key`; BLOCKED if some readers may take another key for it, or if there are
+    more names that have to be folded than are looked at."""
     folded = _folded(key)
     shape = _told_apart.get(tuple(within))
     if shape is not None:
         if key in within:
             return within[key]
         return BLOCKED if folded in shape else MISSING
+    left = MAX_FOLDED_NAMES
     for other in within:
-        if other != key and (other if _is_plain(other) else fold(other)) == folded:
+        if other == key:
+            continue
+        if not _is_plain(other):
+            left -= len(other)
+            if left < 0:
+                return BLOCKED
+            other = fold(other)
+        if other == folded:
             return BLOCKED
     return within.get(key, MISSING)
 
@@ -244,11 +257,15 @@ def look_alikes(within: JsonObject) -> tuple[str, str] | None:
 
 
 def _remember(names: tuple[str, ...], folded: Iterable[str]) -> None:
-    if len(names) > _MAX_SHAPE_KEYS or sum(map(len, names)) > _MAX_SHAPE_CHARS:
+    if not _is_small(names):
         return
     if len(_told_apart) >= _MAX_SHAPES:  # whoever makes up names is not to fill it for good
         _told_apart.clear()
     _told_apart[names] = frozenset(folded)
+
+
+def _is_small(names: Collection[str]) -> bool:
+    return len(names) <= _MAX_SHAPE_KEYS and sum(map(len, names)) <= _MAX_SHAPE_CHARS
 
 
 NameTree = dict["str | Each", "NameTree | None"]

@@ -215,11 +215,13 @@ def _questions(chain: Sequence[Mandate]) -> dict[int, int]:
 
 
 def _hash_of(rule: Rule) -> int:
-    """The same for rules that ask the same: so that each is compared with a few others alone."""
-    try:
-        return hash((rule.conditions, rule.circumstances))
-    except TypeError:  # a list or an object to compare with
-        return hash(tuple(condition.path for condition in rule.conditions))
+    """The same for rules that ask the same, and hardly ever for others: so that each is compared
+    with its like alone.
+
+    By how they are written out, since agents write rules: of `1`, `1.0` and `true` the hash is one,
+    and of a list to compare with there is none.
+    """
+    return hash(repr((rule.conditions, rule.circumstances)))
 
 
 def _asks_the_same(one: Rule, other: Rule) -> bool:

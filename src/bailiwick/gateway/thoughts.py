@@ -47,6 +47,9 @@ MAX_USED = 10_000
 MAX_MEANT = 4_096
 """Names of which it is remembered whether they mean a tool."""
 
+MAX_MEANT_CHARS = 16 * 1024 * 1024
+"""Characters of the names that were offered beside these: an agent makes up as many as it likes."""
+
 JOIN_SECONDS = 600
 """How long after it was asked for a call may find its run by what it says."""
 
@@ -114,6 +117,7 @@ class Thoughts:
         self._now_ms = now_ms
         self._meant: dict[tuple[str, Tool, tuple[str, ...]], Truth] = {}
         self._meant_among: Sequence[Tool] = ()
+        self._meant_chars = 0
         self._kept: OrderedDict[str, RunThoughts] = OrderedDict()
         self._building: dict[str, _Building] = {}
         self._size = 0
@@ -344,14 +348,16 @@ class Thoughts:
 
     def _means(self, target: Target) -> Callable[[str, tuple[str, ...]], Truth]:
         tools, tool = self.tools(), (target.upstream, target.name)
-        if tools is not self._meant_among or len(self._meant) > MAX_MEANT:
+        full = len(self._meant) > MAX_MEANT or self._meant_chars > MAX_MEANT_CHARS
+        if full or tools is not self._meant_among:
             self._meant.clear()
-            self._meant_among = tools
+            self._meant_among, self._meant_chars = tools, 0
 
         def which(name: str, offered: tuple[str, ...]) -> Truth:
             truth = self._meant.get((name, tool, offered))
             if truth is None:
                 truth = self._meant[name, tool, offered] = means(name, tool, offered, tools)
+                self._meant_chars += sum(map(len, offered))
             return truth
 
         return which

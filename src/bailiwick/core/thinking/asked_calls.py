@@ -31,6 +31,7 @@ MAX_NAME_CHARS = 256
 """Longest name of a tool, and longest id of a call, that a model is listened to with."""
 
 _ENTRY_BYTES = 1_024
+_NAME_BYTES = 64
 
 MAX_COMPARED = 64
 """Calls of one name whose arguments are compared, to find the one that was meant."""
@@ -73,6 +74,22 @@ class OpenCall:
     size: int
 
 
+@dataclass(slots=True)
+class _Offer:
+    """Names that were offered together, and how many open calls stand among them.
+
+    An agent offers the same tools with every request, so they are kept once; and since it can make
+    up megabytes of them, they count among the bytes of its run.
+    """
+
+    names: tuple[str, ...]
+    calls: int = 0
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.names)) + _NAME_BYTES * len(self.names)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """How a call stands to what was asked for; `open` is what it uses up when it runs."""
@@ -90,11 +107,12 @@ class AskedCalls:
         thinking: ids of model calls under way: what they ask for is not known yet.
     """
 
-    __slots__ = ("_by_digest", "_open", "complete", "listening", "size", "thinking")
+    __slots__ = ("_by_digest", "_offers", "_open", "complete", "listening", "size", "thinking")
 
     def __init__(self) -> None:
         self._open: OrderedDict[int, OpenCall] = OrderedDict()
         self._by_digest: dict[bytes, list[OpenCall]] = {}
+        self._offers: dict[tuple[str, ...], _Offer] = {}
         self.listening = False
         self.complete = True
         self.thinking: set[str] = set()
@@ -123,6 +141,12 @@ class AskedCalls:
         self._keep(entry)
 
     def _keep(self, entry: OpenCall) -> None:
+        offer = self._offers.get(entry.offered)
+        if offer is None:
+            offer = self._offers[entry.offered] = _Offer(entry.offered)
+            self.size += offer.size
+        offer.calls += 1
+        entry.offered = offer.names
         self._open[id(entry)] = entry
         self._by_digest.setdefault(entry.digest, []).append(entry)
         self.size += entry.size
@@ -164,6 +188,11 @@ class AskedCalls:
         alike.remove(entry)
         if not alike:
             del self._by_digest[entry.digest]
+        offer = self._offers[entry.offered]
+        offer.calls -= 1
+        if not offer.calls:
+            del self._offers[entry.offered]
+            self.size -= offer.size
 
     # --- asking ----------------------------------------------------------------------------------
 

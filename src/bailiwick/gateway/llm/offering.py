@@ -26,6 +26,9 @@ from bailiwick.protocols.llm.tool_names import Tool, means
 MAX_REMEMBERED = 256
 """Offers that are remembered: an agent offers the same tools with every request."""
 
+MAX_REMEMBERED_CHARS = 65_536
+"""Longest of them, in characters of all its names together: an agent can make up megabytes."""
+
 _LONG_NAME = 60
 """Names this long may be shortened ones: any tool could be behind them."""
 
@@ -113,7 +116,9 @@ class Offerings:
             self._meanings.clear()
         found = self._meanings.get(offered)
         if found is None:
-            found = self._meanings[offered] = meanings_of(offered, known)
+            found = meanings_of(offered, known)
+            if sum(map(len, offered)) <= MAX_REMEMBERED_CHARS:
+                self._meanings[offered] = found
             if len(self._meanings) > MAX_REMEMBERED:
                 self._meanings.popitem(last=False)
         else:
