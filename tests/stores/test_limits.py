@@ -271,6 +271,34 @@ async def test_after_a_failed_commit_what_counts_is_what_is_on_the_disk(
     await store.journal.close()
 
 
+async def test_what_was_looked_up_while_no_file_was_open_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Failing()
+    store, other = Store(tmp_path), Store(tmp_path)
+    await store.close()
+    store.journal = SqliteJournal(store.path, seal=SEAL, commit=disk)
+    await store.reserve("c1", daily(10))
+
+    def refuse(db: sqlite3.Connection, size_bytes: int) -> None:
+        raise StoreError("store_unavailable", "not now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bailiwick.stores.sqlite.prepare", refuse)
+        disk.fails = "lost"
+        with pytest.raises(StoreError):
+            await store.reserve("c2", daily(10))
+    assert store.used(daily(1)) == 10  # as judging asks
+    await other.reserve("c3", daily(80))
+    with pytest.raises(LimitReached):
+        await store.reserve("c4", daily(20))
+    await store.end("c1", POSTED)
+    assert store.used(daily(1)) == 90
+    assert (await other.records.audit_limits()).differences == ()
+    await store.journal.close()
+    await other.close()
+
+
 async def test_a_full_disk_reserves_nothing_and_frees_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     await store.reserve("c1", daily(60))

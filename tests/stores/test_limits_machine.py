@@ -1,25 +1,32 @@
 """Any order of reserving, settling, failing, crashing and sharing the file: the books stay right.
 
-Two journals write to one file, as two processes would. The model is a list of what was acknowledged
-and plain sums over it, nothing cleverer.
+Two journals write to one file, as two processes would, one commit at a time or several together,
+whole reservations or parts of them, with disks that fail and files that cannot be opened again. The
+model is a list of what was acknowledged and plain sums over it, nothing cleverer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bailiwick.core.errors import Conflict, LimitReached, StoreError
 from bailiwick.core.limits.limit import Charge
-from bailiwick.ports import CallMoved, CallState, Reserved, Settled, Settlement
+from bailiwick.ports import CallMoved, CallState, Change, Reserved, Settled, Settlement
+from bailiwick.stores.schema import prepare
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
 from tests.stores.limits_room import (
@@ -28,7 +35,6 @@ from tests.stores.limits_room import (
     PAYEES,
     ROLLING,
     SEAL,
-    STATES,
     at_once,
     daily,
     entry,
@@ -38,6 +44,22 @@ from tests.stores.limits_room import (
 )
 
 WINDOW_MS = 60_000
+
+FEW = {
+    "bailiwick.core.limits.books.MAX_ACCOUNTS": 3,
+    "bailiwick.core.limits.books.MAX_CALLS": 4,
+    "bailiwick.stores.sqlite_limits.MAX_KNOWN_IDS": 2,
+    "bailiwick.stores.sqlite_limits.MAX_KNOWN_CALLS": 2,
+}
+"""Bounds of memory so low that all of them are reached."""
+
+PLACES = {
+    Settlement.POSTED: "posted",
+    Settlement.VOIDED: "free",
+    Settlement.UNKNOWN: "unknown",
+}
+
+HOW_IT_FAILS = st.sampled_from(["", "", "", "", "lost", "persisted", "gone"])
 
 
 @dataclass
@@ -53,34 +75,59 @@ class Line:
         self.holds = self.charge.amount
 
 
+@dataclass
+class Step:
+    """One commit: what it asks for, and what must come of it where the disk does not fail."""
+
+    changes: tuple[Change, ...]
+    expected: type[Exception] | None
+    apply: Callable[[], None]
+
+
 class Disk:
-    """Commits, unless it is to fail once: before it happened, or after."""
+    """Commits, unless it is to fail once: before it happened, or after; or it fails, and the file
+    cannot be opened again at once."""
 
     def __init__(self) -> None:
         self.fails = ""
+        self.gone = False
 
     def __call__(self, db: sqlite3.Connection) -> None:
         fails, self.fails = self.fails, ""
         if fails == "persisted":
             db.commit()
+        self.gone = fails == "gone"
         if fails:
             raise sqlite3.OperationalError("disk I/O error")
         db.commit()
 
 
 class LimitsMachine(RuleBasedStateMachine):
+    bounds: ClassVar[Mapping[str, int]] = {}
+
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bailiwick-limits-"))
         self.path = self.folder / "bailiwick.db"
         self.loop = asyncio.new_event_loop()
         self.disks = [Disk(), Disk()]
+        self.patches = contextlib.ExitStack()
+        self.patches.enter_context(mock.patch("bailiwick.stores.sqlite.prepare", self.prepare))
+        for name, bound in self.bounds.items():
+            self.patches.enter_context(mock.patch(name, bound))
         self.journals = [self.opened(disk) for disk in self.disks]
         self.records = SqliteRecords(self.path, seal=SEAL)
         self.now = 1_000_000
         self.calls: dict[str, list[Line]] = {}
         self.numbers = 0
         self.last = 0
+
+    def prepare(self, db: sqlite3.Connection, size_bytes: int) -> None:
+        for disk in self.disks:
+            if disk.gone:
+                disk.gone = False
+                raise StoreError("store_unavailable", "not now")
+        prepare(db, size_bytes)
 
     def opened(self, disk: Disk) -> SqliteJournal:
         async def make() -> SqliteJournal:
@@ -95,12 +142,14 @@ class LimitsMachine(RuleBasedStateMachine):
             self.loop.run_until_complete(journal.close())
         self.loop.run_until_complete(self.records.close())
         self.loop.close()
+        self.patches.close()
         shutil.rmtree(self.folder)
 
     # --- the model -------------------------------------------------------------------------------
 
-    def used(self, charge: Charge) -> int:
-        mine = [
+    def mine(self, charge: Charge) -> list[Line]:
+        """What counts in the account of `charge`."""
+        return [
             line
             for lines in self.calls.values()
             for line in lines
@@ -109,6 +158,9 @@ class LimitsMachine(RuleBasedStateMachine):
             and line.reserved_ms > charge.since_ms
             and not (charge.pending_only and line.place == "posted")
         ]
+
+    def used(self, charge: Charge) -> int:
+        mine = self.mine(charge)
         if charge.member:
             return len({line.charge.member for line in mine} - {charge.member})
         return sum(line.holds for line in mine)
@@ -124,7 +176,91 @@ class LimitsMachine(RuleBasedStateMachine):
         return max(times, default=0)
 
     def fits(self, charges: list[Charge]) -> bool:
-        return all(self.used(charge) + charge.amount <= charge.ceiling for charge in charges)
+        for charge in charges:
+            if charge.member:
+                there = {line.charge.member for line in self.mine(charge)}
+                more = {each.member for each in charges if each.account == charge.account}
+                if len(there | more) > charge.ceiling:
+                    return False
+            elif self.used(charge) + charge.amount > charge.ceiling:
+                return False
+        return True
+
+    # --- what is asked for -----------------------------------------------------------------------
+
+    def reserving(self, data: st.DataObject) -> Step:
+        kinds = data.draw(st.sets(st.sampled_from([DAY, ROLLING, PAYEES, AT_ONCE]), min_size=1))
+        charges: list[Charge] = []
+        if DAY in kinds:
+            amount = data.draw(st.integers(0, 60))
+            keys = data.draw(st.sets(st.sampled_from(["", '["bo"]', '["cy"]']), min_size=1))
+            charges += [daily(amount, key=key) for key in sorted(keys)]
+        if ROLLING in kinds:
+            charges.append(rolling(self.now, 3))
+        if PAYEES in kinds:
+            members = data.draw(st.sets(st.sampled_from(['"bo"', '"cy"', '"di"']), min_size=1))
+            charges += [payee(member) for member in sorted(members)]
+        if AT_ONCE in kinds:
+            charges.append(at_once(3))
+        self.numbers += 1
+        call = f"c{self.numbers:05}"
+        times = [
+            max(self.now, self.latest(charge.account)) if charge.since_ms else self.now
+            for charge in charges
+        ]
+
+        def apply() -> None:
+            self.calls[call] = [Line(*pair) for pair in zip(charges, times, strict=True)]
+
+        changes = (opened(call, self.now), Reserved(call, self.now, tuple(charges)))
+        return Step(changes, None if self.fits(charges) else LimitReached, apply)
+
+    def settling(self, data: st.DataObject) -> Step:
+        call = data.draw(st.sampled_from(sorted(self.calls)))
+        lines = self.calls[call]
+        how = data.draw(st.sampled_from(list(Settlement)))
+        wanted = PLACES[how]
+        accounts = sorted({(line.charge.account, line.charge.key) for line in lines})
+        only = tuple(sorted(data.draw(st.sets(st.sampled_from(accounts)))))
+        said = dict.fromkeys(
+            data.draw(st.sets(st.sampled_from(accounts))), data.draw(st.integers(0, 90))
+        )
+        moving = [
+            line
+            for line in lines
+            if line.place != wanted and (not only or (line.charge.account, line.charge.key) in only)
+        ]
+        conflict = any(
+            line.place == "posted" or (line.place == "free" and wanted == "unknown")
+            for line in moving
+        )
+        stay = {line.place for line in lines if not any(line is each for each in moving)}
+        places = stay | ({wanted} if moving else set())
+        state = CallState.DONE
+        if "pending" in places:
+            state = CallState.RUNNING
+        elif "unknown" in places:
+            state = CallState.UNKNOWN
+
+        def apply() -> None:
+            for line in moving:
+                line.place = wanted
+                line.holds = 0 if wanted == "free" else line.charge.amount
+                account = (line.charge.account, line.charge.key)
+                if wanted == "posted" and account in said and not line.charge.member:
+                    line.holds = said[account]
+
+        actual = tuple((*account, steps) for account, steps in said.items())
+        changes = (
+            CallMoved(call, self.now, state),
+            Settled(call, self.now, how, actual, only),
+        )
+        return Step(changes, Conflict if conflict else None, apply)
+
+    def step(self, data: st.DataObject) -> Step:
+        if data.draw(st.booleans()) and self.calls:
+            return self.settling(data)
+        return self.reserving(data)
 
     # --- what happens ----------------------------------------------------------------------------
 
@@ -136,96 +272,76 @@ class LimitsMachine(RuleBasedStateMachine):
     def time_goes_on(self, by: int) -> None:
         self.now += by
 
-    @rule(
-        which=st.integers(0, 1),
-        kinds=st.sets(st.sampled_from([DAY, ROLLING, PAYEES, AT_ONCE]), min_size=1),
-        amount=st.integers(0, 60),
-        key=st.sampled_from(["", '["bo"]']),
-        member=st.sampled_from(['"bo"', '"cy"', '"di"']),
-        fails=st.sampled_from(["", "", "", "", "lost", "persisted"]),
-    )
-    def reserve(
-        self, which: int, kinds: set[str], amount: int, key: str, member: str, fails: str
-    ) -> None:
-        made = {
-            DAY: daily(amount, key=key),
-            ROLLING: rolling(self.now, 3),
-            PAYEES: payee(member),
-            AT_ONCE: at_once(3),
-        }
-        charges = [made[kind] for kind in sorted(kinds)]
-        self.numbers += 1
-        call = f"c{self.numbers:05}"
-        fits = self.fits(charges)
-        times = [
-            max(self.now, self.latest(charge.account)) if charge.since_ms else self.now
-            for charge in charges
-        ]
-        changes = (opened(call, self.now), Reserved(call, self.now, tuple(charges)))
-        happened = self.commit(which, changes, fails, LimitReached if not fits else None)
-        if happened:
-            self.calls[call] = [Line(*pair) for pair in zip(charges, times, strict=True)]
+    @rule(which=st.integers(0, 1), data=st.data(), fails=HOW_IT_FAILS)
+    def one_commit(self, which: int, data: st.DataObject, fails: str) -> None:
+        self.commit(which, data, fails, 1)
 
-    @precondition(lambda self: self.calls)
     @rule(
         which=st.integers(0, 1),
         data=st.data(),
-        how=st.sampled_from(list(Settlement)),
-        actual=st.none() | st.integers(0, 90),
-        fails=st.sampled_from(["", "", "", "", "lost", "persisted"]),
+        fails=HOW_IT_FAILS,
+        many=st.integers(2, 6),
+        gone=st.sets(st.integers(0, 5)),
     )
-    def settle(
-        self, which: int, data: st.DataObject, how: Settlement, actual: int | None, fails: str
+    def several_commits_together(
+        self, which: int, data: st.DataObject, fails: str, many: int, gone: set[int]
     ) -> None:
-        call = data.draw(st.sampled_from(sorted(self.calls)))
-        lines = self.calls[call]
-        wanted = {"posted": "posted", "voided": "free", "unknown": "unknown"}[how.value]
-        moving = [line for line in lines if line.place != wanted]
-        conflict = any(
-            line.place == "posted" or (line.place == "free" and wanted == "unknown")
-            for line in moving
-        )
-        said: tuple[tuple[str, str, int], ...] = ()
-        if actual is not None:
-            keys = [line.charge.key for line in lines if line.charge.account == DAY]
-            said = tuple((DAY, key, actual) for key in keys)
-        state = STATES[how] if moving else CallState.DONE
-        changes = (CallMoved(call, self.now, state), Settled(call, self.now, how, said))
-        if not moving:  # the row of the call must go on fitting where its reservation stands
-            changes = changes[1:]  # type: ignore[assignment]
-        happened = self.commit(which, changes, fails, Conflict if conflict else None)
-        if not happened:
-            return
-        for line in moving:
-            line.place = wanted
-            if wanted == "free":
-                line.holds = 0
-            else:
-                line.holds = line.charge.amount
-            if wanted == "posted" and actual is not None and line.charge.account == DAY:
-                line.holds = actual
+        """Some of those who wait for them go away meanwhile, which undoes nothing."""
+        self.commit(which, data, fails, many, gone)
+
+    @rule(which=st.integers(0, 1))
+    def somebody_looks(self, which: int) -> None:
+        """As judging does: what is remembered from it may be old when something is decided."""
+        for charge in self.questions():
+            self.journals[which].counters.used(charge)
 
     def commit(
-        self, which: int, changes: object, fails: str, expected: type[Exception] | None
-    ) -> bool:
-        """Commit as one of the two; whether what was asked for is on the disk afterwards."""
+        self,
+        which: int,
+        data: st.DataObject,
+        fails: str,
+        many: int,
+        gone: Collection[int] = (),
+    ) -> None:
+        """Commit as one of the two; the model has what is on the disk afterwards."""
+        before = copy.deepcopy(self.calls)
+        steps: list[Step] = []
+        for _ in range(many):
+            step = self.step(data)
+            if step.expected is None:
+                step.apply()
+            steps.append(step)
         self.disks[which].fails = fails
-        try:
-            self.loop.run_until_complete(
-                self.journals[which].commit([entry("x")], changes)  # type: ignore[arg-type]
-            )
-        except StoreError as error:
-            ended: type[Exception] | None = type(error)
-        else:
-            ended = None
-        self.disks[which].fails = ""
+        self.disks[which].gone = False
+        ended = self.loop.run_until_complete(self.ended(self.journals[which], steps, gone))
         self.last = which
-        if ended is StoreError:  # the disk failed, and what fitted is there or not
-            assert fails
-            return fails == "persisted" and expected is None
-        assert (ended is None) == (expected is None), (ended, expected)
-        assert expected is None or (ended is not None and issubclass(ended, expected))
-        return ended is None
+        if fails:
+            assert not self.disks[which].fails, "it has failed"
+            for number, error in enumerate(ended):
+                assert isinstance(error, asyncio.CancelledError if number in gone else StoreError)
+            if fails != "persisted":
+                self.calls = before
+            return
+        for number, (step, error) in enumerate(zip(steps, ended, strict=True)):
+            if number in gone:
+                assert isinstance(error, asyncio.CancelledError)
+            else:
+                assert (error is None) == (step.expected is None), (error, step)
+                assert step.expected is None or isinstance(error, step.expected)
+
+    async def ended(
+        self, journal: SqliteJournal, steps: Sequence[Step], gone: Collection[int]
+    ) -> list[BaseException | None]:
+        """How each ended; all of them share one transaction."""
+        tasks = [
+            asyncio.ensure_future(journal.commit([entry("x")], step.changes)) for step in steps
+        ]
+        for number, task in enumerate(tasks):
+            if number in gone:  # when it has asked, and nothing has been written yet
+                asyncio.get_running_loop().call_soon(task.cancel)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        await journal._idle.wait()
+        return [each if isinstance(each, BaseException) else None for each in found]
 
     @rule(which=st.integers(0, 1))
     def a_process_crashes_and_comes_back(self, which: int) -> None:
@@ -233,6 +349,7 @@ class LimitsMachine(RuleBasedStateMachine):
         old._limits.close()
         old._db.close()
         old._thread.shutdown()
+        self.disks[which].gone = False
         self.journals[which] = self.opened(self.disks[which])
         self.last = which
 
@@ -265,10 +382,17 @@ class LimitsMachine(RuleBasedStateMachine):
         assert found.calls == len(self.calls)
 
 
-TestLimitsMachine = LimitsMachine.TestCase
-TestLimitsMachine.settings = settings(
-    max_examples=80,
+class ForgetfulMachine(LimitsMachine):
+    bounds = FEW
+
+
+SETTINGS = settings(
+    max_examples=50,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+TestLimitsMachine = LimitsMachine.TestCase
+TestLimitsMachine.settings = SETTINGS
+TestForgetfulMachine = ForgetfulMachine.TestCase
+TestForgetfulMachine.settings = SETTINGS

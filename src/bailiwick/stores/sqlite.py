@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from bailiwick.core.errors import BailiwickError, Conflict, OurError, StoreError
+from bailiwick.core.errors import Conflict, OurError, StoreError
 from bailiwick.core.limits.limit import Counters
 from bailiwick.ports import (
     CallMoved,
@@ -147,6 +147,9 @@ class SqliteJournal:
         self._open()
 
     def _open(self) -> None:
+        # What was looked up while no connection stood could be older than what others have written
+        # since: the version below is that of a new connection, and would not tell.
+        self._limits.forget()
         size = self._path.stat().st_size if self._path.exists() else 0
         self._db = connect(self._path, fsync=self._fsync)
         try:
@@ -184,7 +187,7 @@ class SqliteJournal:
         batch, self._pending = self._pending, []
         try:
             written = self._apply_all(batch)
-        except (sqlite3.Error, BailiwickError, OverflowError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for it for ever
             self._fail(batch, error)
             self._after(loop)
             return
@@ -247,7 +250,7 @@ class SqliteJournal:
             self._limits.close()
             self._db.close()
             self._open()
-        except (sqlite3.Error, StoreError) as second:
+        except (sqlite3.Error, StoreError, OSError) as second:
             reopened = second
         text = f"{error}; reopening: {reopened}" if reopened else str(error)
         for _, _, done in batch:
