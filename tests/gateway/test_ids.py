@@ -24,6 +24,19 @@ def test_the_time_can_be_read_from_an_id() -> None:
     assert Ulids(clock)().startswith("7ZZZZZZZZZ")
 
 
+def test_a_clock_before_1970_makes_ids_of_its_beginning() -> None:
+    clock = StoppedClock(wall=-5)
+    new_id = Ulids(clock)
+    made = [new_id() for _ in range(2_000)]
+    clock.wall = 0
+    made.append(new_id())
+    clock.wall = 10
+    made.append(new_id())
+    assert made == sorted(set(made))
+    assert {len(each) for each in made} == {26}
+    assert made[0].startswith("000000000000")
+
+
 def test_ids_of_two_makers_differ_at_the_same_moment() -> None:
     clock = StoppedClock()
     assert Ulids(clock)() != Ulids(clock)()

@@ -27,8 +27,8 @@ class Ulids:
     def __init__(self, clock: Clock, random: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._random = random
-        self._ms = -1
-        self._count = 0
+        self._ms = 0  # never before 1970, whatever the clock says
+        self._count = -1
         self._epoch = -1
         self._epoch_letters = ""
 
