@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bailiwick.core.errors import Conflict, StoreError
@@ -287,6 +288,15 @@ async def test_a_cancelled_waiter_does_not_undo_its_commit(store: Store) -> None
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert await store.journal.commit([entry(1)]) == range(1, 2)
+
+
+async def test_what_cannot_be_written_fails_by_itself_and_holds_nobody_up(store: Store) -> None:
+    odd = msgspec.structs.replace(opened("c1"), name="\ud800")
+    async with asyncio.timeout(30):
+        with pytest.raises(StoreError):
+            await store.journal.commit([entry(1)], [odd])
+        assert await store.journal.commit([entry(2)], [opened("c2")]) == range(1)
+    assert await store.records.call("c1") is None
 
 
 async def test_a_closed_store_refuses(store: Store) -> None:
