@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -352,8 +353,64 @@ def test_known_or_not_an_answer_means_the_same_however_it_is_cut(
         assert exchange(known, *reads) == exchange(KnownHeads(1_000), *reads)
 
 
-def test_cut_at_any_byte_a_known_answer_is_whole() -> None:
-    known, answer = taught(ok(b"ok")), ok(b"any byte")
+@pytest.mark.parametrize("body", [b"any byte", b""])
+def test_cut_at_any_byte_a_known_answer_is_whole(body: bytes) -> None:
+    known, answer = taught(ok(b"ok")), ok(body)
     expected = exchange(KnownHeads(1_000), answer)
     for at in range(1, len(answer)):
         assert exchange(known, answer[:at], answer[at:]) == expected
+
+
+def test_half_a_head_is_no_answer_though_its_length_is_nothing() -> None:
+    known, answer = taught(ok(b"ok")), ok(b"")
+    for at in range(1, len(answer)):
+        assert exchange(known, answer[:at]) == exchange(KnownHeads(1_000), answer[:at])
+
+
+class Forgetful(KnownHeads):
+    """Finds nothing: every answer is the parser's."""
+
+    def find(self, data: bytes) -> Response | None:
+        return None
+
+
+def conversation(known: KnownHeads, sent: list[tuple[bytes, int]]) -> list[Any]:
+    """What becomes of one answer after the other on one connection, each cut at a place."""
+
+    async def run() -> list[Any]:
+        told: list[Any] = []
+        line = Line(known)
+        for answer, at in sent:
+            if line.transport.closing:
+                break
+            future = line.ask(*(read for read in (answer[:at], answer[at:]) if read))
+            told.append((line.freed, line.transport.closing, line.connection.deadline == inf))
+            if not future.done():
+                line.connection.connection_lost(None)
+                line.transport.close()
+            error = future.exception()
+            if isinstance(error, UpstreamBroken):
+                told.append(error.code)
+                continue
+            response = future.result()
+            told.append((response.status, response.body, sorted(response.fields())))
+            if response.stream is not None:
+                response.stream.close()
+        return told
+
+    return asyncio.run(run())
+
+
+SAID = st.sampled_from(
+    [ok(b"ok"), ok(b"", b""), ok(b""), *UNUSUAL.values(), *ATTACKS.values()]
+) | answers  # fmt: skip
+
+
+@given(st.lists(st.tuples(SAID, st.just(0) | st.integers(0, 90)), min_size=1, max_size=6))
+@example([(ok(b"ok", b""), 0), (ok(b"", b""), len(ok(b"", b"")) - 2), (ok(b"ok"), 0)])
+def test_known_or_not_one_answer_after_the_other_means_the_same(
+    sent: list[tuple[bytes, int]],
+) -> None:
+    assert conversation(taught(ok(b"ok"), ok(b"ok", b"")), sent) == conversation(
+        Forgetful(LIMITS.max_body_bytes), sent
+    )

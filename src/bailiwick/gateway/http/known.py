@@ -45,12 +45,15 @@ class KnownHeads:
 
     def find(self, data: bytes) -> Response | None:
         """The answer that `data` is, whole and nothing more, if its head is known."""
-        head, _, body = data.partition(b"\r\n\r\n")
+        head, end, body = data.partition(b"\r\n\r\n")
         before, _, rest = head.partition(_LENGTH)
         digits, _, after = rest.partition(b"\r\n")
         known = self._heads.get((before, after))
+        # Half a head with the length 0 would pass for an answer without a body.
+        if known is None or not end or len(body) > self._max_body_bytes:
+            return None
         # Compared with our own digits: not even "+2", " 2" or "02" is taken for a length here.
-        if known is None or digits != b"%d" % len(body) or len(body) > self._max_body_bytes:
+        if digits != b"%d" % len(body):
             return None
         return known.again(digits, body)
 
