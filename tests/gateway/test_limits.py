@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,17 @@ from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.gateway.gate import Answer, Answered, Refused
 from bailiwick.gateway.held import Waiting
+from bailiwick.gateway.recorder import GATEWAY
 from bailiwick.ledger.leaf import parse_leaf
 from bailiwick.ports import (
     CallQuery,
     CallState,
+    Change,
+    Entry,
     HoldRow,
     HoldState,
     ObjectPut,
+    SubjectKey,
     UpstreamReply,
 )
 from bailiwick.testing.clock import StoppedClock
@@ -437,3 +441,32 @@ async def test_a_call_without_limits_writes_nothing_about_them(house: House) -> 
     opened = house.recorder.open(intent.leaf, intent.sealed)
     assert isinstance(opened, dict)
     assert "reserved" not in opened
+
+
+async def test_who_hangs_up_while_a_mandate_is_stopped_keeps_nothing_from_the_record(
+    house: House,
+) -> None:
+    await under(house, limit(Measure.SUM, 10, of=("amount",), actual=("spent",)))
+    waits, go_on = asyncio.Event(), asyncio.Event()
+    commit = house.store.commit
+
+    async def slow(entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+        if any(isinstance(each, SubjectKey) and each.subject == GATEWAY for each in changes):
+            waits.set()  # the gateway has no key yet to seal what it does by itself
+            await go_on.wait()
+        return await commit(entries, changes)
+
+    house.store.commit = slow  # type: ignore[method-assign]
+    over = UpstreamReply(result=b'{"structuredContent":{"spent":99}}')
+    call = asyncio.ensure_future(read(house, {"amount": 1}, Dispatched(over)))
+    await waits.wait()
+    call.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    (row,) = await house.records.calls(CallQuery())
+    assert row.state is CallState.DONE
+    assert await balances(house) == (0, 99 * SUM_SCALE, 0)
+    (stopped,) = await house.records.objects("mandate")
+    assert stopped.state == MandateState.SUSPENDED.value

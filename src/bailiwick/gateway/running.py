@@ -259,7 +259,10 @@ class Running:
     ) -> Answer:
         try:
             frozen = self._freeze(context, ending.over) if ending.over else ()
-            await self._register.end(context, state, code, ending, frozen, reply)
+            recorded = self._register.end(context, state, code, ending, frozen, reply)
+            # Where a mandate is stopped, a key may have to be made before anything is committed,
+            # and whoever hangs up meanwhile must not keep it all from the record.
+            await (asyncio.shield(recorded) if frozen else recorded)
         except BailiwickError:
             self._thoughts.ended(context, None)
             text = (
