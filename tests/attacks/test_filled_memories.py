@@ -167,7 +167,7 @@ def test_names_of_megabytes_are_not_folded_for_each_thing_that_is_asked(
 def test_what_stands_beside_names_of_megabytes_cannot_be_told(beside: JsonObject) -> None:
     assert at_key("x", beside) is BLOCKED
     assert reach(("a", "x"), {"a": {**beside, "x": 1}}) == [BLOCKED]
-    plain = {f"name_{number}": 1 for number in range(10_000)}
+    plain = {f"someName-{number}": 1 for number in range(10_000)}
     assert at_key("x", plain) is MISSING
     assert reach(("a", "x"), {"a": {**plain, "x": 1}}) == [1]
     asks = mandate(allow(TRANSFER, AtMost(at("x"), 5, optional=True), other=True))

@@ -17,8 +17,8 @@ from bailiwick.core.values import fold
 MAX_PATH_STEPS = 16
 
 MAX_FOLDED_NAMES = 16_384
-"""Most characters of names, other than plain ones, that are folded to see whether one may be taken
-for another: beyond it, doubt is cheaper. Each condition of each rule may ask."""
+"""Most characters of names beyond ASCII that are folded to see whether one may pass for another:
+beyond it, doubt is cheaper. Each condition of each rule may ask."""
 
 
 class Each(Enum):
@@ -203,7 +203,7 @@ def _items(value: Found) -> Iterable[Found]:
 
 def at_key(key: str, within: JsonObject) -> Found:
     """What stands at `key`; BLOCKED if some readers may take another key for it, or if there are
-    more names that have to be folded than are looked at."""
+    more names that are hard to fold than are looked at (`MAX_FOLDED_NAMES`)."""
     folded = _folded(key)
     shape = _told_apart.get(tuple(within))
     if shape is not None:
@@ -215,9 +215,10 @@ def at_key(key: str, within: JsonObject) -> Found:
         if other == key:
             continue
         if not _is_plain(other):
-            left -= len(other)
-            if left < 0:
-                return BLOCKED
+            if not other.isascii():
+                left -= len(other)
+                if left < 0:
+                    return BLOCKED
             other = fold(other)
         if other == folded:
             return BLOCKED
