@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any, cast
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.app.http_exchange import Scope
+from bailiwick.app import http_protocol as limits
+from bailiwick.app.http_exchange import HIGH_WATER_BYTES, Scope
 from bailiwick.app.http_known import MAX_KNOWN, MAX_KNOWN_BYTES, MAX_STRANGERS, KnownHeads
-from bailiwick.app.http_protocol import IDLE_SECONDS, HttpProtocol
+from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_round import Round
 from bailiwick.protocols.http_head import HEAD
-from tests.app.raw_http import Client, House, State, body_of, get, post
+from tests.app.raw_http import HOST, WAIT_SECONDS, Client, House, State, body_of, get, post
 
 LINE = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -256,6 +258,75 @@ def test_a_body_that_looks_like_a_head_does_not_lend_it_to_the_request_behind(
     assert body_of(client.response()) == "hello"
 
 
+# --- time and memory behind a known head ---------------------------------------------------------
+
+
+def test_a_body_behind_a_known_head_that_trickles_is_cut_off(house: House, client: Client) -> None:
+    client.send(USUAL)
+    client.response()
+    client.send(USUAL[:-3])
+    house.until(lambda: len(house.app.scopes) == 2)
+    house.later(limits.BODY_SECONDS - 2)
+    client.send(b"l")
+    house.until(lambda: any(each._body_left == 2 for each in house.state.connections))
+    house.later(limits.BODY_SECONDS + 1)
+    assert client.rest().startswith(b"HTTP/1.1 408 ")
+    assert house.app.disconnected.wait(WAIT_SECONDS)
+
+
+def test_a_connection_of_known_heads_is_idle_only_between_them(
+    house: House, client: Client
+) -> None:
+    request = post(b"/held", b"a")
+    house.app.released.set()
+    client.send(request)
+    client.response()
+    house.app.released.clear()
+    client.send(request)
+    house.until(lambda: len(house.app.scopes) == 2)
+    house.later(24 * 3600)
+    house.app.released.set()
+    assert client.response()[2] == b"released"
+    assert _found(house) == [False, True]
+    house.until(lambda: not house.state.tasks)
+    house.later(limits.IDLE_SECONDS + 1)
+    assert client.rest() == b""
+
+
+def test_a_known_head_with_a_length_beyond_all_takes_no_memory(
+    house: House, client: Client
+) -> None:
+    begun = b"POST /unread HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n"
+    house.app.released.set()
+    client.send(begun % 1 + b"a")
+    client.response()
+    house.app.released.clear()
+    client.send(begun % (10**15 - 1))
+    client.socket.settimeout(0.2)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(512):
+            client.socket.sendall(b"a" * 65536)
+    assert _found(house) == [False, True]
+    (connection,) = house.state.connections
+    held = house.within(lambda: connection._active._size)
+    assert HIGH_WATER_BYTES < held < 1024 * 1024
+
+
+def test_a_body_behind_a_known_head_that_nobody_wants_is_not_read_to_its_end(
+    house: House, client: Client
+) -> None:
+    begun = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n"
+    client.send(begun % 1 + b"a")
+    client.response()
+    client.send(begun % (10**15 - 1))
+    assert client.response()[2] == b"no need"
+    with contextlib.suppress(ConnectionError):
+        for _ in range(1024):
+            client.socket.sendall(b"a" * 65536)
+    house.until(lambda: not house.state.connections)
+    assert _found(house) == [False, True]
+
+
 # --- both ways the same --------------------------------------------------------------------------
 
 _LONG = b"x" * 70_000
@@ -404,7 +475,7 @@ async def test_a_connection_that_falls_silent_after_an_empty_line_ends_without_a
             await asyncio.sleep(0)
     said = wire.written
     assert said.count(b"HTTP/1.1 200 ") == 3
-    wire.protocol.look(round_.now + IDLE_SECONDS)
+    wire.protocol.look(round_.now + limits.IDLE_SECONDS)
     assert wire.closing
     assert wire.written == said
     wire.protocol.connection_lost(None)
