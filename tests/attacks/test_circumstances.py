@@ -18,7 +18,7 @@ from bailiwick.core.texts.glob import Glob
 from bailiwick.gateway.gate import Answer, Answered, Asked, Refused, Said, StillWaiting
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.run_facts import RunFacts, begun
-from bailiwick.ports import Caller, CallQuery, HoldState
+from bailiwick.ports import Caller, CallQuery, HoldState, RunEnded
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, CLERK, PAY, READ, Dispatched, House, mandate, snapshot
 
@@ -135,6 +135,30 @@ async def test_a_run_that_ends_while_its_call_waits_runs_nothing(house: House) -
     house.runs.end(caller.run)
     assert code(await pay(house, dispatch, caller=caller)) == "run_ended"
     assert dispatch.count == 0
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_an_approval_won_in_a_run_that_has_ended_is_not_used_in_another(
+    house: House, restarted: bool
+) -> None:
+    dispatch = Dispatched()
+    asked = Asked(CLERK, PAY, {"amount": "5"}, "session:1", "mcp")
+    await house.gate.govern(asked, dispatch, house.on_tick)
+    (old,) = await house.records.holds(HoldState.WAITING)
+    await house.holds.stamp(BEN, old.id, True, "")
+    house.runs.end(old.run)
+    await house.journal.commit([], [RunEnded(old.run, house.clock.wall_ms())])
+    if restarted:
+        await house.close()
+        await house.open(mandate())
+    other = Asked(CLERK, PAY, {"amount": "5"}, "session:2", "mcp")
+    assert isinstance(await house.gate.govern(other, dispatch, house.on_tick), StillWaiting)
+    assert dispatch.count == 0
+    (new,) = await house.records.holds(HoldState.WAITING)
+    assert new.run != old.run
+    gone = await house.records.hold(old.id)
+    assert gone is not None
+    assert gone.state is HoldState.WITHDRAWN
 
 
 async def test_labels_of_one_run_open_nothing_in_another(house: House) -> None:

@@ -135,6 +135,9 @@ class HeldCalls:
                 if hold is not None and self._cannot_serve(hold, context):
                     await self._holds.withdraw(hold, "stamp_no_longer_enough")
                     hold = None
+                elif hold is not None and await self._is_over(hold, context):
+                    await self._holds.withdraw(hold, "run_ended")
+                    hold = None
                 if hold is None or self._settled(hold):
                     found = await self._open_hold(context, verdict)
                     if isinstance(found, Deny):
@@ -252,6 +255,12 @@ class HeldCalls:
         live = hold.state in (HoldState.WAITING, HoldState.APPROVED)
         another = hold.run != context.run and self._memories.matter(context.chain)
         return _outdated(hold, context) or (live and another)
+
+    async def _is_over(self, hold: HoldRow, context: CallContext) -> bool:
+        """Whether a hold that might serve is of another run, and a person has ended that: nothing
+        more is done in it. By the record, since it may have ended in an earlier process."""
+        live = hold.state in (HoldState.WAITING, HoldState.APPROVED)
+        return live and hold.run != context.run and await self._holds.run_is_over(hold)
 
     async def _wait_and_run(self, hold: HoldRow, pursuit: _Pursuit, dispatch: Dispatch) -> Answer:
         try:

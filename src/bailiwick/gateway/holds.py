@@ -91,6 +91,11 @@ class Holds:
         """How many holds of this agent wait for a person."""
         return await self._records.waiting_holds(agent)
 
+    async def run_is_over(self, hold: HoldRow) -> bool:
+        """Whether a person has ended the run that the hold is of."""
+        run = await self._records.run(hold.run)
+        return run is not None and run.ended_ms is not None
+
     def wake(self, hold_id: str) -> None:
         """Let whoever waits for this hold look again."""
         event = self._changed.get(hold_id)
