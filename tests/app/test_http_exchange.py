@@ -120,8 +120,9 @@ MORE = {
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
 @pytest.mark.parametrize("status", [200, 204, 304, 429])
 @pytest.mark.parametrize("body", [b"", b"{}"])
+@pytest.mark.parametrize("expects", [False, True])
 async def test_a_whole_response_is_what_its_two_messages_are(
-    more: str, method: str, status: int, body: bytes
+    more: str, method: str, status: int, body: bytes, expects: bool
 ) -> None:
     async def in_two(scope: Any, receive: Any, send: Any) -> None:
         fields = [STORE, *MORE[more], (b"content-length", b"%d" % len(body))]
@@ -135,11 +136,12 @@ async def test_a_whole_response_is_what_its_two_messages_are(
     for app in (in_two, at_once):
         peer = _Peer()
         scope = {**SCOPE, "method": method}
-        exchange = Exchange(peer, scope, closes=False, expects_continue=False)
+        exchange = Exchange(peer, scope, closes=False, expects_continue=expects)
         await exchange.run(app)
         head, _, rest = b"".join(peer.written).partition(b"\r\n\r\n")
         answers.append((sorted(head.split(b"\r\n")), rest, exchange.complete, exchange.closes))
     assert answers[0] == answers[1]
+    assert answers[0][3] is (expects or more == "the end")
 
 
 async def test_a_large_whole_response_is_not_copied() -> None:

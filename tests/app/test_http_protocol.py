@@ -106,6 +106,22 @@ def test_nobody_is_told_to_continue_with_a_body_that_is_not_wanted(client: Clien
     assert client.response()[:1] == (200,)
 
 
+def test_whether_an_unwanted_body_comes_after_all_is_nobodys_guess(
+    house: House, client: Client
+) -> None:
+    client.send(post(b"/early", SMUGGLED, b"Expect: 100-continue")[: -len(SMUGGLED)])
+    assert client.response()[1][b"connection"] == b"close"
+    client.send(SMUGGLED + get(b"/early"))
+    assert client.rest() == b""
+    assert len(house.app.scopes) == 1
+
+
+def test_an_expectation_without_a_body_ends_nothing(client: Client) -> None:
+    for _ in range(2):
+        client.send(get(b"/early", b"Expect: 100-continue"))
+        assert b"connection" not in client.response()[1]
+
+
 def test_a_body_without_a_length_is_sent_in_chunks(client: Client) -> None:
     client.send(get(b"/stream") + get(b"/last"))
     said = client.rest()

@@ -242,6 +242,8 @@ class Exchange:
             return
         if self._stage is not _WAITING:
             raise RuntimeError("a whole response is out of order")
+        if self._expects_continue:
+            self._want_no_body()
         lines = _encoded(constant)
         if own:
             more, length, last = encode_fields(own)
@@ -269,7 +271,19 @@ class Exchange:
             self._news.set()
         connection.answered(self)
 
+    def _want_no_body(self) -> None:
+        """The answer is here, and nobody was told to go on.
+
+        Whether the body comes all the same is the client's choice: what comes next could be read
+        as that or as another request (RFC 9110 section 10.1.1).
+        """
+        self._expects_continue = False
+        if self.more_body:
+            self.closes = True
+
     def _send_start(self, status: int, headers: Any) -> None:
+        if self._expects_continue:
+            self._want_no_body()
         lines, length, last = encode_fields(headers)
         head = self._connection.head(status) + lines
         if status in _NO_BODY or self.scope["method"] == "HEAD":
@@ -287,8 +301,6 @@ class Exchange:
             self.closes = True
         head += _LAST_LINES if self.closes else b"\r\n"
         self._stage = _STARTED
-        if self._expects_continue:
-            self._expects_continue = False
         if self._left:
             # The body follows: one write for both.
             self._head = head
