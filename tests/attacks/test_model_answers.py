@@ -230,6 +230,23 @@ def test_what_each_of_several_answers_says_it_took_is_not_taken_for_all_of_them(
     assert counts_of(said)["output_tokens"] == 7
 
 
+def test_what_compacting_a_conversation_took_is_counted() -> None:
+    # The totals leave it out, so an agent could have most of what it uses not counted.
+    step = {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500}
+    last = {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000}
+    totals = {"input_tokens": 23_000, "output_tokens": 1_000}
+    usage = {**totals, "iterations": [{**step, "cache_read_input_tokens": 7}, last]}
+    message = {"id": "m", "model": "t", "content": [{"type": "text", "text": "x"}]}
+    counts = counts_of(whole(MESSAGES, {**message, "usage": usage}))
+    assert (counts["input_tokens"], counts["output_tokens"]) == (203_007, 4_500)
+    assert counts["cached_tokens"] == 7
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+    start = {"type": "message_start", "message": {**message, "content": [], "usage": totals}}
+    assert counts_of(passed(MESSAGES, event(start), event(delta))[1]) == counts
+    usage = {**totals, "iterations": [{**step, "output_tokens": -1}, last]}
+    assert "output_tokens" not in counts_of(whole(MESSAGES, {**message, "usage": usage}))
+
+
 @pytest.mark.parametrize(
     "count",
     [b"-1", b"1e400", b"-1e400", b"1.5", b"12.0", b"true", b'"12"', b"[1]", b"NaN", b"Infinity"],

@@ -126,6 +126,24 @@ def test_tools_that_the_server_runs_leave_nothing_bounded() -> None:
     assert set(why) == {"input_tokens", "output_tokens"}
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"edits": [{"type": "clear_thinking_20251015"}, {"type": "compact_20260112"}]},
+        [{"type": "compaction", "compact_threshold": 1_000}],
+    ],
+)
+def test_a_conversation_that_the_server_compacts_has_no_bound(told: Any) -> None:
+    terms = Terms((("m", PRICE),), (("m", Size(9_000, 100)),))
+    body: JsonObject = {"context_management": told}
+    use = bounded(ModelUse({}, "m"), ASKING, body, "s", terms, "m")
+    assert use.bounds == {}
+    assert "leave it out" in use.unbounded["input_tokens"]
+    edits: Any = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    use = bounded(ModelUse({}, "m"), ASKING, {"context_management": edits}, "s", terms, "m")
+    assert use.bounds["tokens"]
+
+
 def test_embeddings_have_no_answer_and_no_template() -> None:
     body = {"model": "m", "input": "hello"}
     asking = read_request(Dialect.EMBEDDINGS, body)

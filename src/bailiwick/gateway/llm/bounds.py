@@ -9,12 +9,14 @@
 
 What nothing bounds is missing, and `unbounded` says why. Tools that the model's server runs by
 itself leave everything unbounded: it may go round with them any number of times within one call.
+So does a conversation that it is to compact before it answers.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec.structs import replace
@@ -24,6 +26,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.limits.limit import COST
 from bailiwick.core.limits.pricing import Price, Size, Terms, most
 from bailiwick.core.values import show, stream_safe
+from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import Asking, Dialect
 from bailiwick.protocols.strict_json import encode
 
@@ -57,6 +60,8 @@ def bounded(
     price, size = terms.of(model)
     if betas or not _no_betas(body):
         size = _enlarged(size, betas, body)
+    if "context_management" in body and _compacts(body):
+        return replace(use, unbounded={"input_tokens": _COMPACTS})
     unbounded: dict[str, str] = {}
     given = _input(asking, body, size, server, unbounded)
     answered = _output(asking, body, size, server, unbounded)
@@ -96,6 +101,20 @@ def _enlarged(size: Size, betas: str, body: JsonObject) -> Size:
         if what.lower() == "output" and size.max_output is not None and tokens > size.max_output:
             size = replace(size, max_output=tokens)
     return size
+
+
+_COMPACTS = (
+    "`context_management` has the server compact the conversation, in a call of a model that "
+    "nothing bounds: leave it out"
+)
+
+
+def _compacts(body: JsonObject) -> bool:
+    """Whether the server may compact the conversation within the call; no other edit takes a
+    model."""
+    told = body["context_management"]
+    edits = told.get("edits") if isinstance(told, Mapping) else told
+    return any("compact" in str(each.get("type")) for each in objects(edits))
 
 
 def _input(

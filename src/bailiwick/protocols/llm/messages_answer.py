@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -190,23 +190,47 @@ class MessagesHearer:
     def _usage(self) -> Usage | None:
         if not self._counts:
             return None
-        fresh = tokens(self._counts, "input_tokens")
-        cached = tokens(self._counts, "cache_read_input_tokens")
-        written = tokens(self._counts, "cache_creation_input_tokens")
-        return Usage(
-            # This dialect states the three apart.
-            input=None if fresh is None else fresh + (cached or 0) + (written or 0),
-            cached=cached,
-            output=tokens(self._counts, "output_tokens"),
-            reasoning=tokens(mapping(self._counts.get("output_tokens_details")), "thinking_tokens"),
-            cache_written=written,
-        )
+        usage = _usage_of(self._counts)
+        for step in objects(self._counts.get("iterations")):
+            if step.get("type") != "message":
+                # Such as compacting the conversation: it is no part of the totals.
+                usage = _both(usage, _usage_of(step))
+        return usage
+
+
+def _usage_of(counts: Mapping[str, Json]) -> Usage:
+    fresh = tokens(counts, "input_tokens")
+    cached = tokens(counts, "cache_read_input_tokens")
+    written = tokens(counts, "cache_creation_input_tokens")
+    return Usage(
+        # This dialect states the three apart.
+        input=None if fresh is None else fresh + (cached or 0) + (written or 0),
+        cached=cached,
+        output=tokens(counts, "output_tokens"),
+        reasoning=tokens(mapping(counts.get("output_tokens_details")), "thinking_tokens"),
+        cache_written=written,
+    )
+
+
+def _both(one: Usage, other: Usage) -> Usage:
+    """Two usages together. Without one of them, input and output are not known."""
+    return Usage(
+        input=None if one.input is None or other.input is None else one.input + other.input,
+        cached=_sum(one.cached, other.cached),
+        output=None if one.output is None or other.output is None else one.output + other.output,
+        reasoning=_sum(one.reasoning, other.reasoning),
+        cache_written=_sum(one.cache_written, other.cache_written),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 _COUNTS = frozenset(
     {
         "input_tokens", "output_tokens", "output_tokens_details", "cache_read_input_tokens",
-        "cache_creation_input_tokens",
+        "cache_creation_input_tokens", "iterations",
     }
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ _JUDGED = frozenset(
     {
         "model", "messages", "system", "stream", "tools", "tool_choice", "max_tokens", "thinking",
         "temperature", "top_p", "top_k", "stop_sequences", "metadata", "mcp_servers", "models",
-        "fallbacks", *_ELSEWHERE,
+        "fallbacks", "context_management", *_ELSEWHERE,
     }
 )  # fmt: skip
 _SIZED = frozenset(

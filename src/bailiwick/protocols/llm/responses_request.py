@@ -18,7 +18,8 @@ _JUDGED = frozenset(
     {
         "model", "input", "instructions", "stream", "tools", "tool_choice", "max_output_tokens",
         "max_tool_calls", "temperature", "top_p", "reasoning", "text", "include", "store",
-        "background", "user", "truncation", "models", "fallbacks", *_ELSEWHERE,
+        "background", "user", "truncation", "models", "fallbacks", "context_management",
+        *_ELSEWHERE,
     }
 )  # fmt: skip
 _SIZED_PARTS = frozenset(
