@@ -5,6 +5,7 @@ rules written to take long to tell apart: memory and time stay bounded, and noth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -15,7 +16,7 @@ from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.conditions import AtMost, Equals, OneOf
 from bailiwick.core.line import line_of
-from bailiwick.core.mandate import AllowRule
+from bailiwick.core.mandate import MAX_PLANS_OF_CHILD, AllowRule
 from bailiwick.core.thinking.asked_calls import MAX_BYTES, AskedCalls
 from bailiwick.core.values import fold
 from bailiwick.core.verdict import Allow, Deny
@@ -128,6 +129,16 @@ def test_rules_that_are_nearly_alike_are_not_each_compared_with_all(lists: bool)
     assert again is not None
     assert again.id == "rule-0"
     assert Looked.count <= 2 * 40 * 100
+
+
+def test_a_child_of_which_an_agent_can_make_a_thousand_remembers_few_targets() -> None:
+    root = mandate(allow("*/*"))
+    child = replace(root, name="pay:helper", parent="pay")
+    for number in range(MAX_PLANS_OF_CHILD + 10):
+        line_of((root, child), Target(CallKind.RESOURCE, "files", f"file:///{number}"))
+    assert 0 < len(child._plans) <= MAX_PLANS_OF_CHILD
+    assert 0 < len(child.lines[0].known) <= MAX_PLANS_OF_CHILD
+    assert len(root._plans) == MAX_PLANS_OF_CHILD + 10
 
 
 # --- names beside an argument --------------------------------------------------------------------

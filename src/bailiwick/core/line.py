@@ -13,7 +13,6 @@ from bailiwick.core.identical import identical
 from bailiwick.core.limits.charging import limits_of
 from bailiwick.core.limits.limit import Limit
 from bailiwick.core.mandate import (
-    MAX_PLANS,
     MAX_REMEMBERED_NAME,
     AllowRule,
     DenyRule,
@@ -112,7 +111,7 @@ def line_of(chain: Sequence[Mandate], target: Target) -> Line:
     line = lines.known.get(target)
     if line is None:
         line = _line(lines, target)
-        if len(lines.known) >= MAX_PLANS:
+        if len(lines.known) >= chain[-1].most_plans:
             lines.known.clear()
         if len(target.name) <= MAX_REMEMBERED_NAME:
             lines.known[target] = line

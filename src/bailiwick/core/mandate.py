@@ -30,6 +30,9 @@ MAX_REMEMBERED_NAME = 512
 """Targets a mandate remembers its rules for, and the longest name among them: an agent can make up
 resource URIs without end, of any length."""
 
+MAX_PLANS_OF_CHILD = 256
+"""The same of a mandate that was made by delegation: an agent can make a thousand of them, too."""
+
 
 class MandateState(StrEnum):
     """Life of a mandate. Only ACTIVE lets anything through."""
@@ -207,6 +210,11 @@ class Mandate:
         """Write `ref` once: every call names it several times."""
         object.__setattr__(self, "ref", f"{self.name}@{self.version}")
 
+    @property
+    def most_plans(self) -> int:
+        """How many targets at most it remembers anything for."""
+        return MAX_PLANS_OF_CHILD if self.parent else MAX_PLANS
+
     def plan(self, target: Target) -> Plan:
         """The rules that concern `target`. Remembered: it follows from the rules alone."""
         plan = self._plans.get(target)
@@ -226,7 +234,7 @@ class Mandate:
                     if covers(limit.targets, target) is not FAILS
                 ),
             )
-            if len(self._plans) >= MAX_PLANS:
+            if len(self._plans) >= self.most_plans:
                 self._plans.clear()
             if len(target.name) <= MAX_REMEMBERED_NAME:
                 self._plans[target] = plan
