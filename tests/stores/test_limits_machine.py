@@ -75,6 +75,10 @@ class Line:
         self.holds = self.charge.amount
 
 
+def account_of(line: Line) -> tuple[str, str]:
+    return line.charge.account, line.charge.key
+
+
 @dataclass
 class Step:
     """One commit: what it asks for, and what must come of it where the disk does not fail."""
@@ -219,23 +223,30 @@ class LimitsMachine(RuleBasedStateMachine):
         call = data.draw(st.sampled_from(sorted(self.calls)))
         lines = self.calls[call]
         how = data.draw(st.sampled_from(list(Settlement)))
-        wanted = PLACES[how]
-        accounts = sorted({(line.charge.account, line.charge.key) for line in lines})
+        accounts = sorted({account_of(line) for line in lines})
         only = tuple(sorted(data.draw(st.sets(st.sampled_from(accounts)))))
         said = dict.fromkeys(
             data.draw(st.sets(st.sampled_from(accounts))), data.draw(st.integers(0, 90))
         )
+        actual = tuple((*account, steps) for account, steps in said.items())
+        wanted = dict.fromkeys(only or accounts, PLACES[how])
+        settled = [Settled(call, self.now, how, actual, only)]
+        rest = tuple(account for account in accounts if account not in wanted)
+        in_two: bool = data.draw(st.booleans())
+        if rest and in_two and all(line.place == "pending" for line in lines):
+            how = data.draw(st.sampled_from(list(Settlement)))  # as of a call that frees in part
+            wanted |= dict.fromkeys(rest, PLACES[how])
+            settled.append(Settled(call, self.now, how, actual, rest))
         moving = [
-            line
+            (line, wanted[account_of(line)])
             for line in lines
-            if line.place != wanted and (not only or (line.charge.account, line.charge.key) in only)
+            if wanted.get(account_of(line), line.place) != line.place
         ]
         conflict = any(
-            line.place == "posted" or (line.place == "free" and wanted == "unknown")
-            for line in moving
+            line.place == "posted" or (line.place == "free" and place == "unknown")
+            for line, place in moving
         )
-        stay = {line.place for line in lines if not any(line is each for each in moving)}
-        places = stay | ({wanted} if moving else set())
+        places = {wanted.get(account_of(line), line.place) for line in lines}
         state = CallState.DONE
         if "pending" in places:
             state = CallState.RUNNING
@@ -243,18 +254,13 @@ class LimitsMachine(RuleBasedStateMachine):
             state = CallState.UNKNOWN
 
         def apply() -> None:
-            for line in moving:
-                line.place = wanted
-                line.holds = 0 if wanted == "free" else line.charge.amount
-                account = (line.charge.account, line.charge.key)
-                if wanted == "posted" and account in said and not line.charge.member:
-                    line.holds = said[account]
+            for line, place in moving:
+                line.place = place
+                line.holds = 0 if place == "free" else line.charge.amount
+                if place == "posted" and not line.charge.member:
+                    line.holds = said.get(account_of(line), line.holds)
 
-        actual = tuple((*account, steps) for account, steps in said.items())
-        changes = (
-            CallMoved(call, self.now, state),
-            Settled(call, self.now, how, actual, only),
-        )
+        changes: tuple[Change, ...] = (CallMoved(call, self.now, state), *settled)
         return Step(changes, Conflict if conflict else None, apply)
 
     def step(self, data: st.DataObject) -> Step:

@@ -73,7 +73,7 @@ class Leaf:
 def encode_leaf(type: LeafType, id: str, at_ms: int, fields: Mapping[str, LeafValue]) -> bytes:  # noqa: A002 - leaf words
     """Encode one leaf as canonical JSON.
 
-    On the path of every call, twice: about 2 µs for 20 fields.
+    About 2 µs for 20 fields; the two leaves of every call are laid out beforehand (`call_leaf.py`).
 
     Args:
         type: what it records.
@@ -138,7 +138,7 @@ def _checked(whole: dict[str, LeafValue]) -> bytes:
 
 
 _ascii_names: set[str] = set()
-"""Keys known to be ASCII. A memo, bounded: the same few come on every call."""
+"""Keys known to be ASCII. A memo, bounded: the same few come again and again."""
 
 
 def _check(value: LeafValue) -> None:

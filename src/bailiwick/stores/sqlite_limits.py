@@ -174,6 +174,8 @@ class SqliteLimits:
         db.executemany(_INSERT_POSTING, batch.rows)
         if batch.sliding:
             db.executemany(_INSERT_SLIDING, batch.sliding)
+        # What is held can be written as it stands: it was loaded from this file, which nobody else
+        # has changed since (`forget`), and moved by nothing but the postings that are written here.
         held = self.books.held
         balances = [(*held(charge), account) for account, charge in batch.touched.items()]
         db.executemany(_PUT_BALANCE, balances)
