@@ -258,6 +258,16 @@ def test_a_body_that_looks_like_a_head_does_not_lend_it_to_the_request_behind(
     assert body_of(client.response()) == "hello"
 
 
+@pytest.mark.parametrize("before", [b"", USUAL, USUAL * 2])
+async def test_a_large_head_is_refused_also_behind_other_requests_in_one_piece(
+    before: bytes,
+) -> None:
+    large = get(b"/early", *[b"X: " + b"y" * (limits.MAX_HEAD_BYTES // 2)] * 3)
+    seen, said = await _told(before + large, [], [6], knows=True)
+    assert len(seen) == said.count(b"HTTP/1.1 200 ") == len(before) // len(USUAL)
+    assert said.count(b"HTTP/1.1 431 ") == 1
+
+
 # --- time and memory behind a known head ---------------------------------------------------------
 
 
