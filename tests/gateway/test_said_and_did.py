@@ -17,7 +17,7 @@ from bailiwick.core.mandate import StampRule
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.gateway.gate import Answered, Refused, StillWaiting
 from bailiwick.gateway.held import Waiting
-from bailiwick.ports import UpstreamReply
+from bailiwick.ports import HoldState, UpstreamReply
 from bailiwick.protocols.llm.dialect import Said
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import ADA, Dispatched, House
@@ -327,3 +327,26 @@ async def test_a_result_is_compared_after_a_restart_too(house: House) -> None:
     agent.tell("t0", "999")
     await agent.think()
     assert [each.match.value for each in await agent.retold()] == ["altered"]
+
+
+async def test_what_a_waiting_call_was_made_of_is_looked_up_again_when_it_was_forgotten(
+    tmp_path: Path,
+) -> None:
+    held = StampRule("payments@1/stamp/1", (TargetPattern(CallKind.TOOL, "bank", "pay"),), ())
+    house = House(tmp_path, Waiting(), StoppedClock())
+    await house.open(replace(thoughtful(deny=True), stamp=(held,)))
+    agent, dispatch = Agent(house), Dispatched()
+    await agent.think(tool_call(NAME, BEN, "t1"))
+    acting = asyncio.ensure_future(agent.act(PAY, BEN, "t1", dispatch=dispatch))
+    async with asyncio.timeout(10):
+        await house.ticked.wait()
+    agent.tell("t1", "it failed")  # so it is not open any more
+    await agent.think()
+    house.thoughts._kept.clear()
+    (hold,) = await house.records.holds(HoldState.WAITING)
+    await house.holds.stamp(ADA, hold.id, True, "")
+    answer = await acting
+    assert isinstance(answer, Refused)
+    assert answer.code == "denied_by_rule"
+    assert dispatch.count == 0
+    await house.close()

@@ -314,6 +314,7 @@ class HeldCalls:
     ) -> Answer:
         """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
         name = context.mandate.name
+        await self._running.recall(context)
         labels = await self._memories.again(context.labels, self._authority.chain(name))
         # What was declared anew while a memory was built is what counts.
         # INVARIANT: no await from here until the stamp is about to be used.

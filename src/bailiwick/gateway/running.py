@@ -81,6 +81,12 @@ class Running:
             if any(each.name == mandate for each in context.chain)
         ]
 
+    async def recall(self, context: CallContext) -> None:
+        """Look up what models asked for, where a call that has waited was compared with it and it
+        was forgotten meanwhile."""
+        if context.thought is not None and self._thoughts.of(context.run) is None:
+            await self._thoughts.open(context.run)
+
     def think_again(self, context: CallContext, labels: Labels) -> tuple[CallContext, Labels]:
         """How a call that has waited stands to what models asked for, as it is now."""
         if context.thought is None:
