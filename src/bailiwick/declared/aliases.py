@@ -158,7 +158,8 @@ def _check_models(node: Table, servers: Mapping[str, Declaration]) -> Iterator[P
             near = did_you_mean(server, servers)
             yield Problem(scalar.place, f"there is no model server {show(server)}{near}")
         elif not _serves(servers[server], model):
-            message = f"model server `{server}` is declared without the model {show(model)}"
+            near = did_you_mean(model, _models(servers[server]))
+            message = f"model server `{server}` is declared without the model {show(model)}{near}"
             yield Problem(scalar.place, message)
 
 

@@ -218,6 +218,10 @@ def _warn_targets(
             meant = {name for name in servers if upstream.matches(name)}
             if not meant:
                 yield Problem(target.place, f"{show(target.value)} fits no declared {what}")
+            if pattern.kind is CallKind.MODEL and meant:
+                yield from _warn_model(
+                    target, pattern.name, [_served(everything, n) for n in meant]
+                )
             if pattern.kind is not CallKind.TOOL or not meant or not meant <= tools.keys():
                 continue
             glob = Glob(pattern.name)
@@ -229,6 +233,24 @@ def _warn_targets(
                 verb = "is" if len(near) == 1 else "are"
                 hint = f"; near {verb} {', '.join(f'`{name}`' for name in near)}" if near else ""
                 yield Problem(target.place, f"{show(target.value)} fits no known tool{hint}")
+
+
+def _served(everything: Objects, server: str) -> tuple[str, ...]:
+    return texts(everything["model", server].spec, "models") or ("*",)
+
+
+def _warn_model(
+    target: Scalar, wanted: str, served: Iterable[tuple[str, ...]]
+) -> Iterator[Problem]:
+    """A rule about a model that none of its servers is declared with: a slip of the pen."""
+    names = {name for each in served for name in each}
+    glob = Glob(wanted)
+    # Of two patterns it is not told whether they meet: doubt warns of nothing.
+    if any(glob.matches(each) or ("*" in each and "*" in wanted) for each in names):
+        return
+    if not any(Glob(each).matches(wanted) for each in names):
+        hint = did_you_mean(wanted, names)
+        yield Problem(target.place, f"{show(target.value)} fits no declared model{hint}")
 
 
 def _warn_arguments(node: Table) -> Iterator[Problem]:

@@ -195,6 +195,31 @@ def test_the_words_of_a_guard_name_role_and_exceptions() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "warned"),
+    [
+        ("one/m", []),
+        ("one/big/a", []),
+        ("one/b*", []),
+        ("o*/n-2", []),
+        ("*/*", []),
+        ("one/bog/a", ["`one/bog/a` fits no declared model, did you mean `big/*`?"]),
+        ("one/x", ["`one/x` fits no declared model; known are `big/*`, `m`, `n-*`"]),
+    ],
+)
+def test_a_rule_about_a_model_that_nobody_serves_is_a_warning(
+    target: str, warned: list[str]
+) -> None:
+    rule = f"{{from: ada, to: clerk, allow: [{{model: '{target}', other_arguments: allow}}]}}"
+    loaded = load_text(f"{WHO}{ONE}mandates: {{think: {rule}}}")
+    assert [each.message for each in loaded.warnings] == warned
+
+
+def test_where_no_models_are_declared_any_may_be_named() -> None:
+    rule = "{from: ada, to: clerk, allow: [{model: one/x, other_arguments: allow}]}"
+    assert load_text(f"{WHO}{ANY}mandates: {{think: {rule}}}").warnings == ()
+
+
 def test_an_alias_compiles_alike_from_a_file_and_a_store() -> None:
     text = ONE + "aliases: {assistant: {models: [{one/n-1: 2, one/m: 1}, one/big/a], spread: runs}}"
     found = load_text(text).of("alias")["assistant"]
@@ -208,7 +233,8 @@ def test_an_alias_compiles_alike_from_a_file_and_a_store() -> None:
     [
         ("{models: [assistant]}", "`assistant` is not `SERVER/MODEL`, the name of one model"),
         ("{models: [other/m]}", "there is no model server `other`; known are `one`"),
-        ("{models: [one/x]}", "model server `one` is declared without the model `x`"),
+        ("{models: [one/x]}", "model server `one` is declared without the model `x`; known are"),
+        ("{models: [one/bik/a]}", "without the model `bik/a`, did you mean `big/*`?"),
         ("{models: [one/*]}", "`one/*` is not `SERVER/MODEL`"),
         ("{models: [one/m, {one/m: 2, one/big/a: 1}]}", "`one/m` stands twice in this alias"),
         ("{models: [{one/m: 0}]}", "0 is not a whole number from 1 to 1000"),
