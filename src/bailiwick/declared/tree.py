@@ -292,6 +292,8 @@ def _explain(text: str, line: int, column: int, problem: str) -> str:
     here = lines[line - 1] if line <= len(lines) else ""
     if "\t" in here[: max(column, 1)] and not here[: column - 1].strip():
         return "a tab indents here: use spaces"
+    if problem.startswith("expected <block end>, but found '<block"):
+        return "does not stand in line with what is above it: look at the indentation"
     return f"not YAML: {problem}".replace("\x00", "end of file").replace("\n", " ")
 
 

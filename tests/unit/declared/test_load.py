@@ -195,6 +195,8 @@ def test_a_mistake_is_reported_where_it_stands(text: str, expected: list[str]) -
 
 MALFORMED = {
     "a tab": ("people:\n\tada: 1", "f.yaml:2:1: a tab indents here: use spaces"),
+    "a line out of line": ("a:\n  b: 1\n c: 2", "f.yaml:3:2: does not stand in line"),
+    "a word behind a quote": ("a: {b: 'x' y}", "f.yaml:1:12: not YAML: "),
     "an open bracket": ("people: [1", "f.yaml:1:11: not YAML: expected ',' or ']'"),
     "an open quote": ("people: 'x", "f.yaml:1:11: not YAML: found unexpected end of stream"),
     "two colons": ("a: b: c", "f.yaml:1:5: not YAML: mapping values are not allowed here"),
