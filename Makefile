@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help setup setup-test demo test check conformance agents engines engines-vllm bench bench-peers eval-agentdojo format
+.PHONY: help setup setup-test demo test check compiled test-compiled conformance agents engines engines-vllm bench bench-quick eval-agentdojo format
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -68,6 +68,10 @@ bench-quick: setup compiled ## the same without those gateways
 	@scripts/setup-bench
 	$(PY) -m bench --targets
 	$(PY) -m bench.models --no-peers
+
+eval-agentdojo: setup ## AgentDojo's tasks and injections through the gate: evals/agentdojo/results.json
+	@scripts/setup-evals
+	cd evals/agentdojo && .venv/bin/python -m replay
 
 format: ## format the code
 	.venv/bin/ruff check --fix .
