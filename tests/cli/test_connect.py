@@ -125,6 +125,19 @@ def test_print_changes_nothing_and_makes_no_token(
     assert clerk.url + "/mcp" in ended.out
     assert [path for path in home.rglob("*") if path.is_file()] == []
     assert clerk.asked == []
+    assert "bailiwick agents token AGENT --ttl 8h > " in ended.err
+    ended = asking(
+        "connect", agent, "--print", "--agent", "clerk", "--mandate", "pay", "--ttl", "1h"
+    )
+    assert "bailiwick agents token clerk --ttl 1h --mandate pay > " in ended.err
+
+
+def test_a_life_that_is_no_time_is_refused_before_anything_is_shown(
+    asking: Command, clerk: FakeGateway
+) -> None:
+    ended = asking("connect", "goose", "--print", "--ttl", "8")
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert "`8` is not a time; write 90s, 30m, 8h or 7d" in ended.err
 
 
 def test_without_a_terminal_and_yes_nothing_is_written(

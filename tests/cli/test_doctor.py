@@ -107,6 +107,19 @@ def test_a_server_that_is_down_and_a_ledger_that_lies_are_failures(
     assert "no<U+001B>[2Jkey" in ended.out
 
 
+@pytest.mark.parametrize(("models", "warned"), [([], True), ([{"name": "local"}], False)])
+def test_models_alone_are_enough_to_stand_before(
+    asking: Command, gateway: FakeGateway, tmp_path: Path, models: list[JsonObject], warned: bool
+) -> None:
+    gateway.says("GET /api/v1/ledger", {"key": "k"})
+    gateway.says("GET /api/v1/servers", {"servers": []})
+    gateway.says("GET /api/v1/models", {"servers": models, "aliases": []})
+    gateway.says("GET /api/v1/objects?kind=calendar", {"objects": []})
+    ended = asking("doctor", "--data", str(tmp_path / "none"))
+    assert "ok    gateway " in ended.out
+    assert ("none declared" in ended.out) is warned
+
+
 @pytest.mark.parametrize(
     ("server", "level", "says", "do"),
     [

@@ -48,6 +48,10 @@ def test_help_names_every_command_of_the_issue_and_the_exit_codes(command: Comma
             "see `bailiwick run export --help`",
         ),
         (["bogus"], "no such command 'bogus'; see `bailiwick --help`"),
+        (
+            ["mandat"],
+            "no such command 'mandat', did you mean 'mandate', 'mandates'; see `bailiwick",
+        ),
         (["calls", "--bogus"], "no such option: --bogus"),
         (["call"], "missing argument"),
         (["calls", "--limit", "0"], "greater than or equal to 1"),
@@ -193,6 +197,23 @@ def test_ids_cannot_leave_their_path(asking: Command, gateway: FakeGateway) -> N
     assert asking("call", "..").code == Exit.USAGE
     asking("call", "../../login-links")
     assert [asked.path for asked in gateway.asked] == ["/api/v1/calls/..%2F..%2Flogin-links"]
+
+
+@pytest.mark.parametrize(
+    ("words", "at", "code", "hint"),
+    [
+        (("run", "show", "x"), "GET /api/v1/runs/x/story?limit=100", "run", "`bailiwick runs`"),
+        (("revoke", "x"), "POST /api/v1/mandates/x/revoke", "mandate", "`bailiwick mandates`"),
+        (("agents", "token", "x"), "POST /api/v1/agents/x/tokens", "agent", "`bailiwick mandates`"),
+    ],
+)
+def test_a_name_that_nobody_has_says_where_to_find_one(
+    asking: Command, gateway: FakeGateway, words: tuple[str, ...], at: str, code: str, hint: str
+) -> None:
+    gateway.refuses(at, 404, f"{code}_unknown", f"there is no {code} `x`")
+    ended = asking(*words)
+    assert ended.code == Exit.USAGE
+    assert f"there is no {code} `x`; {hint}" in ended.err
 
 
 def test_errors_carry_their_hint() -> None:

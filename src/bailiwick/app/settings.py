@@ -33,7 +33,9 @@ class Address:
         host, separator, port = text.rpartition(":")
         host = host.strip("[]") or "127.0.0.1"
         if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ConfigError("address_malformed", f"`{text}` is not HOST:PORT")
+            raise ConfigError(
+                "address_malformed", f"`{text}` is not HOST:PORT, such as 127.0.0.1:8750"
+            )
         return cls(host, int(port))
 
     @property

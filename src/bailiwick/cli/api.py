@@ -30,6 +30,9 @@ _HINTS = {
     "not_found": "check the id or name",
     "hold_unknown": "`bailiwick holds` lists what waits",
     "call_unknown": "`bailiwick calls` lists the newest",
+    "run_unknown": "`bailiwick runs` lists the newest",
+    "mandate_unknown": "`bailiwick mandates` lists them",
+    "agent_unknown": "`bailiwick mandates` names the agents",
 }
 
 

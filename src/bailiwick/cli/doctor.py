@@ -176,12 +176,13 @@ def check_gateway(reach: Reach, url: str) -> Iterator[Finding]:
         yield _skew(api)
         about = api.get("ledger")
         servers = listed(api.get("servers"), "servers")
+        some = bool(servers) or bool(listed(api.get("models"), "servers"))
         calendars = listed(api.get("objects", kind="calendar"), "objects")
     except CliError as error:
         yield Finding("gateway", FAIL, error.message, error.hint)
         return
     yield Finding("gateway", OK, f"{url}{_process(reach)}")
-    if not servers:
+    if not some:
         yield Finding("servers", WARN, "none declared", "declare some: bailiwick apply -f FILE")
     for server in servers:
         yield check_server(server)

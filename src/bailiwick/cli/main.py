@@ -201,7 +201,9 @@ def _usage(args: list[str], error: typer.TyperException) -> int:
     path = getattr(context, "command_path", "bailiwick")
     # What an option may be is checked by a library that says of what sort its error is.
     text = text.replace("': Value error, ", "': ", 1)
-    message = text[:1].lower() + text[1:].rstrip(".")
+    # What it suggests is a sentence of its own there, and a part of ours.
+    text = text.replace(". Did you mean ", ", did you mean ", 1)
+    message = text[:1].lower() + text[1:].rstrip(".?")
     return _end(args, CliError(Exit.USAGE, "usage", message, f"see `{path} --help`"))
 
 

@@ -84,6 +84,7 @@ def connect(
     gateway as well; run again without it, the model stays as it is.
     """
     job = _job(agent, entry, settings)
+    lifetime_seconds = seconds(ttl)
     edits = Edits()
     if remove:
         edits.change(job.settings, job.agent.remove(edits.text(job.settings), entry))
@@ -95,13 +96,13 @@ def connect(
     model = model or (job.record.model if job.record is not None else "")
     wiring = Wiring(entry=entry, url=url + "/mcp", token_file=job.token_file)
     if print_only:
-        return _print(reach, job, wiring, _model_wiring(job, url, model))
+        token = _token_command(identity, mandate, ttl)
+        return _print(reach, job, wiring, _model_wiring(job, url, model), token)
     edits.change(job.settings, job.agent.add(edits.text(job.settings), wiring))
     record = None
     if model:
         parts = job.side.parts(job.place, job.settings, _model_wiring(job, url, model))
         record = edits.apply(parts, model, job.record)
-    lifetime_seconds = seconds(ttl)
     if not _agreed(reach, edits.all(), yes):
         return Exit.NO
     name = identity or _only_agent(reach)
@@ -165,7 +166,13 @@ def _models(url: str, token: str, wanted: str) -> Sequence[str]:
     return found
 
 
-def _print(reach: Reach, job: _Job, wiring: Wiring, model: ModelWiring) -> int:
+def _token_command(identity: str, mandate: str, ttl: str) -> str:
+    """What makes the token that `--print` makes none of."""
+    words = ["bailiwick", "agents", "token", identity or "AGENT", "--ttl", ttl]
+    return shlex.join([*words, "--mandate", mandate] if mandate else words)
+
+
+def _print(reach: Reach, job: _Job, wiring: Wiring, model: ModelWiring, make_token: str) -> int:
     edits = Edits()
     edits.change(job.settings, job.agent.add("", wiring))
     if model.model:
@@ -183,7 +190,7 @@ def _print(reach: Reach, job: _Job, wiring: Wiring, model: ModelWiring) -> int:
         show.note(f"into {file['settings']}:")
         show.out(file["text"].rstrip("\n"))
     token = shlex.quote(str(wiring.token_file))
-    show.note(f"its token: (umask 077; bailiwick agents token AGENT > {token})")
+    show.note(f"its token: (umask 077; {make_token} > {token})")
     for line in following:
         show.note(line)
     return Exit.OK
