@@ -40,7 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = [target.name for target in OURS]
-    parser.add_argument("--only", action="append", choices=names, help="only these targets")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=names,
+        metavar="NAME",
+        help="only this one; may be said again: " + "; ".join(names),
+    )
     parser.add_argument(
         "--peers",
         nargs="*",
@@ -48,11 +54,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="also measure these peers; all of them when none is named",
     )
     parser.add_argument("-c", "--connections", type=int, action="append", help="1, 8, 64 and 256")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="how often (3)")
     parser.add_argument("--requests", type=int, default=20_000, help="for each measurement")
     parser.add_argument("--seconds", type=float, default=2.0, help="most for each measurement")
-    parser.add_argument("--soak", type=int, default=_QUICK_SOAK_CALLS, metavar="CALLS")
-    parser.add_argument("--soak-target", choices=names, default=BAILIWICK)
+    parser.add_argument(
+        "--soak", type=int, default=_QUICK_SOAK_CALLS, metavar="CALLS", help="0 for none"
+    )
+    parser.add_argument("--soak-target", choices=names, default=BAILIWICK, metavar="NAME")
     parser.add_argument("--stages", action="store_true", help="take a governed call apart")
     parser.add_argument("--steps", action="store_true", help="count the interpreter's steps a call")
     parser.add_argument("--targets", action="store_true", help="say which aims are met")
