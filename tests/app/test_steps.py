@@ -22,10 +22,10 @@ from bench.targets import start_upstream
 pytestmark = pytest.mark.slow
 
 MOST = {
-    "tool call": 13_000,
-    "with four limits": 21_500,
-    "model call, whole": 22_000,
-    "model call, streamed": 43_000,
+    "tool call": 7_200,
+    "with four limits": 10_800,
+    "model call, whole": 12_000,
+    "model call, streamed": 18_500,
 }
 
 
