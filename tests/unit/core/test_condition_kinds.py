@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import bailiwick.core.conditions as package
-from bailiwick.core.argument_path import reach
+from bailiwick.core.argument_path import look_alikes, reach
 from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import (
     Anything,
@@ -72,6 +72,7 @@ def test_what_every_kind_says_quickly_is_what_it_says(
 def test_every_kind_on_one_value_is_asked_of_all_its_path_leads_to(
     condition: Condition, call: Arguments
 ) -> None:
+    assume(look_alikes(call) is None)  # such calls are refused before any condition is asked
     found = reach(condition.path, call)
     assert permits(condition, call) is all(map(condition.permitted, found))
     assert triggers(condition, call) is any(map(condition.triggered, found))
