@@ -16,7 +16,7 @@ from bailiwick.app.gateway import Gateway, open_gateway
 from bailiwick.app.settings import Settings
 from bailiwick.core.mandate import MandateState
 from bailiwick.ports import Person
-from bailiwick.testing.mcp import eventually
+from bailiwick.testing.mcp.waiting import eventually
 
 ADA = Person("ada", frozenset({"operator"}), "token")
 

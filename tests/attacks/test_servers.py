@@ -13,15 +13,9 @@ from bailiwick.gateway.gate import Answer, Asked, Dispatch, OnTick, Refused, Tic
 from bailiwick.gateway.mcp import exchange, pins
 from bailiwick.gateway.mcp.pins import PinBook, Sighting
 from bailiwick.ports import Pinned, RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    Client,
-    FakeClock,
-    FakeUpstream,
-    legacy,
-    make_house,
-    modern,
-    tool,
-)
+from bailiwick.testing.mcp.fakes import FakeClock, FakeUpstream
+from bailiwick.testing.mcp.house import make_house
+from bailiwick.testing.mcp.wire import Client, legacy, modern, tool
 
 
 def sighting(name: str, digest: str, upstream: str = "evil") -> Sighting:

@@ -9,7 +9,9 @@ import pytest
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.protocols.strict_json import MAX_VALUES
-from bailiwick.testing.mcp import Client, FakeUpstream, make_house, modern, tool
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import make_house
+from bailiwick.testing.mcp.wire import Client, modern, tool
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

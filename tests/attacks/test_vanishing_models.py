@@ -15,7 +15,7 @@ from bailiwick.gateway.llm.aliases import Alias, Candidate
 from bailiwick.gateway.llm.edge import LlmEdge
 from bailiwick.gateway.llm.servers import ModelServers, ModelSpec
 from bailiwick.testing.clock import StoppedClock
-from bailiwick.testing.mcp import FakeAuthenticator, FakeGate
+from bailiwick.testing.mcp.fakes import FakeAuthenticator, FakeGate
 
 FIRST, SECOND = Candidate("one", "m"), Candidate("two", "m")
 ALIAS = Alias("assistant", ((FIRST,), (SECOND,)))

@@ -556,4 +556,4 @@ def test_people_without_a_role_are_told_so() -> None:
     day = sample_day()
     hold = day.records.hold_rows[HOLD]
     nobody = Person("dee", frozenset(), "link")
-    assert "role `approver`" in why_not(nobody, hold, day.clock.now_ms)
+    assert "role `approver`" in why_not(nobody, hold, day.clock.wall)

@@ -79,7 +79,7 @@ async def test_whoever_has_no_standing_starts_nothing(house: House) -> None:
 async def test_a_run_is_ended_once(house: House) -> None:
     answer = await house.api("ada").send(f"/api/v1/runs/{RUN}/end", {})
     assert answer.status == 200
-    assert answer.json["run"]["ended_ms"] == house.day.clock.now_ms
+    assert answer.json["run"]["ended_ms"] == house.day.clock.wall
     again = await house.api("ada").send(f"/api/v1/runs/{RUN}/end", {})
     assert (again.status, code(again)) == (409, "run_ended")
     missing = await house.api("ada").send("/api/v1/runs/01KBXXXXXXXXXXXXXXXXXXXXXX/end", {})

@@ -7,12 +7,12 @@ import pytest
 from bailiwick.core.errors import TheirError
 from bailiwick.identity import sessions as module
 from bailiwick.identity.sessions import Sessions
-from bailiwick.testing.records import SteppedClock
+from bailiwick.testing.clock import StoppedClock
 
 
 @pytest.fixture
-def clock() -> SteppedClock:
-    return SteppedClock()
+def clock() -> StoppedClock:
+    return StoppedClock()
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def roles() -> dict[str, frozenset[str]]:
 
 
 @pytest.fixture
-def sessions(clock: SteppedClock, roles: dict[str, frozenset[str]]) -> Sessions:
+def sessions(clock: StoppedClock, roles: dict[str, frozenset[str]]) -> Sessions:
     return Sessions(clock, roles.get)
 
 
@@ -49,9 +49,9 @@ def test_looking_at_a_link_does_not_use_it_up(sessions: Sessions) -> None:
     assert sessions.redeem(token)
 
 
-def test_a_link_ends_after_ten_minutes(sessions: Sessions, clock: SteppedClock) -> None:
+def test_a_link_ends_after_ten_minutes(sessions: Sessions, clock: StoppedClock) -> None:
     link = sessions.offer("ada")
-    assert link.expires_ms == clock.now_ms + 600_000
+    assert link.expires_ms == clock.wall + 600_000
     clock.advance(600)
     assert sessions.invited(link.token) == ""
     with pytest.raises(TheirError):
@@ -99,7 +99,7 @@ def test_a_removed_person_is_signed_out_for_good(
     assert sessions.session(key) is None
 
 
-def test_a_session_idles_out_after_an_hour(sessions: Sessions, clock: SteppedClock) -> None:
+def test_a_session_idles_out_after_an_hour(sessions: Sessions, clock: StoppedClock) -> None:
     key = sessions.redeem(sessions.offer("ada").token)
     clock.advance(3599)
     assert sessions.session(key) is not None
@@ -108,7 +108,7 @@ def test_a_session_idles_out_after_an_hour(sessions: Sessions, clock: SteppedClo
 
 
 def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(
-    sessions: Sessions, clock: SteppedClock
+    sessions: Sessions, clock: StoppedClock
 ) -> None:
     key = sessions.redeem(sessions.offer("ada").token)
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(
 
 
 def test_a_session_ends_after_twelve_hours_however_busy(
-    sessions: Sessions, clock: SteppedClock
+    sessions: Sessions, clock: StoppedClock
 ) -> None:
     key = sessions.redeem(sessions.offer("ada").token)
     for _ in range(23):
@@ -129,16 +129,16 @@ def test_a_session_ends_after_twelve_hours_however_busy(
 
 
 def test_setting_the_wall_clock_back_revives_nothing(
-    sessions: Sessions, clock: SteppedClock
+    sessions: Sessions, clock: StoppedClock
 ) -> None:
     token = sessions.offer("ada").token
     clock.advance(601)
-    clock.now_ms -= 86_400_000
+    clock.wall -= 86_400_000
     assert sessions.invited(token) == ""
 
 
 def test_an_old_key_is_replaced_and_soon_stops_working(
-    sessions: Sessions, clock: SteppedClock
+    sessions: Sessions, clock: StoppedClock
 ) -> None:
     old = sessions.redeem(sessions.offer("ada").token)
     assert sessions.renew(old) == ""
@@ -155,7 +155,7 @@ def test_an_old_key_is_replaced_and_soon_stops_working(
     assert sessions.session(new) is not None
 
 
-def test_signing_out_ends_all_keys_of_the_session(sessions: Sessions, clock: SteppedClock) -> None:
+def test_signing_out_ends_all_keys_of_the_session(sessions: Sessions, clock: StoppedClock) -> None:
     old = sessions.redeem(sessions.offer("ada").token)
     clock.advance(900)
     new = sessions.renew(old)

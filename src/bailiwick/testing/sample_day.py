@@ -25,7 +25,9 @@ from bailiwick.ports import (
     UnsettledRow,
     UpstreamStatus,
 )
-from bailiwick.testing.records import MemoryControl, MemoryRecords, SteppedClock
+from bailiwick.testing.clock import StoppedClock
+from bailiwick.testing.control import MemoryControl
+from bailiwick.testing.records import MemoryRecords
 
 MANDATE = "payables@3"
 RUN = "01KB0000000000000000000001"
@@ -52,7 +54,7 @@ def ulid(number: int) -> str:
 class SampleDay:
     """Records and control with a day in them, ready for `console_app`."""
 
-    clock: SteppedClock
+    clock: StoppedClock
     records: MemoryRecords
     control: MemoryControl
 
@@ -73,7 +75,7 @@ class SampleDay:
         """Record one call with its path."""
         upstream, _, name = target.partition("/")
         call = Call.of(ulid(number), Target(CallKind.TOOL, upstream, name), arguments)
-        at_ms = self.clock.now_ms - ago_seconds * 1000
+        at_ms = self.clock.wall - ago_seconds * 1000
         over = state not in (CallState.HELD, CallState.RUNNING, CallState.DENIED)
         index = len(self.records.entry_rows)
         row = CallRow(
@@ -155,7 +157,7 @@ class SampleDay:
             hold=hold_id,
             result=result,
         )
-        expires_ms = self.clock.now_ms + left_seconds * 1000
+        expires_ms = self.clock.wall + left_seconds * 1000
         needs = Requirement(role or None, frozenset(excluded), count)
         asking = Asking("clerk", "ada", "ada", MANDATE, PURPOSE, RUN)
         row = HoldRow(
@@ -175,7 +177,7 @@ class SampleDay:
             count=count,
             rendering=render(call, asking, needs, because, expires_ms),
             nonce="c29tZS1yYW5kb20tbm9uY2U",
-            at_ms=self.clock.now_ms - ago_seconds * 1000,
+            at_ms=self.clock.wall - ago_seconds * 1000,
             expires_ms=expires_ms,
             state=state,
             decided_ms=None,
@@ -186,7 +188,7 @@ class SampleDay:
 
 def empty_day() -> SampleDay:
     """Nothing happened yet."""
-    clock = SteppedClock()
+    clock = StoppedClock()
     records = MemoryRecords()
     return SampleDay(clock, records, MemoryControl(records, clock))
 
@@ -367,7 +369,7 @@ def _mandate(version: int) -> JsonObject:
 
 def _declare(day: SampleDay, kind: str, name: str, spec: JsonObject, version: int = 1) -> None:
     document: JsonObject = {"kind": kind, "name": name, "spec": spec}
-    at_ms = day.clock.now_ms - (4 - version) * 86_400_000
+    at_ms = day.clock.wall - (4 - version) * 86_400_000
     text = canonical(document).decode()
     day.records.object_rows.append(
         ObjectRow(kind, name, version, digest_of(document), text, "active", at_ms, "ada")
@@ -375,13 +377,13 @@ def _declare(day: SampleDay, kind: str, name: str, spec: JsonObject, version: in
 
 
 def _add_limits(day: SampleDay) -> None:
-    midnight = day.clock.now_ms + 5 * 3_600_000
+    midnight = day.clock.wall + 5 * 3_600_000
     day.control.limit_rows = [
         _limit("per-day", "", 890_000_000, 1_250_000_000, frees_ms=midnight),
         _limit("per-payee", "be68539007547034", 0, 640_000_000, frees_ms=None),
         _limit("per-payee", "x" * 120, 0, 5_000_000_000, unknown=90_000_000),
     ]
-    day.control.unsettled_rows = [UnsettledRow(ulid(4), day.clock.now_ms - 3_600_000)]
+    day.control.unsettled_rows = [UnsettledRow(ulid(4), day.clock.wall - 3_600_000)]
 
 
 def _limit(
@@ -434,7 +436,7 @@ def _add_upstreams(day: SampleDay) -> None:
 
 def _pin(day: SampleDay, name: str, definition: JsonObject, state: PinState, by: str) -> Pinned:
     text = json.dumps(definition)
-    at_ms = day.clock.now_ms - (300_000 if state is PinState.HELD else 86_400_000)
+    at_ms = day.clock.wall - (300_000 if state is PinState.HELD else 86_400_000)
     return Pinned("bank", "tool", name, digest_of(definition), text, state, at_ms, by)
 
 

@@ -118,7 +118,7 @@ def _add(
 ) -> None:
     kind, _, target = what.partition(" ")
     upstream, _, name = target.partition("/")
-    at_ms = day.clock.now_ms - 60_000 + number
+    at_ms = day.clock.wall - 60_000 + number
     denied = state is CallState.DENIED
     index = len(day.records.entry_rows)
     row = CallRow(

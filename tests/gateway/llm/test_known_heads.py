@@ -13,7 +13,7 @@ from bailiwick.gateway.llm.visit import carried_of
 from bailiwick.gateway.mcp.wire import Scope
 from bailiwick.protocols.http_head import HEAD, Head
 from bailiwick.testing.clock import StoppedClock
-from bailiwick.testing.mcp import FakeAuthenticator, FakeGate
+from bailiwick.testing.mcp.fakes import FakeAuthenticator, FakeGate
 
 HEADERS = [
     (b"host", b"127.0.0.1"),

@@ -17,7 +17,7 @@ from bailiwick.gateway.llm.servers import ModelServer, ModelSpec
 from bailiwick.ports import UpstreamReply
 from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.requests import read_request
-from bailiwick.testing.mcp import turns
+from bailiwick.testing.mcp.waiting import turns
 
 BODY: JsonObject = {
     "model": "m",

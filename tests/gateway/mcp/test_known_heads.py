@@ -14,17 +14,9 @@ from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_round import Round
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.ports import Caller
-from bailiwick.testing.mcp import (
-    ADA,
-    HOST,
-    FakeUpstream,
-    House,
-    legacy,
-    make_house,
-    modern,
-    routing_headers,
-    tool,
-)
+from bailiwick.testing.mcp.fakes import ADA, HOST, FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import legacy, modern, routing_headers, tool
 from tests.app.raw_http import State
 
 CALL: Any = modern("tools/call", name="fs/read", arguments={})

@@ -14,19 +14,10 @@ import uvicorn
 
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    ADA,
-    HOST,
-    FakeUpstream,
-    House,
-    eventually,
-    legacy,
-    make_house,
-    modern,
-    routing_headers,
-    tool,
-    turns,
-)
+from bailiwick.testing.mcp.fakes import ADA, HOST, FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.waiting import eventually, turns
+from bailiwick.testing.mcp.wire import legacy, modern, routing_headers, tool
 
 OK = UpstreamReply(result=b'{"resultType":"complete","content":[]}')
 CALL: Any = {"id": 5, "name": "fs/read", "arguments": {}}

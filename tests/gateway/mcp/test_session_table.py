@@ -16,7 +16,7 @@ from bailiwick.gateway.mcp.sessions import (
 )
 from bailiwick.gateway.mcp.streams import Attachment, Replay
 from bailiwick.ports import ClientFacts
-from bailiwick.testing.mcp import FakeClock
+from bailiwick.testing.mcp.fakes import FakeClock
 
 FACTS = ClientFacts("ada|work", "2025-11-25")
 

@@ -18,7 +18,7 @@ from bailiwick.gateway.mcp.streams import (
     parse_event_id,
 )
 from bailiwick.protocols.sse import SseDecoder
-from bailiwick.testing.mcp import turns
+from bailiwick.testing.mcp.waiting import turns
 
 
 class Reader:

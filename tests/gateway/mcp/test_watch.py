@@ -11,7 +11,7 @@ import pytest
 
 from bailiwick.gateway.mcp.watch import Rounds, Watch
 from bailiwick.gateway.mcp.wire import Outcome
-from bailiwick.testing.mcp import eventually
+from bailiwick.testing.mcp.waiting import eventually
 
 
 class Sink:

@@ -12,16 +12,10 @@ from bailiwick.gateway.gate import Answer, Answered, Asked, Dispatch, OnTick, St
 from bailiwick.gateway.mcp.core import MAX_SHAPES_PER_CALLER, Limits
 from bailiwick.gateway.mcp.legacy import MAX_ASKS
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    Client,
-    FakeUpstream,
-    eventually,
-    legacy,
-    make_house,
-    modern,
-    tool,
-    turns,
-)
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import make_house
+from bailiwick.testing.mcp.waiting import eventually, turns
+from bailiwick.testing.mcp.wire import Client, legacy, modern, tool
 
 OK = UpstreamReply(result=b'{"content":[]}')
 ELICIT: Any = {"mode": "form", "message": "Who?", "requestedSchema": {"type": "object"}}

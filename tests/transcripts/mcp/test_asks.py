@@ -13,18 +13,10 @@ from bailiwick.gateway.gate import Answer, Asked, Dispatch, OnTick, Refused
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.sessions import Session
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    Client,
-    FakeUpstream,
-    House,
-    Open,
-    Reply,
-    eventually,
-    legacy,
-    make_house,
-    modern,
-    tool,
-)
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.waiting import eventually
+from bailiwick.testing.mcp.wire import Client, Open, Reply, legacy, modern, tool
 
 ELICIT: Any = {"mode": "form", "message": "Who?", "requestedSchema": {"type": "object"}}
 SAMPLE = {"messages": [], "maxTokens": 5}

@@ -9,17 +9,9 @@ import pytest
 from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.ports import Caller
-from bailiwick.testing.mcp import (
-    HOST,
-    Client,
-    FakeUpstream,
-    House,
-    legacy,
-    make_house,
-    modern,
-    routing_headers,
-    tool,
-)
+from bailiwick.testing.mcp.fakes import HOST, FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import Client, legacy, modern, routing_headers, tool
 
 CALL = modern("tools/call", name="bank/pay", arguments={})
 

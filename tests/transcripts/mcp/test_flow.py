@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import FakeUpstream, House, make_house, modern, tool
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import modern, tool
 
 TASKS: dict[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
 ONE, OTHER = {"agent-session-id": "one"}, {"agent-session-id": "other"}

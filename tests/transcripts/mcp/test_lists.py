@@ -10,7 +10,9 @@ import pytest
 from bailiwick.core.errors import StoreError
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import Client, FakeUpstream, House, legacy, make_house, modern, tool
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import Client, legacy, modern, tool
 
 ODD = (
     b'{"name" : "odd","x-vendor":{"b":1.50,"a":[ ]},"inputSchema":{"$defs":{"z":true},'

@@ -10,16 +10,10 @@ import pytest
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.subscriptions import MAX_LISTENS_PER_CALLER
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    Client,
-    FakeUpstream,
-    eventually,
-    legacy,
-    make_house,
-    modern,
-    routing_headers,
-    tool,
-)
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import make_house
+from bailiwick.testing.mcp.waiting import eventually
+from bailiwick.testing.mcp.wire import Client, legacy, modern, routing_headers, tool
 
 TASKS: dict[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"

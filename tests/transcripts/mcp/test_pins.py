@@ -10,7 +10,9 @@ from bailiwick.core.errors import StoreError, TheirError
 from bailiwick.gateway.mcp.catalog import FRESH_SECONDS
 from bailiwick.gateway.mcp.pins import PinBook
 from bailiwick.ports import PinState
-from bailiwick.testing.mcp import FakeUpstream, House, make_house, modern, tool
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import modern, tool
 
 
 async def names(house: House) -> list[str]:

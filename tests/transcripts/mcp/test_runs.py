@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bailiwick.testing.mcp import FakeUpstream, House, make_house, modern, tool
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import modern, tool
 
 
 async def key_of(house: House, meta: object = None, **headers: str) -> str:

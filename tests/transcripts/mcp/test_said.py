@@ -15,15 +15,9 @@ from bailiwick.core.run_words import MAX_INSTRUCTION_CHARS
 from bailiwick.gateway.gate import NOTHING_SAID, Asked, Said
 from bailiwick.gateway.mcp.said import read_said
 from bailiwick.protocols.mcp.headers import read_headers
-from bailiwick.testing.mcp import (
-    Client,
-    FakeUpstream,
-    House,
-    legacy,
-    make_house,
-    modern,
-    tool,
-)
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import Client, legacy, modern, tool
 
 PROXIES = (read_network("192.0.2.1"),)
 

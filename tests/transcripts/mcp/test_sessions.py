@@ -11,17 +11,10 @@ from bailiwick.gateway.gate import Answer, Answered, Asked, Dispatch, OnTick
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.sessions import IDLE_SECONDS, MAX_SESSIONS_PER_CALLER
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    Client,
-    FakeUpstream,
-    House,
-    Reply,
-    eventually,
-    legacy,
-    make_house,
-    tool,
-    turns,
-)
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.waiting import eventually, turns
+from bailiwick.testing.mcp.wire import Client, Reply, legacy, tool
 
 OK = UpstreamReply(result=b'{"content":[]}')
 QUICK = Limits(watch_seconds=0.0, keep_alive_seconds=0.02)

@@ -19,16 +19,10 @@ from bailiwick.gateway.gate import (
 )
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import (
-    Client,
-    FakeUpstream,
-    House,
-    legacy,
-    make_house,
-    modern,
-    tool,
-    turns,
-)
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.waiting import turns
+from bailiwick.testing.mcp.wire import Client, legacy, modern, tool
 
 OK = UpstreamReply(result=b'{"resultType":"complete","content":[]}')
 QUICK = Limits(watch_seconds=0.0, keep_alive_seconds=0.01)

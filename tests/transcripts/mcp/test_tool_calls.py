@@ -8,7 +8,9 @@ import json
 import pytest
 
 from bailiwick.ports import RequestPeer, UpstreamReply, UpstreamRequest
-from bailiwick.testing.mcp import Client, FakeUpstream, legacy, make_house, modern, tool
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import make_house
+from bailiwick.testing.mcp.wire import Client, legacy, modern, tool
 
 RAW = b'{"content":[{"type":"text","text":"paid"}],  "x-vendor":{"b":1,"a":[1.50]},"isError":false}'
 

@@ -12,7 +12,7 @@ from bailiwick.protocols.mcp.legacy import Hello, greet, progress_token, session
 from bailiwick.protocols.mcp.modern import Envelope, Rejection, climb
 from bailiwick.protocols.mcp.revisions import LEGACY, MODERN, Era, at_least, era_of
 from bailiwick.protocols.strict_json import encode
-from bailiwick.testing.mcp import legacy, modern, routing_headers
+from bailiwick.testing.mcp.wire import legacy, modern, routing_headers
 
 
 def request(message: Any) -> Request:

@@ -1,0 +1,1 @@
+"""The MCP edge in tests: fakes around it, and a way to drive it."""
