@@ -11,7 +11,6 @@ import bailiwick.console.shapes as shapes
 from bailiwick.console.acts import checked_reason, decision
 from bailiwick.console.api.routing import MAX_ROWS, Served, answer, limit_of, one_of
 from bailiwick.console.bodies import read_json
-from bailiwick.console.parts import Parts
 from bailiwick.console.shown import check_shown
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import CallQuery, CallState, HoldState, Person
@@ -30,26 +29,20 @@ class _Settle(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Calls:
+class Calls(Served):
     """What agents did, and what it waits for."""
 
-    def __init__(self, parts: Parts, served: Served) -> None:
-        self._parts = parts
-        self._served = served
-        self._records = parts.records
-        self._control = parts.control
-
     def routes(self) -> list[Route]:
-        """See `routing.Served`."""
+        """The routes it serves."""
         return [
-            self._served.get("/calls", self.calls),
-            self._served.get("/calls/{id}", self.call),
-            self._served.get("/calls/{id}/proof", self.proof),
-            self._served.get("/calls/{id}/explain", self.explain),
-            self._served.get("/holds", self.holds),
-            self._served.get("/holds/{id}", self.hold),
-            self._served.post("/holds/{id}/stamp", self.stamp),
-            self._served.post("/calls/{id}/settle", self.settle),
+            self.get("/calls", self.calls),
+            self.get("/calls/{id}", self.call),
+            self.get("/calls/{id}/proof", self.proof),
+            self.get("/calls/{id}/explain", self.explain),
+            self.get("/holds", self.holds),
+            self.get("/holds/{id}", self.hold),
+            self.post("/holds/{id}/stamp", self.stamp),
+            self.post("/calls/{id}/settle", self.settle),
         ]
 
     async def calls(self, request: Request, _person: Person) -> Response:

@@ -12,7 +12,6 @@ from starlette.routing import Route
 import bailiwick.console.shapes as shapes
 from bailiwick.console.api.routing import Nothing, Served, answer
 from bailiwick.console.bodies import read_json
-from bailiwick.console.parts import Parts
 from bailiwick.console.streams import event_stream
 from bailiwick.core.errors import BailiwickError
 from bailiwick.ports import Person
@@ -30,28 +29,22 @@ class _MakeToken(msgspec.Struct, frozen=True):
     lifetime_seconds: int = 3_600
 
 
-class House:
+class House(Served):
     """Who is asking, what the gateway stands before, and the ledger."""
 
-    def __init__(self, parts: Parts, served: Served) -> None:
-        self._parts = parts
-        self._served = served
-        self._records = parts.records
-        self._control = parts.control
-
     def routes(self) -> list[Route]:
-        """See `routing.Served`."""
+        """The routes it serves."""
         return [
-            self._served.get("/me", self.me),
-            self._served.get("/models", self.models),
-            self._served.get("/servers", self.servers),
-            self._served.get("/pins", self.pins),
-            self._served.get("/ledger", self.ledger),
-            self._served.get("/events", self.events),
-            self._served.post("/pins/accept", self.accept_pin),
-            self._served.post("/agents/{name}/tokens", self.make_token),
-            self._served.post("/tokens/{id}/revoke", self.revoke_token),
-            self._served.post("/login-links", self.login_link),
+            self.get("/me", self.me),
+            self.get("/models", self.models),
+            self.get("/servers", self.servers),
+            self.get("/pins", self.pins),
+            self.get("/ledger", self.ledger),
+            self.get("/events", self.events),
+            self.post("/pins/accept", self.accept_pin),
+            self.post("/agents/{name}/tokens", self.make_token),
+            self.post("/tokens/{id}/revoke", self.revoke_token),
+            self.post("/login-links", self.login_link),
         ]
 
     async def me(self, _request: Request, person: Person) -> Response:

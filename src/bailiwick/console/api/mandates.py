@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,9 +17,8 @@ from bailiwick.console.acts import checked_reason
 from bailiwick.console.api.routing import MAX_AGENT_JSON_BYTES, Served, agent_or_person, answer
 from bailiwick.console.bodies import read_json
 from bailiwick.console.limits import audit_json, limits_json
-from bailiwick.console.parts import Parts
 from bailiwick.core.errors import TheirError
-from bailiwick.ports import ChildAsked, Person
+from bailiwick.ports import CallRow, ChildAsked, Person
 
 MAX_SINCE_SECONDS = 366 * 24 * 3600
 MAX_DIGITS = 9
@@ -55,29 +55,23 @@ class _Child(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-class Mandates:
+class Mandates(Served):
     """What is declared, what it allows, and what of it is used."""
 
-    def __init__(self, parts: Parts, served: Served) -> None:
-        self._parts = parts
-        self._served = served
-        self._records = parts.records
-        self._control = parts.control
-
     def routes(self) -> list[Route]:
-        """See `routing.Served`."""
+        """The routes it serves."""
         return [
-            self._served.get("/objects", self.objects),
-            self._served.get("/mandates/{name}", self.mandate),
-            self._served.get("/limits", self.limits),
-            self._served.get("/limits/audit", self.audit_limits),
-            self._served.post("/apply", self.apply),
-            self._served.post("/policies/check", self.check_policies),
-            self._served.post("/mandates/check", self.check_mandates),
-            self._served.post("/simulate", self.simulate),
-            self._served.post("/mandates/{name}/revoke", self.revoke),
-            self._served.post("/mandates/{name}/suspend", self.suspend),
-            self._served.post("/mandates/{name}/resume", self.resume),
+            self.get("/objects", self.objects),
+            self.get("/mandates/{name}", self.mandate),
+            self.get("/limits", self.limits),
+            self.get("/limits/audit", self.audit_limits),
+            self.post("/apply", self.apply),
+            self.post("/policies/check", self.check_policies),
+            self.post("/mandates/check", self.check_mandates),
+            self.post("/simulate", self.simulate),
+            self.post("/mandates/{name}/revoke", self.revoke),
+            self.post("/mandates/{name}/suspend", self.suspend),
+            self.post("/mandates/{name}/resume", self.resume),
             Route("/mandates/{name}/children", self.delegate, methods=["POST"]),
         ]
 
@@ -133,17 +127,15 @@ class Mandates:
         """Revoke a mandate."""
         body = await read_json(request, _Revoke)
         name = request.path_params["name"]
-        in_flight = await self._control.revoke(person, name, checked_reason(body.reason))
-        calls = [shapes.call_json(row) for row in in_flight]
-        return JSONResponse({"mandate": name, "in_flight": calls})
+        return _stopped(name, await self._control.revoke(person, name, checked_reason(body.reason)))
 
     async def suspend(self, request: Request, person: Person) -> Response:
         """Stop a mandate until it is resumed."""
         body = await read_json(request, _Revoke)
         name = request.path_params["name"]
-        in_flight = await self._control.suspend(person, name, checked_reason(body.reason))
-        calls = [shapes.call_json(row) for row in in_flight]
-        return JSONResponse({"mandate": name, "in_flight": calls})
+        return _stopped(
+            name, await self._control.suspend(person, name, checked_reason(body.reason))
+        )
 
     async def resume(self, request: Request, person: Person) -> Response:
         """Let a suspended mandate go on."""
@@ -161,3 +153,9 @@ class Mandates:
         asked = ChildAsked(name, text, body.lifetime_seconds, body.dry_run)
         made = await self._control.delegate(by, asked)
         return JSONResponse(shapes.child_json(made), 200 if body.dry_run else 201)
+
+
+def _stopped(name: str, in_flight: Sequence[CallRow]) -> Response:
+    """A mandate that was stopped, and its calls that had begun by then."""
+    calls = [shapes.call_json(row) for row in in_flight]
+    return JSONResponse({"mandate": name, "in_flight": calls})

@@ -7,17 +7,15 @@ from starlette.routing import Route
 from bailiwick.console.api.calls import Calls
 from bailiwick.console.api.house import House
 from bailiwick.console.api.mandates import Mandates
-from bailiwick.console.api.routing import Served
 from bailiwick.console.api.runs import Runs
 from bailiwick.console.parts import Parts
 
 
 def api_routes(parts: Parts) -> list[Route]:
     """Every route, relative to `/api/v1`."""
-    served = Served(parts.people)
     return [
-        *House(parts, served).routes(),
-        *Calls(parts, served).routes(),
-        *Runs(parts, served).routes(),
-        *Mandates(parts, served).routes(),
+        *House(parts).routes(),
+        *Calls(parts).routes(),
+        *Runs(parts).routes(),
+        *Mandates(parts).routes(),
     ]

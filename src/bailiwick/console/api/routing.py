@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bailiwick.console.parts import Parts
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import Authenticator, Caller, Person
@@ -26,14 +27,16 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 class Served:
-    """Makes routes, relative to `/api/v1`, that ask for a person's bearer token.
+    """A module of the API: its routes, relative to `/api/v1`, ask for a person's bearer token.
 
     No cookie is read. What an agent may ask for too is routed by its own module, with
     `agent_or_person`.
     """
 
-    def __init__(self, people: Authenticator) -> None:
-        self._people = people
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._records = parts.records
+        self._control = parts.control
 
     def get(self, path: str, handler: Handler) -> Route:
         """A route that only reads."""
@@ -45,7 +48,7 @@ class Served:
 
     def _authenticated(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            person = self._people.person(request.headers.get("authorization"))
+            person = self._parts.people.person(request.headers.get("authorization"))
             return await handler(request, person)
 
         return endpoint

@@ -41,25 +41,22 @@ class _StartRun(msgspec.Struct, frozen=True):
     lifetime_seconds: int = 3_600
 
 
-class Runs:
+class Runs(Served):
     """Runs: their words, their stories, their records."""
 
-    def __init__(self, parts: Parts, served: Served) -> None:
-        self._parts = parts
-        self._served = served
-        self._records = parts.records
-        self._control = parts.control
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         self._stories = Stories(parts.records, parts.control)
 
     def routes(self) -> list[Route]:
-        """See `routing.Served`."""
+        """The routes it serves."""
         return [
-            self._served.get("/runs", self.runs),
-            self._served.get("/runs/{id}", self.run),
-            self._served.get("/runs/{id}/story", self.story),
-            self._served.get("/runs/{id}/spans", self.spans),
-            self._served.get("/runs/{id}/record", self.record),
-            self._served.post("/runs/{id}/end", self.end_run),
+            self.get("/runs", self.runs),
+            self.get("/runs/{id}", self.run),
+            self.get("/runs/{id}/story", self.story),
+            self.get("/runs/{id}/spans", self.spans),
+            self.get("/runs/{id}/record", self.record),
+            self.post("/runs/{id}/end", self.end_run),
             Route("/runs", self.start_run, methods=["POST"]),
         ]
 
