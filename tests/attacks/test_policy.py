@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailiwick.core.call import Call, CallKind, Target
-from bailiwick.core.canonical import Digest, Json, JsonObject
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.verdict import Deny
 from bailiwick.policy import CedarPolicies, House, OrganisationPolicy
 from bailiwick.policy.expressing import LEAST_LONG, MOST_LONG
@@ -309,7 +309,7 @@ def test_no_house_at_all_still_refuses() -> None:
 def _raw(arguments: JsonObject) -> Call:
     """A call that was never given a canonical form: some of these have none."""
     target = Target(CallKind.TOOL, "bank", "transfer")
-    return Call("01KB0000000000000000000001", target, arguments, b"{}", Digest("0" * 64))
+    return Call("01KB0000000000000000000001", target, arguments, b"{}")
 
 
 def test_a_text_made_to_be_slow_is_not() -> None:

@@ -88,9 +88,6 @@ class Call(msgspec.Struct, frozen=True):
         arguments: tool or prompt arguments; `{}` for a resource; the params of a CLIENT request.
         canonical: canonical JSON of kind, upstream, name, arguments and, if there is any,
             `beside`: what is committed to.
-        digest: SHA-256 of `canonical`. Two calls with the same digest ask for exactly the same
-            thing. It is unsalted, so it is kept with the encrypted payloads and never put in a
-            ledger leaf.
         beside: what else the request carries to the server, such as answers to what the server
             asked. No rule is about it, and a stamp binds it all the same.
         use: of a model call what it may take; None of any other.
@@ -100,7 +97,6 @@ class Call(msgspec.Struct, frozen=True):
     target: Target
     arguments: JsonObject
     canonical: bytes
-    digest: Digest
     beside: JsonObject = NOTHING
     use: ModelUse | None = None
 
@@ -122,6 +118,13 @@ class Call(msgspec.Struct, frozen=True):
         }
         if beside:
             asked["beside"] = beside
-        text = canonical(asked)
-        digest = Digest(hashlib.sha256(text).hexdigest())
-        return cls(call_id, target, arguments, text, digest, beside, use)
+        return cls(call_id, target, arguments, canonical(asked), beside, use)
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of `canonical`. Two calls with the same digest ask for exactly the same thing.
+
+        Worked out when asked for: only calls that wait are told apart by it. It is unsalted, so it
+        is kept with the encrypted payloads and never put in a ledger leaf.
+        """
+        return Digest(hashlib.sha256(self.canonical).hexdigest())

@@ -39,9 +39,13 @@ def canonical(value: Json) -> bytes:
     """
     try:
         try:
-            return _encode(_spelt(value))
+            text = _encode(_spelt(value))
+            # All names at once: where the whole text is ASCII, they are.
+            if text.isascii() or _ascii_names(value):
+                return text
         except _Unusual:
-            return rfc8785.dumps(value)
+            pass
+        return rfc8785.dumps(value)
     except UnicodeEncodeError as error:
         raise TheirError("no_canonical_form", "text holds a lone surrogate") from error
     except rfc8785.CanonicalizationError as error:
@@ -61,7 +65,7 @@ def _spelt(value: object) -> object:
     """`value` with the canonical text of each float in its place; itself if it holds none.
 
     Raises:
-        _Unusual: it holds a name that is not ASCII, an integer beyond 2**53 - 1, or no JSON.
+        _Unusual: it holds an integer beyond 2**53 - 1, or no JSON.
     """
     kind = type(value)
     if kind is dict:
@@ -90,14 +94,12 @@ def _spelt_number(value: float) -> object:
 def _spelt_object(value: dict[str, object]) -> dict[str, object]:
     changed: dict[str, object] | None = None
     for key, item in value.items():
-        if not key.isascii():
-            raise _Unusual
         kind = type(item)
         if kind is str or (  # as most are
             kind is int and -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER  # type: ignore[operator]
         ):
             continue
-        spelt = _spelt(item)
+        spelt = _spelt(item) if kind is not dict else _spelt_object(item)  # type: ignore[arg-type]
         if spelt is not item:
             # What was parsed is never changed, and most of it is as it stays.
             changed = changed or value.copy()
@@ -114,3 +116,12 @@ def _spelt_list(value: Sequence[object]) -> Sequence[object]:
                 changed = changed or list(value)
                 changed[at] = spelt
     return changed or value
+
+
+def _ascii_names(value: object) -> bool:
+    """Whether all names in a JSON value are ASCII."""
+    if type(value) is dict:
+        return "".join(value).isascii() and all(map(_ascii_names, value.values()))
+    if type(value) is list or type(value) is tuple:
+        return all(map(_ascii_names, value))
+    return True

@@ -10,6 +10,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, canonical, digest_of
 from bailiwick.core.errors import TheirError
 
@@ -107,3 +108,14 @@ def test_what_has_no_canonical_form_is_refused(value: Json) -> None:
     with pytest.raises(TheirError) as caught:
         canonical(value)
     assert caught.value.code == "no_canonical_form"
+
+
+@given(json_values)
+def test_a_call_is_told_apart_by_the_digest_of_all_that_it_asks(value: Json) -> None:
+    asked: dict[str, Json] = {"kind": "tool", "upstream": "bank", "name": "pay"}
+    asked["arguments"] = {"a": value}
+    call = Call.of("01", Target(CallKind.TOOL, "bank", "pay"), {"a": value})
+    assert call.canonical == rfc8785.dumps(asked)
+    assert call.digest == digest_of(asked)
+    beside = Call.of("01", call.target, call.arguments, {"state": "x"})
+    assert beside.digest == digest_of({**asked, "beside": {"state": "x"}}) != call.digest
