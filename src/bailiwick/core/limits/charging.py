@@ -13,7 +13,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from bailiwick.core.call import Call, Target
+from bailiwick.core.canonical import Json
 from bailiwick.core.conditions import triggers
+from bailiwick.core.limits.countable import steps_of
 from bailiwick.core.limits.limit import COST, Charge, Counters, Limit, Measure
 from bailiwick.core.limits.tally import Tally, Uncountable, tally
 from bailiwick.core.limits.windows import MINUTE_MS, Period, period
@@ -82,16 +84,36 @@ def limits_of(chain: Sequence[Limited], target: Target) -> tuple[Limit, ...]:
 
 def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Charge, ...] | Deny:
     """`charges` of a call to the target that `limits` were found for (`limits_of`)."""
+    arguments, minute = call.arguments, now // MINUTE_MS
     taken: list[Charge] = []
     for limit in limits:
         if limit.conditions and not _counts(limit, call):
             continue
-        if limit.counts_one:
-            taken.append(_made(limit, run, now, limit.unit or "", "", 1, ""))
-            continue
-        refused = _charge(limit, call, run, now, taken)
-        if refused is not None:
-            return refused
+        # What one look at the arguments tells is remembered by that; `_charge` tells the rest.
+        amount: int | str = 1
+        value: Json = ""
+        plain = limit.counts_one
+        if limit.sums_at:
+            amount = steps_of(arguments.get(limit.sums_at), limit.unit or "")
+            plain = type(amount) is int
+        elif limit.tells_apart:
+            value = arguments.get(limit.tells_apart)
+            plain = type(value) is str
+        charge: Charge | None = None
+        if plain:
+            which = minute if limit.by_clock else run if limit.by_run else "", value
+            charge = limit.made.get(which)
+        if charge is None:
+            refused = _charge(limit, call, run, now, taken)
+            if refused is not None:
+                return refused
+            if plain:
+                _remember(limit, which, taken[-1])
+        elif limit.slides_ms:
+            since_ms = max(1, now - limit.slides_ms)
+            taken.append(replace(charge, amount=amount, since_ms=since_ms))
+        else:
+            taken.append(charge if charge.amount == amount else replace(charge, amount=amount))
     return tuple(taken)
 
 
@@ -172,16 +194,20 @@ def _made(
     Within one minute, as `period` has it, and one run all else of it stays the same.
     """
     when: int | str = now // MINUTE_MS if limit.by_clock else run if limit.by_run else ""
-    charge = limit.made.get((when, unit, key, member))
+    which = when, unit, key, member
+    charge = limit.made.get(which)
     if charge is None:
         charge = _new(limit, period(limit.window, run, now), unit, key, member)
-        if len(limit.made) >= MAX_MADE:
-            limit.made.clear()
-        limit.made[when, unit, key, member] = charge
-    seconds = limit.window.seconds
-    if seconds:
-        return replace(charge, amount=amount, since_ms=max(1, now - seconds * 1000))
+        _remember(limit, which, charge)
+    if limit.slides_ms:
+        return replace(charge, amount=amount, since_ms=max(1, now - limit.slides_ms))
     return charge if charge.amount == amount else replace(charge, amount=amount)
+
+
+def _remember(limit: Limit, which: tuple[Json, ...], charge: Charge) -> None:
+    if len(limit.made) >= MAX_MADE:
+        limit.made.clear()
+    limit.made[which] = charge
 
 
 def _new(limit: Limit, window: Period, unit: str, key: str, member: str) -> Charge:

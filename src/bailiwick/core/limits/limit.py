@@ -19,7 +19,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from bailiwick.core.argument_path import EACH, ArgumentPath, format_argument_path
-from bailiwick.core.canonical import canonical
+from bailiwick.core.canonical import Json, canonical
 from bailiwick.core.conditions import Condition
 from bailiwick.core.target_pattern import TargetPattern
 
@@ -166,8 +166,12 @@ class Limit:
         per_words: `per` for messages, derived.
         takes: the name of what is counted of a model call (`TAKEN`), or "", derived.
         counts_one: of every call it takes one, whatever the call says, derived.
+        sums_at, tells_apart: the one argument that tells what of a call is summed, or counted once,
+            where a plain amount, or a plain text, tells all; else "". Derived.
         by_clock, by_run: what tells its windows apart, derived.
-        made: charges on it that calls were given, remembered by `charging.py`.
+        slides_ms: length of a sliding window, else 0, derived.
+        made: charges on it that calls were given, remembered by `charging.py`: by window, unit, key
+            and value, or by window and what stands in the argument it looks at.
 
     Raises:
         ValueError: `of`, `per` and `currency` go into different lists.
@@ -197,9 +201,12 @@ class Limit:
     unit: str | None = field(init=False, repr=False, compare=False)
     takes: str = field(init=False, repr=False, compare=False)
     counts_one: bool = field(init=False, repr=False, compare=False)
+    sums_at: str = field(init=False, repr=False, compare=False)
+    tells_apart: str = field(init=False, repr=False, compare=False)
     by_clock: bool = field(init=False, repr=False, compare=False)
     by_run: bool = field(init=False, repr=False, compare=False)
-    made: dict[tuple[int | str, str, str, str], Charge] = field(
+    slides_ms: int = field(init=False, repr=False, compare=False)
+    made: dict[tuple[Json, ...], Charge] = field(
         init=False, repr=False, compare=False, hash=False, default_factory=dict
     )
 
@@ -226,8 +233,12 @@ class Limit:
         calls = self.measure is Measure.COUNT or self.measure is Measure.CONCURRENT
         apart = self.per or self.rows or unit is None or window.kind == "call"
         object.__setattr__(self, "counts_one", calls and not apart)
+        alone = "" if apart or self.minor_units or len(self.of) != 1 else str(self.of[0])
+        object.__setattr__(self, "sums_at", alone if self.measure is Measure.SUM else "")
+        object.__setattr__(self, "tells_apart", alone if self.measure is Measure.DISTINCT else "")
         object.__setattr__(self, "by_clock", window.kind in ZONED)
         object.__setattr__(self, "by_run", window.kind == "run")
+        object.__setattr__(self, "slides_ms", window.seconds * 1000)
 
     def _shape(self) -> str:
         """What makes amounts comparable, beside what the account's name tells: eight hex digits.
