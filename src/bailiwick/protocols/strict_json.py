@@ -19,7 +19,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Never
+from typing import Annotated, Any, Never
 
 import msgspec
 
@@ -43,12 +43,18 @@ _MAX_SHAPES = 2048
 _MAX_SHAPE_NAMES = 64
 _MAX_SHAPE_CHARS = 512
 
+_PLAIN_DEPTH = 8
+"""Levels that `_decode_plain` takes. Each doubles the types that are made for it at the start."""
+
+_SPACED, _SPACED_WITHIN = b'": ', 64
+"""Where a text begins like this, it isn't compact, and reading it quickly would be for nothing."""
+
 
 def parse(body: bytes, max_values: int = 0) -> Json:
     """Parse one JSON text under the rules above.
 
-    About 5 µs for 300 bytes. Objects are plain dicts in the order of the text. `max_values` 0 is
-    without bound.
+    About 2 µs for 400 bytes of compact ASCII, as most clients send, and 5 for others. Objects are
+    plain dicts in the order of the text. `max_values` 0 is without bound.
 
     Raises:
         TheirError: with one of the codes of the module's list.
@@ -57,9 +63,23 @@ def parse(body: bytes, max_values: int = 0) -> Json:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise TheirError("body_not_utf8", f"not UTF-8 at byte {error.start}") from None
-    brackets = text.count("{") + text.count("[")
     if max_values and len(text) > max_values:
-        _check_values(text, max_values, brackets)
+        _check_values(text, max_values)
+    if body.isascii() and body.find(_SPACED, 0, _SPACED_WITHIN) < 0:
+        # INVARIANT: whatever passes here is what `_parse_slowly` returns. The decoder keeps to the
+        # rules on numbers and depth; and a text that is written again byte for byte holds no name
+        # twice, as that would come out shorter. In lower case, so that case counts for nothing.
+        try:
+            value: Json = _decode_plain(body)
+            folded = body.lower()
+            if encode(_decode(folded)) == folded:
+                return value
+        except (msgspec.DecodeError, RecursionError):
+            pass  # what is wrong with it, if anything is, is said below
+    return _parse_slowly(text)
+
+
+def _parse_slowly(text: str) -> Json:
     try:
         value = _read(text)
     except json.JSONDecodeError as error:
@@ -69,7 +89,7 @@ def parse(body: bytes, max_values: int = 0) -> Json:
     except RecursionError:
         raise _too_deep() from None
     # Fewer brackets than the limit cannot nest deeper than it: the common case costs two scans.
-    if brackets > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+    if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise _too_deep()
     if "\\u" in text and _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value)
@@ -83,15 +103,34 @@ Inverse of `parse` up to white space, escapes and the spelling of numbers.
 """
 
 
-def _check_values(text: str, limit: int, brackets: int) -> None:
+def _check_values(text: str, limit: int) -> None:
     # What stands in strings is counted only when it matters: most texts pass the first count.
-    if text.count(",") + brackets > limit and _separators(_STRING.sub("", text)) > limit:
+    if _separators(text) > limit and _separators(_STRING.sub("", text)) > limit:
         raise TheirError("too_many_values", f"more than {limit} values in one body")
 
 
 def _separators(text: str) -> int:
     """At least as many as there are values, less one: each follows a comma or opens a bracket."""
     return text.count(",") + text.count("[") + text.count("{")
+
+
+def _plain_object() -> Any:
+    """The type of an object as `parse` takes it, of few levels."""
+    value: Any = (
+        None
+        | bool
+        | Annotated[int, msgspec.Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+        | float
+        | str
+    )
+    one = value
+    for _ in range(_PLAIN_DEPTH - 1):
+        value = one | dict[str, value] | list[value]
+    return dict[str, value]
+
+
+_decode_plain = msgspec.json.Decoder(_plain_object()).decode
+_decode = msgspec.json.Decoder().decode
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -73,12 +73,12 @@ def test_a_shape_once_seen_as_good_does_not_let_its_bad_cousin_through() -> None
 
 def test_whoever_makes_up_names_does_not_fill_the_memory_of_shapes() -> None:
     for number in range(5_000):
-        assert parse(b'{"made_up_%d":1,"to":2}' % number)
+        assert parse(b'{"made_up_%d": 1,"to": 2}' % number)
     assert len(strict_json._distinct) <= 2048
-    assert parse(b'{"last_of_all":1,"to":2}')
+    assert parse(b'{"last_of_all": 1,"to": 2}')
     assert ("last_of_all", "to") in strict_json._distinct
     many = {f"n{number}": number for number in range(65)}
-    assert parse(encode(many)) == many
+    assert parse(json.dumps(many).encode()) == many
     assert tuple(many) not in strict_json._distinct
 
 
@@ -158,6 +158,70 @@ def test_what_is_read_has_no_name_twice_and_is_what_a_plain_reader_reads(text: s
     except TheirError:
         return
     assert repr(found) == repr(json.loads(text, object_pairs_hook=plain))
+
+
+class Members(list[tuple[str, object]]):
+    """An object whose names may stand twice."""
+
+
+def written(value: object) -> str:
+    if isinstance(value, Members):
+        inside = [f"{json.dumps(name)}:{written(item)}" for name, item in value]
+        return "{" + ",".join(inside) + "}"
+    if isinstance(value, dict):
+        return written(Members(value.items()))
+    if isinstance(value, list):
+        return "[" + ",".join(map(written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+compact_alike = st.one_of(
+    st.lists(st.sampled_from(PIECES), max_size=8).map(lambda pieces: f'{{"a":{"".join(pieces)}}}'),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**54), 2**54)
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=3)
+        | st.sampled_from(["\\N", "\x1f", "\x7f", '":', "DE893704004405320130"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.lists(
+                st.tuples(st.sampled_from(["a", "A", "b", "\\N", "\\n", "\u212a", "k"]), inner),
+                max_size=3,
+            ).map(Members)
+        ),
+        max_leaves=12,
+    ).map(lambda value: written({"in": value})),
+)
+
+
+@settings(max_examples=2_000)
+@given(compact_alike, st.booleans())
+def test_what_is_read_by_writing_it_again_is_what_is_read_slowly(text: str, upper: bool) -> None:
+    text = text.upper() if upper else text
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        return
+    assert outcome(lambda: parse(body)) == outcome(lambda: strict_json._parse_slowly(text))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":1,"method":"tools/call","params":{"name":"Pay","arguments":{"to":[1.5,-0.0]}}}',
+        b'{"a":[9007199254740991,-9007199254740991,1e22,true,null,"DE89370400440532013000"]}',
+        b'{"a":"\\u001f\\n\\\\N\\"","b":{"A":{"a":{}}}}',
+    ],
+)
+def test_compact_texts_are_read_without_looking_at_each_name(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly = strict_json._parse_slowly(body.decode())
+    monkeypatch.setattr(strict_json, "_parse_slowly", None)
+    assert repr(parse(body)) == repr(slowly)
 
 
 def test_the_deepest_allowed_nesting_passes() -> None:
