@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from bailiwick.app.http_exchange import AsgiMessage, Exchange
+from bailiwick.app.http_exchange import App, AsgiMessage, Exchange
+from bailiwick.app.http_response import Fields, encode_constant
+from bailiwick.app.http_worker import Worker
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 FRAMED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
@@ -24,8 +26,8 @@ class _Peer:
     def __init__(self) -> None:
         self.written: list[bytes] = []
 
-    def head(self, status: int) -> bytes:
-        return HEAD
+    def head(self, status: int, constant: Fields = ()) -> bytes:
+        return HEAD + encode_constant(constant)
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -34,8 +36,8 @@ class _Peer:
     def body_taken(self) -> None: ...
     def answered(self, exchange: Exchange) -> None: ...
 
-    def ended(self, exchange: Exchange) -> None:
-        self.written.append(b"ended")
+    def left(self, exchange: Exchange) -> None:
+        self.written.append(b"left")
 
 
 Send = Callable[[AsgiMessage], Awaitable[None]]
@@ -46,11 +48,19 @@ async def _served(app: Callable[[Send], Awaitable[None]], gone: bool = False) ->
         await app(send)
 
     peer = _Peer()
-    exchange = Exchange(peer, SCOPE, closes=False, expects_continue=False)
+    exchange = Exchange(peer, SCOPE)
     exchange.gone = gone
-    await exchange.run(asgi)
+    await _run(asgi, exchange)
     await _turn()
     return peer.written
+
+
+async def _run(app: App, exchange: Exchange) -> None:
+    """Until the application has returned, or failed."""
+    tasks: set[asyncio.Task[None]] = set()
+    worker = Worker(app, tasks, exchange)
+    worker.dismiss()
+    await asyncio.wait(tasks)
 
 
 async def _turn() -> None:
@@ -70,7 +80,7 @@ async def test_a_piece_that_follows_at_once_goes_with_the_head() -> None:
         await send(_piece(b"two", more=False))
 
     written = await _served(app)
-    assert written == [FRAMED + b"3\r\none\r\n", b"3\r\ntwo\r\n0\r\n\r\n", b"ended"]
+    assert written == [FRAMED + b"3\r\none\r\n", b"3\r\ntwo\r\n0\r\n\r\n"]
 
 
 async def test_a_head_waits_no_longer_than_a_turn_of_the_loop() -> None:
@@ -79,7 +89,7 @@ async def test_a_head_waits_no_longer_than_a_turn_of_the_loop() -> None:
         await _turn()
         await send(_piece(b"one", more=False))
 
-    assert await _served(app) == [FRAMED, b"3\r\none\r\n0\r\n\r\n", b"ended"]
+    assert await _served(app) == [FRAMED, b"3\r\none\r\n0\r\n\r\n"]
 
 
 async def test_a_large_first_piece_is_not_copied_to_the_head() -> None:
@@ -102,7 +112,7 @@ async def test_what_was_begun_is_told_before_a_failure_ends_it_unless_nobody_rea
         await send(START)
         raise ConnectionResetError
 
-    assert await _served(app, gone) == ([b"ended"] if gone else [FRAMED, b"ended"])
+    assert await _served(app, gone) == ([b"left"] if gone else [FRAMED, b"left"])
 
 
 # --- a whole response at once --------------------------------------------------------------------
@@ -130,14 +140,14 @@ async def test_a_whole_response_is_what_its_two_messages_are(
         await send({"type": "http.response.body", "body": body})
 
     async def at_once(scope: Any, receive: Any, send: Any) -> None:
-        await send.whole(status, (STORE,), MORE[more], body)
+        send.whole(status, (STORE,), MORE[more], body)
 
     answers = []
     for app in (in_two, at_once):
         peer = _Peer()
         scope = {**SCOPE, "method": method}
-        exchange = Exchange(peer, scope, closes=False, expects_continue=expects)
-        await exchange.run(app)
+        exchange = Exchange(peer, scope, expects_continue=expects)
+        await _run(app, exchange)
         head, _, rest = b"".join(peer.written).partition(b"\r\n\r\n")
         answers.append((sorted(head.split(b"\r\n")), rest, exchange.complete, exchange.closes))
     assert answers[0] == answers[1]
@@ -148,7 +158,7 @@ async def test_a_large_whole_response_is_not_copied() -> None:
     large = b"x" * 70_000
 
     async def app(send: Any) -> None:
-        await send.whole(200, (STORE,), (), large)
+        send.whole(200, (STORE,), (), large)
 
     written = await _served(app)
     assert written[1] is large
@@ -157,13 +167,12 @@ async def test_a_large_whole_response_is_not_copied() -> None:
 
 async def test_nobody_gets_a_whole_response_who_is_gone_or_has_one() -> None:
     async def app(send: Any) -> None:
-        await send.whole(200, (STORE,), (), b"one")
-        await send.whole(200, (STORE,), (), b"two")
+        send.whole(200, (STORE,), (), b"one")
+        send.whole(200, (STORE,), (), b"two")
 
-    assert await _served(app, gone=True) == [b"ended"]
-    (said, end) = await _served(app)
+    assert await _served(app, gone=True) == [b"left"]
+    (said,) = await _served(app)
     assert said.endswith(b"\r\n\r\none")
-    assert end == b"ended"
 
 
 @pytest.mark.parametrize(
@@ -180,9 +189,9 @@ async def test_a_whole_response_says_nothing_that_two_messages_may_not(
     constant: Any, own: Any
 ) -> None:
     async def app(send: Any) -> None:
-        await send.whole(200, constant, own, b"one")
+        send.whole(200, constant, own, b"one")
 
-    assert await _served(app) == [b"ended"]
+    assert await _served(app) == [b"left"]
 
 
 # --- pieces at once ------------------------------------------------------------------------------
@@ -213,7 +222,7 @@ async def test_a_piece_is_what_its_message_is(
 
         peer = _Peer()
         scope = {**SCOPE, "method": method, "http_version": version}
-        await Exchange(peer, scope, closes=False, expects_continue=False).run(app)
+        await _run(app, Exchange(peer, scope))
         return peer.written
 
     assert await serve(in_messages=False) == await serve(in_messages=True)
@@ -221,7 +230,7 @@ async def test_a_piece_is_what_its_message_is(
 
 async def test_a_piece_is_not_taken_before_the_head_nor_while_the_peer_reads_slowly() -> None:
     peer = _Peer()
-    exchange = Exchange(peer, SCOPE, closes=False, expects_continue=False)
+    exchange = Exchange(peer, SCOPE)
     assert not exchange.piece(b"one")
     await exchange(START)
     peer.write_paused = True
@@ -237,7 +246,7 @@ async def test_a_piece_is_not_taken_before_the_head_nor_while_the_peer_reads_slo
 
 async def test_a_piece_beyond_the_declared_length_is_not_written() -> None:
     peer = _Peer()
-    exchange = Exchange(peer, SCOPE, closes=False, expects_continue=False)
+    exchange = Exchange(peer, SCOPE)
     await exchange({**START, "headers": [LENGTH]})
     with pytest.raises(RuntimeError):
         exchange.piece(b"too long")

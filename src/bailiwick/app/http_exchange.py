@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
 from typing import Any, Protocol
 
-from bailiwick.app.http_response import CHUNKED, CLOSE, encode_fields
+from bailiwick.app.http_response import CHUNKED, CLOSE, Fields, encode_fields
 
 Scope = MutableMapping[str, Any]
 AsgiMessage = MutableMapping[str, Any]
-Fields = tuple[tuple[bytes, bytes], ...]
 App = Callable[
     [Scope, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]],
     Awaitable[None],
@@ -31,16 +28,6 @@ _WAITING, _STARTED, _COMPLETE = range(3)
 # with the last chunk, with the connection.
 _NOWHERE, _DECLARED, _CHUNKED, _WITH_CONNECTION = range(4)
 
-_log = logging.getLogger(__name__)
-
-
-@lru_cache(maxsize=64)
-def _encoded(fields: Fields) -> bytes:
-    lines, length, last = encode_fields(fields)
-    if length is not None or last:
-        raise ValueError("length and end are not constant fields")
-    return lines
-
 
 class Connection(Protocol):
     """What an exchange needs of the connection it came in on.
@@ -51,8 +38,8 @@ class Connection(Protocol):
 
     write_paused: bool
 
-    def head(self, status: int, /) -> bytes:
-        """Status line and date."""
+    def head(self, status: int, constant: Fields = ..., /) -> bytes:
+        """Status line, date, and fields that many responses have."""
         ...
 
     def write(self, data: bytes, /) -> None:
@@ -71,8 +58,8 @@ class Connection(Protocol):
         """The response is complete."""
         ...
 
-    def ended(self, exchange: Exchange) -> None:
-        """The application has returned, or failed."""
+    def left(self, exchange: Exchange) -> None:
+        """The application has returned, or failed, and the response is not complete."""
         ...
 
 
@@ -83,10 +70,7 @@ class Exchange:
         more_body: the request's body is not all here yet.
         gone: nobody will read the response: the connection is lost, or the request was broken.
         closes: the connection ends with this response.
-        task: the application at work.
     """
-
-    task: asyncio.Task[None]
 
     # What most exchanges never set stays with the class: that is a third of making one.
     gone = False
@@ -101,12 +85,23 @@ class Exchange:
     _left = 0
 
     def __init__(
-        self, connection: Connection, scope: Scope, *, closes: bool, expects_continue: bool
+        self,
+        connection: Connection,
+        scope: Scope,
+        *,
+        closes: bool = False,
+        expects_continue: bool = False,
+        body: bytes | None = None,
     ) -> None:
+        """`body`: all of it, where it came with the head."""
         self.scope = scope
         self.closes = closes
         self._connection = connection
-        self._parts: list[bytes] = []
+        if body is None:
+            self._parts: list[bytes] = []
+        else:
+            self._parts = [body]
+            self.more_body = False
         if expects_continue:
             self._expects_continue = True
 
@@ -120,17 +115,12 @@ class Exchange:
         """The response is complete."""
         return self._stage is _COMPLETE
 
-    async def run(self, app: App) -> None:
-        """Let the application answer; what it lets fall is told to nobody outside."""
-        try:
-            await app(self.scope, self.receive, self)
-        except Exception as error:  # noqa: BLE001  # the last line of defence of one request
-            if not self.gone:
-                _log.error("a request failed: %s", type(error).__name__, exc_info=error)
-        finally:
+    def end(self) -> None:
+        """The application has returned, or failed."""
+        if self._stage is not _COMPLETE:
             if self._end is _CHUNKED:
                 self._send_head()
-            self._connection.ended(self)
+            self._connection.left(self)
 
     # --- what the connection tells -------------------------------------------------------------
 
@@ -150,11 +140,6 @@ class Exchange:
         if self._news is not None:
             self._news.set()
 
-    def take_whole(self, body: bytes) -> None:
-        """The request is all here, in one piece that came with its head."""
-        self._parts.append(body)
-        self.more_body = False
-
     def leave(self) -> None:
         """Nobody will read the response."""
         self.gone = True
@@ -163,6 +148,18 @@ class Exchange:
             self._news.set()
 
     # --- what the application calls ------------------------------------------------------------
+
+    def whole_body(self) -> bytes | None:
+        """All of the body, if it is here and nobody has received any of it, else None: receive it.
+
+        The same as to receive it, in a fifth of the steps.
+        """
+        if self.more_body or self._handed or self.gone or self._stage is _COMPLETE:
+            return None
+        self._handed = True
+        body = b"".join(self._parts)
+        self._parts.clear()
+        return body
 
     async def receive(self) -> AsgiMessage:
         """The next piece of the body, or word that the client is gone or answered."""
@@ -225,51 +222,50 @@ class Exchange:
             self._send_body(data, True)
         return True
 
-    async def whole(self, status: int, constant: Fields, own: Fields, body: bytes) -> None:
-        """Write a whole response: the same as its start, with the length of `body`, and `body`.
+    def whole(self, status: int, constant: Fields, own: Fields, body: bytes) -> bool:
+        """Write a whole response, unless somebody has to wait for the peer.
+
+        The same as its start, with the length of `body`, and `body`.
 
         Args:
             constant: fields that many responses have; kept encoded.
             own: further fields, of this response alone. None of them is the length.
 
+        Returns:
+            Whether it was taken (what is written to nobody is dropped at once). If not, send it.
+
         Raises:
             ValueError, RuntimeError: as above.
         """
-        connection = self._connection
-        if connection.write_paused and not self.gone:
-            await connection.drain()
         if self.gone:
-            return
+            return True
+        connection = self._connection
+        if connection.write_paused:
+            return False
         if self._stage is not _WAITING:
             raise RuntimeError("a whole response is out of order")
         if self._expects_continue:
             self._want_no_body()
-        lines = _encoded(constant)
+        head = connection.head(status, constant)
         if own:
             more, length, last = encode_fields(own)
             if length is not None:
                 raise ValueError("the length of a whole response is that of its body")
-            lines += more
+            head += more
             if last:
                 self.closes = True
-        answer = b"%b%bcontent-length: %d\r\n%b" % (
-            connection.head(status),
-            lines,
-            len(body),
-            _LAST_LINES if self.closes else b"\r\n",
-        )
-        self._stage = _COMPLETE
-        if status in _NO_BODY or self.scope["method"] == "HEAD":
-            pass
-        elif len(body) > _JOINED_BYTES:
-            connection.write(answer)
-            answer = body
+        written = b"" if status in _NO_BODY or self.scope["method"] == "HEAD" else body
+        end = _LAST_LINES if self.closes else b"\r\n"
+        if len(written) > _JOINED_BYTES:
+            connection.write(b"%bcontent-length: %d\r\n%b" % (head, len(body), end))
+            connection.write(written)
         else:
-            answer += body
-        connection.write(answer)
+            connection.write(b"%bcontent-length: %d\r\n%b%b" % (head, len(body), end, written))
+        self._stage = _COMPLETE
         if self._news is not None:
             self._news.set()
         connection.answered(self)
+        return True
 
     def _want_no_body(self) -> None:
         """The answer is here, and nobody was told to go on.

@@ -36,6 +36,7 @@ from bailiwick.app.http_exchange import App, Exchange
 from bailiwick.app.http_known import KnownHeads
 from bailiwick.app.http_response import plain_response
 from bailiwick.app.http_round import Round
+from bailiwick.app.http_worker import Worker
 
 MAX_TARGET_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -87,16 +88,16 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_active", "_app", "_body_left", "_client", "_deadline", "_fed", "_fields", "_first",
-        "_heads", "_ignored_bytes", "_last", "_loop", "_parser", "_parser_rests", "_path", "_queue",
+        "_heads", "_ignored_bytes", "_last", "_parser", "_parser_rests", "_path", "_queue",
         "_quiet", "_read_paused", "_receiving", "_refusal", "_round", "_server", "_stalls",
-        "_state", "_target", "_target_known", "_transport", "_watched", "_writable", "head",
-        "write", "write_paused",
+        "_state", "_target", "_target_known", "_transport", "_watched", "_worker", "_writable",
+        "head", "write", "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
 
     # See `Connection`. Functions of the round and of the transport, with no step between.
-    head: Callable[[int], bytes]
+    head: Callable[..., bytes]
     write: Callable[[bytes], None]
 
     def __init__(self, app: App, state: ServerState, round_: Round) -> None:
@@ -104,7 +105,6 @@ class HttpProtocol(asyncio.Protocol):
         self._state = state
         self._round = round_
         self.head = round_.head
-        self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._server: tuple[str, int] | None = None
         self._client: tuple[str, int] | None = None
@@ -127,6 +127,7 @@ class HttpProtocol(asyncio.Protocol):
         # The request that is being answered, and those behind it.
         self._active: Exchange | None = None
         self._queue: deque[Exchange] = deque()
+        self._worker: Worker | None = None
         # Set once nothing more is read: 0 for a connection that ends without a word.
         self._refusal: int | None = None
         self._last = False
@@ -153,6 +154,9 @@ class HttpProtocol(asyncio.Protocol):
         self._round.leave(self)
         self._refusal = self._refusal or 0
         self._queue.clear()
+        if self._worker is not None:
+            self._worker.dismiss()
+            self._worker = None
         for exchange in (self._active, self._receiving):
             if exchange is not None:
                 exchange.leave()
@@ -178,16 +182,16 @@ class HttpProtocol(asyncio.Protocol):
         left = int(digits) - len(body)
         if left < 0:
             return False
-        exchange = Exchange(self, known.request(digits), closes=False, expects_continue=False)
-        if left:
-            self._receiving = exchange
-            self._body_left = left
-            self._deadline = self._round.now + BODY_SECONDS
-            if body:
-                self.on_body(body)
-        else:
-            exchange.take_whole(body)
+        if not left:
             self._deadline = _NEVER
+            self._start(Exchange(self, known.request(digits), body=body))
+            return True
+        exchange = Exchange(self, known.request(digits))
+        self._receiving = exchange
+        self._body_left = left
+        self._deadline = self._round.now + BODY_SECONDS
+        if body:
+            self.on_body(body)
         self._start(exchange)
         return True
 
@@ -346,8 +350,11 @@ class HttpProtocol(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
-        exchange.task = self._loop.create_task(exchange.run(self._app))
-        self._state.tasks.add(exchange.task)
+        worker = self._worker
+        if worker is None or not worker.take(exchange):
+            if worker is not None:
+                worker.dismiss()
+            self._worker = Worker(self._app, self._state.tasks, exchange)
 
     async def drain(self) -> None:
         """See `Connection`."""
@@ -376,12 +383,9 @@ class HttpProtocol(asyncio.Protocol):
         if self._read_paused:
             self.body_taken()
 
-    def ended(self, exchange: Exchange) -> None:
+    def left(self, exchange: Exchange) -> None:
         """See `Connection`."""
-        self._state.tasks.discard(exchange.task)
-        if exchange.complete:
-            return
-        # The application left something undone: what was begun cannot be taken back.
+        # What was begun cannot be taken back.
         self._active = None
         self._queue.clear()
         self._conclude(0 if exchange.started else self._refusal or 500)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
+Fields = tuple[tuple[bytes, bytes], ...]
+
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 9110 section 5.5; a line break in a value would be a header, or a response, of the sender's.
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -71,6 +73,18 @@ def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int | N
             raise ValueError("a response field has a character that fields must not have")
         lines += b"%b: %b\r\n" % (name, value)
     return lines, length, close
+
+
+def encode_constant(fields: Fields) -> bytes:
+    """Encode fields that many responses have.
+
+    Raises:
+        ValueError: as `encode_fields`; a length or an end, which each response has for itself.
+    """
+    lines, length, last = encode_fields(fields)
+    if length is not None or last:
+        raise ValueError("length and end are not constant fields")
+    return lines
 
 
 def status_line(status: int) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 from email.utils import formatdate
 from typing import Protocol
 
-from bailiwick.app.http_response import status_line
+from bailiwick.app.http_response import Fields, encode_constant, status_line
 
 ROUND_SECONDS = 1.0
 
@@ -34,7 +34,7 @@ class Round:
         self.now = 0.0
         self._seconds = seconds
         self._connections: set[Timed] = set()
-        self._heads: dict[int, bytes] = {}
+        self._heads: dict[tuple[int, Fields], bytes] = {}
         self._date = b""
         self._timer: asyncio.TimerHandle | None = None
 
@@ -48,15 +48,19 @@ class Round:
         """Look at it no more."""
         self._connections.discard(connection)
 
-    def head(self, status: int) -> bytes:
-        """Status line and `Date` of a response that is sent now.
+    def head(self, status: int, constant: Fields = ()) -> bytes:
+        """Status line, `Date` and constant fields of a response that is sent now.
+
+        Args:
+            constant: fields as written in the source, of which there are few; kept encoded.
 
         Raises:
-            ValueError: not a final status.
+            ValueError: not a final status; fields that are not constant, or none at all.
         """
-        head = self._heads.get(status)
+        head = self._heads.get((status, constant))
         if head is None:
-            head = self._heads[status] = status_line(status) + self._date
+            head = status_line(status) + self._date + encode_constant(constant)
+            self._heads[status, constant] = head
         return head
 
     def _go(self, loop: asyncio.AbstractEventLoop) -> None:

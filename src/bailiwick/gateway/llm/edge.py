@@ -41,7 +41,15 @@ from bailiwick.gateway.llm.wording import STATUS
 from bailiwick.gateway.mcp.core import Limits
 from bailiwick.gateway.mcp.doorman import Doorman
 from bailiwick.gateway.mcp.watch import Rounds, Watch
-from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
+from bailiwick.gateway.mcp.wire import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    reply,
+    whole_body,
+)
 from bailiwick.ports import Authenticator, Clock
 from bailiwick.protocols.http_head import HEAD, Head
 from bailiwick.protocols.llm.dialect import Dialect
@@ -181,7 +189,9 @@ class LlmEdge:
         limits = self._limits
         watch = Watch(self._rounds, visit.receive, limits.body_seconds)
         try:
-            body = await read_body(visit.receive, visit.length, limits.body_bytes)
+            body = whole_body(visit.send, limits.body_bytes)
+            if body is None:
+                body = await read_body(visit.receive, visit.length, limits.body_bytes)
             if _is_quick(body):
                 value = parse(body, MAX_VALUES)
             else:

@@ -46,7 +46,15 @@ from bailiwick.gateway.mcp.run_keys import run_key
 from bailiwick.gateway.mcp.tasks import TaskBook
 from bailiwick.gateway.mcp.visit import Accepts, Knock, Visit, accepts
 from bailiwick.gateway.mcp.watch import Rounds, Watch
-from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_body, reply
+from bailiwick.gateway.mcp.wire import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    reply,
+    whole_body,
+)
 from bailiwick.ports import Authenticator, Clock, Upstream
 from bailiwick.protocols.http_head import HEAD, Head
 from bailiwick.protocols.mcp.headers import Headers, read_headers
@@ -259,7 +267,9 @@ class McpEdge:
         limits = self._settings.limits
         watch = visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
         try:
-            body = await read_body(visit.receive, visit.length, limits.body_bytes)
+            body = whole_body(visit.send, limits.body_bytes)
+            if body is None:
+                body = await read_body(visit.receive, visit.length, limits.body_bytes)
             if len(body) <= _QUICK_BYTES:
                 message = parse_message(body)
             else:

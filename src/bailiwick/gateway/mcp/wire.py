@@ -59,6 +59,21 @@ async def read_body(receive: Receive, content_length: bytes | None, max_bytes: i
     return body
 
 
+def whole_body(send: Send, max_bytes: int) -> bytes | None:
+    """The body, where our own server has all of it already; None: `read_body`.
+
+    Raises:
+        TheirError: `body_too_large`.
+    """
+    here = getattr(send, "whole_body", None)
+    if here is None:
+        return None
+    body: bytes | None = here()
+    if body is not None and len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
 async def _read_rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:
     chunks = [first]
     size = len(first)
@@ -92,14 +107,14 @@ async def reply(
     Args:
         constant: further headers, like those of many other responses.
 
-    The `send` of our own server takes it at once (`whole`); others are told in ASGI's two messages.
+    The `send` of our own server takes it at once (`whole`), unless the client reads slowly; others
+    are told in ASGI's two messages.
     """
     fields = _JSON if body and json else _NO_STORE
     if constant:
         fields = (*fields, *constant)
     whole = getattr(send, "whole", None)
-    if whole is not None:
-        await whole(status, fields, extra, body)
+    if whole is not None and whole(status, fields, extra, body):
         return
     headers = [(b"content-length", b"%d" % len(body)), *fields, *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})

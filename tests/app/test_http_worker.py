@@ -1,0 +1,210 @@
+"""One task for the requests of a connection, and when it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from bailiwick.app.http_exchange import App, Exchange
+from bailiwick.app.http_protocol import HttpProtocol
+from bailiwick.app.http_response import Fields, encode_constant
+from bailiwick.app.http_round import Round
+from bailiwick.app.http_worker import Worker
+from tests.app.raw_http import State, post
+
+SCOPE = {"type": "http", "method": "POST", "http_version": "1.1"}
+
+
+class _Peer:
+    write_paused = False
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.left_alone = 0
+
+    def head(self, status: int, constant: Fields = ()) -> bytes:
+        return encode_constant(constant)
+
+    def write(self, data: bytes) -> None: ...
+    async def drain(self) -> None: ...
+    def body_taken(self) -> None: ...
+
+    def answered(self, exchange: Exchange) -> None:
+        self.answers += 1
+
+    def left(self, exchange: Exchange) -> None:
+        self.left_alone += 1
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  # what it waits for sets no event
+            await asyncio.sleep(0)
+
+
+def _at_work() -> int:
+    return sum(1 for task in asyncio.all_tasks() if "Worker" in repr(task))
+
+
+async def test_one_task_answers_one_request_after_another() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(asyncio.current_task())
+        send.whole(200, (), (), b"")
+
+    peer, tasks = _Peer(), set[asyncio.Task[None]]()
+    worker = Worker(app, tasks, Exchange(peer, SCOPE))
+    assert len(tasks) == 1
+    assert not worker.take(Exchange(peer, SCOPE))  # the first has not even begun
+    for _ in range(3):
+        await _until(lambda: not tasks)
+        assert worker.take(Exchange(peer, SCOPE))
+        assert len(tasks) == 1
+    await _until(lambda: not tasks)
+    assert len(seen) == peer.answers == 4
+    assert len(set(seen)) == 1
+    worker.dismiss()
+    await _until(lambda: not _at_work())
+    assert not worker.take(Exchange(peer, SCOPE))
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+@pytest.mark.parametrize("at", ["while it waits", "as it returns"])
+async def test_a_task_that_was_asked_to_stop_serves_no_other_request(
+    swallowed: bool, at: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if at == "as it returns":
+            return
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not swallowed:
+                raise
+
+    peer, tasks = _Peer(), set[asyncio.Task[None]]()
+    worker = Worker(app, tasks, Exchange(peer, SCOPE))
+    (task,) = tasks
+    await asyncio.wait([task])
+    assert peer.left_alone == 1
+    assert not tasks
+    assert not worker.take(Exchange(peer, SCOPE))
+
+
+async def test_a_cancellation_that_was_taken_back_ends_no_task() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            task.uncancel()
+
+    peer, tasks = _Peer(), set[asyncio.Task[None]]()
+    worker = Worker(app, tasks, Exchange(peer, SCOPE))
+    await _until(lambda: not tasks)
+    assert worker.take(Exchange(peer, SCOPE))
+    worker.dismiss()
+    await _until(lambda: not _at_work())
+    assert peer.left_alone == 2
+
+
+async def test_a_request_behind_one_whose_application_goes_on_does_not_wait_for_it() -> None:
+    go_on = asyncio.Event()
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(asyncio.current_task())
+        send.whole(200, (), (), b"%d" % len(seen))
+        if len(seen) == 1:
+            await go_on.wait()
+
+    async with _served(app) as (reader, writer):
+        writer.write(post(b"/", b"1") + post(b"/", b"2"))
+        assert (await _body(reader), await _body(reader)) == (b"1", b"2")
+        writer.write(post(b"/", b"3"))
+        assert await _body(reader) == b"3"
+        assert seen[0] is not seen[1]
+        assert seen[1] is seen[2]
+        go_on.set()
+        await _until(lambda: seen[0] is not None and seen[0].done())
+
+
+async def test_a_lost_connection_ends_its_task() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        send.whole(200, (), (), b"1")
+
+    async with _served(app) as (reader, writer):
+        for _ in range(3):
+            writer.write(post(b"/", b"1"))
+            assert await _body(reader) == b"1"
+        assert _at_work() == 1
+        writer.close()
+        await _until(lambda: not _at_work())
+
+
+@contextlib.asynccontextmanager
+async def _served(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server of `app`."""
+    state, round_ = State(), Round()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: HttpProtocol(app, state, round_), "127.0.0.1", 0
+    )
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    yield reader, writer
+    writer.close()
+    server.close()
+    await _until(lambda: not _at_work())
+
+
+async def _body(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+
+
+# --- a body that is here -------------------------------------------------------------------------
+
+
+async def test_a_whole_body_is_what_would_be_received() -> None:
+    for pieces in ([b""], [b"one"], [b"one", b"two"]):
+        taken, received = Exchange(_Peer(), SCOPE), Exchange(_Peer(), SCOPE)
+        for exchange in (taken, received):
+            for piece in pieces:
+                exchange.take_body(piece)
+            assert exchange.whole_body() is None  # not all of it is here
+            exchange.body_complete()
+        message = await received.receive()
+        assert taken.whole_body() == message["body"] == b"".join(pieces)
+        # It is handed over once, whichever way.
+        assert taken.whole_body() is None
+        assert received.whole_body() is None
+
+
+async def test_no_body_is_left_for_whom_the_client_has_left_or_was_answered() -> None:
+    gone, answered = (Exchange(_Peer(), SCOPE, body=b"one") for _ in range(2))
+    gone.leave()
+    answered.whole(200, (), (), b"")
+    for exchange in (gone, answered):
+        assert exchange.whole_body() is None
+        assert await exchange.receive() == {"type": "http.disconnect"}
+
+
+async def test_a_whole_answer_is_not_taken_while_the_peer_reads_slowly() -> None:
+    peer = _Peer()
+    exchange = Exchange(peer, SCOPE)
+    peer.write_paused = True
+    assert not exchange.whole(200, (), (), b"one")
+    assert not exchange.started
+    peer.write_paused = False
+    assert exchange.whole(200, (), (), b"one")
+    assert (peer.answers, exchange.complete) == (1, True)
