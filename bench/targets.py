@@ -17,8 +17,9 @@ from bench.processes import NotRunning, Watched, free_port
 from bench.wire import FIRST_NUMBER, SERVER, TOOL, Callee, Endpoint, Headers
 
 _UP_SECONDS = 60.0
-_HERE = Path(sys.executable).parent
-_COMPILED = Path(__file__).parents[1] / ".compiled/bin"
+OWN_BIN = Path(sys.executable).parent
+COMPILED_BIN = Path(__file__).parents[1] / ".compiled/bin"
+"""Commands of the compiled wheel, where `make compiled` puts them."""
 
 
 class Unavailable(Exception):
@@ -266,7 +267,7 @@ def gateway(
     env: Mapping[str, str] | None = None,
     limits: str = "",
     deep: bool = False,
-    installed: Path = _HERE,
+    installed: Path = OWN_BIN,
     declares: str = DECLARED,
     callee: Callable[[int, Headers], Callee] = _mcp,
 ) -> Callable[[Site], Started]:
@@ -342,6 +343,8 @@ COMPILED = "bailiwick, compiled"
 COMPILED_NO_FSYNC = "bailiwick, compiled, fsync off"
 LIMITED = "four limits"
 LIMITED_NO_FSYNC = "four limits, fsync off"
+LIMITED_COMPILED = "four limits, compiled"
+LIMITED_COMPILED_NO_FSYNC = "four limits, compiled, fsync off"
 
 OURS = (
     Target("nginx", "plain proxy, one worker, keep-alive to the upstream", nginx),
@@ -357,13 +360,13 @@ OURS = (
     Target(
         COMPILED,
         "as `bailiwick`, from the compiled wheel",
-        gateway(installed=_COMPILED),
+        gateway(installed=COMPILED_BIN),
         governs=True,
     ),
     Target(
         COMPILED_NO_FSYNC,
         "the same, never waiting for the disk",
-        gateway("--no-fsync", installed=_COMPILED),
+        gateway("--no-fsync", installed=COMPILED_BIN),
         governs=True,
     ),
     Target(
@@ -376,6 +379,18 @@ OURS = (
         LIMITED_NO_FSYNC,
         "the same, never waiting for the disk",
         gateway("--no-fsync", limits=LIMITS, deep=True),
+        governs=True,
+    ),
+    Target(
+        LIMITED_COMPILED,
+        "as `four limits`, from the compiled wheel",
+        gateway(limits=LIMITS, deep=True, installed=COMPILED_BIN),
+        governs=True,
+    ),
+    Target(
+        LIMITED_COMPILED_NO_FSYNC,
+        "the same, never waiting for the disk",
+        gateway("--no-fsync", limits=LIMITS, deep=True, installed=COMPILED_BIN),
         governs=True,
     ),
 )

@@ -15,6 +15,10 @@ from bench.processes import Watched, free_port
 from bench.targets import (
     BAILIWICK,
     BAILIWICK_NO_FSYNC,
+    COMPILED,
+    COMPILED_BIN,
+    COMPILED_NO_FSYNC,
+    OWN_BIN,
     Launch,
     Site,
     Started,
@@ -100,10 +104,19 @@ def _asked(port: int, headers: Headers) -> Callee:
     return ModelEndpoint(port, headers=headers, model=f"engine/{FAST}")
 
 
-def model_gateway(*options: str, command: Sequence[str] = ()) -> Callable[[Site], Started]:
-    """How to start Bailiwick before the fast model server; `command` as `bench.targets.gateway`."""
+def model_gateway(
+    *options: str, command: Sequence[str] = (), installed: Path = OWN_BIN
+) -> Callable[[Site], Started]:
+    """How to start Bailiwick before the fast model server; the rest as `bench.targets.gateway`."""
     key = {"BENCH_MODEL_KEY": "sk-bench-0123456789"}
-    return gateway(*options, command=command, env=key, declares=DECLARED, callee=_asked)
+    return gateway(
+        *options,
+        command=command,
+        installed=installed,
+        env=key,
+        declares=DECLARED,
+        callee=_asked,
+    )
 
 
 # --- LiteLLM -------------------------------------------------------------------------------------
@@ -192,6 +205,18 @@ TARGETS = (
         BAILIWICK_NO_FSYNC,
         "the same, never waiting for the disk",
         model_gateway("--no-fsync"),
+        governs=True,
+    ),
+    Target(
+        COMPILED,
+        "as `bailiwick`, from the compiled wheel",
+        model_gateway(installed=COMPILED_BIN),
+        governs=True,
+    ),
+    Target(
+        COMPILED_NO_FSYNC,
+        "the same, never waiting for the disk",
+        model_gateway("--no-fsync", installed=COMPILED_BIN),
         governs=True,
     ),
 )

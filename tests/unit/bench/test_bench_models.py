@@ -35,7 +35,7 @@ from bench.models.wire import (
     WHOLE,
     ModelEndpoint,
 )
-from bench.targets import BAILIWICK, BAILIWICK_NO_FSYNC, Started
+from bench.targets import BAILIWICK, COMPILED, COMPILED_NO_FSYNC, Started
 from bench.wire import FIRST_NUMBER, MARKER
 
 
@@ -175,7 +175,7 @@ def test_the_aims_are_25_times_litellm_and_twice_portkey(
 ) -> None:
     found = goals(
         {
-            BAILIWICK: _result(BAILIWICK, ours),
+            COMPILED: _result(COMPILED, ours),
             LITELLM: _result(LITELLM, litellm),
             PORTKEY: _result(PORTKEY, portkey),
         }
@@ -187,14 +187,33 @@ def test_the_aims_are_25_times_litellm_and_twice_portkey(
     ("added", "whole", "first"), [(0.9, True, True), (1.0, True, False), (1.6, False, False)]
 )
 def test_the_aims_for_one_caller_are_without_fsync(added: float, whole: bool, first: bool) -> None:
-    found = goals({BAILIWICK_NO_FSYNC: _result(BAILIWICK_NO_FSYNC, 1, added=added)})
+    found = goals({COMPILED_NO_FSYNC: _result(COMPILED_NO_FSYNC, 1, added=added)})
     assert (found[4].met, found[5].met) == (whole, first)
 
 
 @pytest.mark.parametrize(("held", "pieces", "met"), [(0, 5, True), (1, 5, False), (0, 4, False)])
 def test_no_piece_may_be_held_back_or_lost(held: int, pieces: int, met: bool) -> None:
     paced = Pace(1, 0.1, 0.2, 0.3, held, pieces, 5)
-    assert goals({BAILIWICK: _result(BAILIWICK, 1, paced)})[6].met is met
+    assert goals({COMPILED: _result(COMPILED, 1, paced)})[6].met is met
+
+
+def test_the_aims_are_held_to_the_compiled_wheel_and_the_sources_stand_beside() -> None:
+    measured = {BAILIWICK: _result(BAILIWICK, 3_000), PORTKEY: _result(PORTKEY, 1_250)}
+    alone = goals(measured)[2]
+    assert (alone.met, alone.measured) == (
+        None,
+        "not measured (3,000/s to 1,250/s: 2.4 as sources)",
+    )
+    both = goals({**measured, COMPILED: _result(COMPILED, 2_000)})[2]
+    assert (both.met, both.measured) == (
+        False,
+        "2,000/s to 1,250/s: 1.6 (3,000/s to 1,250/s: 2.4 as sources)",
+    )
+
+
+def test_the_compiled_wheel_is_among_what_is_measured() -> None:
+    names = [target.name for target in TARGETS]
+    assert {COMPILED, COMPILED_NO_FSYNC} <= set(names)
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
