@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.seen import see
@@ -15,7 +14,6 @@ from bailiwick.gateway.settlement import Ending
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import (
     CallMoved,
-    CallOpened,
     CallState,
     Change,
     Clock,
@@ -56,10 +54,8 @@ class Register:
         """
         now = self._clock.wall_ms()
         charges = () if isinstance(verdict, Deny) else verdict.charges
-        entry = self._recorder.intent(
-            context, verdict, code, now, reserved=charges, seen=self._seen(context, verdict, now)
-        )
-        opened = _opened(context, verdict, state, code, now)
+        seen = self._seen(context, verdict, now)
+        entry, opened = self._recorder.opening(context, verdict, code, now, "", charges, seen)
         if charges:
             reserved = Reserved(context.call.id, now, charges)
             await self._journal.commit((entry,), (opened, reserved))
@@ -77,8 +73,9 @@ class Register:
     async def hold(self, context: CallContext, verdict: Verdict, held: HoldOpened) -> None:
         """Write the intent of a call that waits, with its hold."""
         seen = self._seen(context, verdict, held.at_ms)
-        entry = self._recorder.intent(context, verdict, "held", held.at_ms, hold=held.id, seen=seen)
-        opened = _opened(context, verdict, CallState.HELD, "held", held.at_ms, held.id)
+        entry, opened = self._recorder.opening(
+            context, verdict, "held", held.at_ms, hold=held.id, seen=seen
+        )
         await self._journal.commit((entry,), (opened, held))
         self._tell(context, CallState.HELD)
         if self._events.watcher is not None:
@@ -182,32 +179,3 @@ class Register:
                 "agent": context.agent,
             }
         )
-
-
-def _because(verdict: Verdict, use: ModelUse) -> str:
-    """Why, and of a substitute also for what: a list of calls is to show what was swapped."""
-    if not use.substitute:
-        return verdict.because
-    return f"{verdict.because}, in place of {use.because} (asked for as `{use.asked_as}`)"
-
-
-def _opened(
-    context: CallContext, verdict: Verdict, state: CallState, code: str, now: int, hold: str = ""
-) -> CallOpened:
-    call, target, mandate = context.call, context.call.target, context.chain[-1]
-    return CallOpened(
-        id=call.id,
-        at_ms=now,
-        run=context.run,
-        agent=context.agent,
-        mandate=mandate.ref,
-        principal=mandate.principal,
-        kind=target.kind._value_,  # `.value` costs a Python call
-        upstream=target.upstream,
-        name=target.name,
-        digest=call.digest if hold else "",  # what a retry is matched on; unsalted, so no more
-        state=state,
-        code=code,
-        because=verdict.because if call.use is None else _because(verdict, call.use),
-        hold=hold,
-    )
