@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
+
+from msgspec.structs import replace
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError

@@ -8,17 +8,22 @@ Source: JSON-RPC 2.0; MCP `basic/index` of each revision (ids are text or intege
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
+from bailiwick.protocols.mcp.messages import Message as Message
+from bailiwick.protocols.mcp.messages import Notification as Notification
+from bailiwick.protocols.mcp.messages import Request as Request
+from bailiwick.protocols.mcp.messages import RequestId as RequestId
+from bailiwick.protocols.mcp.messages import Response as Response
 from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
 
 MAX_ID_CHARS = 256
 
 _ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
+_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 _JUDGED = frozenset(
     {
         "_meta", "name", "arguments", "uri", "cursor", "ref", "argument", "context", "level",
@@ -27,8 +32,6 @@ _JUDGED = frozenset(
     }
 )  # fmt: skip
 _JUDGED_FOLDED = frozenset(word.casefold() for word in _JUDGED)
-
-RequestId = str | int
 
 
 class Code(IntEnum):
@@ -46,36 +49,6 @@ class Code(IntEnum):
     UNSUPPORTED_VERSION = -32022
 
 
-@dataclass(slots=True)
-class Request:
-    """A request. `id_json` is the id as JSON text, ready for the reply's envelope."""
-
-    id: RequestId
-    id_json: bytes
-    method: str
-    params: JsonObject
-
-
-@dataclass(slots=True)
-class Notification:
-    """A message that is owed no reply."""
-
-    method: str
-    params: JsonObject
-
-
-@dataclass(slots=True)
-class Response:
-    """A reply to a request of ours. Exactly one of `result` and `error` is set."""
-
-    id: RequestId
-    result: JsonObject | None
-    error: JsonObject | None
-
-
-Message = Request | Notification | Response
-
-
 def parse_message(body: bytes) -> Message:
     """Read one JSON-RPC message strictly.
 
@@ -85,6 +58,22 @@ def parse_message(body: bytes) -> Message:
             JSON-RPC code they answer with.
     """
     value = parse(body, MAX_VALUES)
+    if type(value) is dict and value.keys() == _REQUEST:
+        # As most are: nothing is missing and nothing strange, so there is little to look at.
+        identity, method, params = value["id"], value["method"], value["params"]
+        if (
+            type(identity) is int
+            and type(method) is str
+            and method
+            and type(params) is dict
+            and params.keys() <= _JUDGED
+            and value["jsonrpc"] == "2.0"
+        ):
+            return Request(identity, b"%d" % identity, method, params)
+    return _read(value)
+
+
+def _read(value: Json) -> Message:
     if type(value) is not dict:
         if type(value) is list:
             raise TheirError("batch_refused", "batches are not served: send one message per POST")
@@ -122,10 +111,8 @@ def _asking(value: dict[str, Json]) -> Request | Notification:
                 raise _malformed("a name in `params` is spelled with other letters")
     if "id" not in value:
         return Notification(method, params)
-    identity = value["id"]
-    if type(identity) is int:
-        return Request(identity, b"%d" % identity, method, params)
-    return Request(_checked_id(identity), encode(identity), method, params)
+    identity = _checked_id(value["id"])
+    return Request(identity, encode(identity), method, params)
 
 
 def _answering(value: dict[str, Json]) -> Response:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bailiwick.core.errors import TheirError
+from bailiwick.protocols.mcp import jsonrpc
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
     Notification,
@@ -19,6 +23,7 @@ from bailiwick.protocols.mcp.jsonrpc import (
     result_message,
     rpc_code,
 )
+from bailiwick.protocols.strict_json import encode, parse
 
 
 def message(**members: object) -> bytes:
@@ -106,3 +111,35 @@ def test_the_code_of_an_upstream_error_is_read_and_a_missing_one_is_internal() -
     assert code_of(b'{"message":"x"}') == Code.INTERNAL_ERROR
     assert code_of(b"not json") == Code.INTERNAL_ERROR
     assert error_message(b"1", b'{"code":5}') == b'{"jsonrpc":"2.0","id":1,"error":{"code":5}}'
+
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.sampled_from(["", "2.0", "tools/call", "a" * 300]),
+    st.dictionaries(st.sampled_from(["name", "Name", "_meta", "x", "X"]), st.none(), max_size=3),
+    st.just([]),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"jsonrpc": st.just("2.0") | anything},
+        optional=dict.fromkeys(("id", "method", "params", "result", "error", "x", "Id"), anything),
+    )
+)
+def test_a_usual_request_is_read_as_any_message_is(value: dict[str, object]) -> None:
+    def outcome(read: Callable[[], object]) -> object:
+        try:
+            return read()
+        except TheirError as error:
+            return error.code, error.message
+
+    body = encode(value)  # type: ignore[arg-type]  # any JSON
+    assert outcome(lambda: parse_message(body)) == outcome(lambda: jsonrpc._read(parse(body)))
+
+
+def test_a_boolean_is_no_id_though_it_is_an_int() -> None:
+    with pytest.raises(TheirError, match="`id`"):
+        parse_message(b'{"jsonrpc":"2.0","id":true,"method":"ping","params":{}}')
