@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.core.limits.limit import Charge
+from bailiwick.ports import Entry
 from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
@@ -72,5 +73,29 @@ async def test_what_was_taken_of_limits_before_postings_still_counts(tmp_path: P
         ("free", "pending", 80_000),
         ("pending", "posted", 80_001),
     ]
+    await records.close()
+    await journal.close()
+
+
+async def test_entries_with_a_row_each_are_read_together_with_those_that_share_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bailiwick.db"
+    old = sqlite3.connect(path)
+    for script in MIGRATIONS[:6]:
+        old.executescript(script)
+    for index in range(3):
+        old.execute("INSERT INTO entries VALUES (?, ?, ?)", (index, b'{"n":%d}' % index, b"s"))
+    old.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    old.execute("PRAGMA user_version=6")
+    old.commit()
+    old.close()
+    journal = SqliteJournal(path, seal=SEAL)
+    assert await journal.commit([Entry(b'{"n":3}'), Entry(b'{"n":4}', b"t")]) == range(3, 5)
+    records = SqliteRecords(path, seal=SEAL)
+    assert await records.entry_count() == 5
+    assert await records.leaves(1, 5) == [b'{"n":%d}' % index for index in range(1, 5)]
+    stored = await records.entries(2, 5)
+    assert [(each.index, each.sealed) for each in stored] == [(2, b"s"), (3, b""), (4, b"t")]
     await records.close()
     await journal.close()

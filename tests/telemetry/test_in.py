@@ -31,6 +31,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 
 from bailiwick.gateway.telemetry.keeping import MAX_MINUTE_REQUESTS
 from bailiwick.ledger.leaf import parse_leaf
+from bailiwick.stores.entry_rows import read_leaves
 from tests.app.running import Running, command, running
 
 TOY = Path(__file__).parents[1] / "app" / "toy_server.py"
@@ -211,9 +212,7 @@ def test_what_was_sent_is_sealed_and_committed_to(gateway: Running) -> None:
     assert batch["spans"][0]["attributes"]["thought"] == MARKED
     store = sqlite3.connect(f"file:{gateway.data / 'bailiwick.db'}?mode=ro", uri=True)
     with contextlib.closing(store):
-        (leaf,) = store.execute(
-            "SELECT leaf FROM entries WHERE idx = ?", (batch["entry"],)
-        ).fetchone()
+        (leaf,) = read_leaves(store, batch["entry"], batch["entry"] + 1)
     fields = parse_leaf(leaf)
     assert (fields.type, fields.id) == ("agent.spans", batch["id"])
     assert (fields.fields["run"], fields.fields["count"]) == (run, 1)

@@ -43,6 +43,7 @@ from bailiwick.gateway.ids import first_id_at
 from bailiwick.gateway.run_facts import RunFacts, from_payload
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import CallState, Change, Entry, UpstreamReply
+from bailiwick.stores.entry_rows import next_index, read_entries
 from bailiwick.stores.sqlite import connect
 from bailiwick.stores.sqlite_reads import SqliteRecords
 from bailiwick.stores.text_seal import TextSeal
@@ -51,7 +52,6 @@ from bailiwick.stores.vault import Vault
 MAX_SECONDS = 600
 """Longest a simulation may take; a longer period is asked for in parts."""
 
-_BATCH = 2_000
 _LEAF = b'"type":"call.'
 _decode = msgspec.json.decode
 
@@ -200,14 +200,11 @@ class _Past:
         (start,) = self._db.execute(query, (first_id_at(self._since),)).fetchone()
         if start is None:
             return
-        query = "SELECT leaf, sealed FROM entries WHERE idx >= ? ORDER BY idx"
-        cursor = self._db.execute(query, (start,))
-        while batch := cursor.fetchmany(_BATCH):
-            for leaf, sealed in batch:
-                if _LEAF in leaf:
-                    event = self._event(leaf, sealed)
-                    if event is not None:
-                        yield event
+        for _, leaf, sealed in read_entries(self._db, start, next_index(self._db)):
+            if _LEAF in leaf:
+                event = self._event(leaf, sealed)
+                if event is not None:
+                    yield event
 
     def run(self, run: str) -> RunFacts:
         """What a run was told when it began."""
@@ -218,8 +215,7 @@ class _Past:
         agent, mandate, index = row
         payload: Json = None
         if index is not None:
-            query = "SELECT leaf, sealed FROM entries WHERE idx = ?"
-            leaf, sealed = self._db.execute(query, (index,)).fetchone()
+            ((_, leaf, sealed),) = read_entries(self._db, index, index + 1)
             with contextlib.suppress(VerificationError):  # erased: it counts as never said
                 payload = _decode(self._vault.open(leaf, sealed))
         return from_payload(run, agent, mandate, payload, ended=False)

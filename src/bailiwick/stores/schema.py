@@ -146,6 +146,8 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX agent_spans_by_run ON agent_spans (run, id);
     """,
+    # Entries of one transaction share a row (`entry_rows.py`); each had its own.
+    "ALTER TABLE entries ADD COLUMN count INTEGER NOT NULL DEFAULT 1;",
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

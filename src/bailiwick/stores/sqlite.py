@@ -18,7 +18,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 
 from bailiwick.core.errors import Conflict, OurError, StoreError
@@ -42,12 +41,12 @@ from bailiwick.ports import (
     SubjectKey,
     TokenRevoked,
 )
+from bailiwick.stores.entry_rows import INSERT_ENTRIES, entry_rows, leaves_of, next_index
 from bailiwick.stores.schema import damaged, prepare
 from bailiwick.stores.sealed_rows import hold_cells, moved_row, opened_row, stamp_cells
 from bailiwick.stores.sqlite_limits import SqliteLimits
 from bailiwick.stores.text_seal import TextSeal
 
-_INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
 _INSERT_CALL = (
     "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL)"
 )
@@ -73,15 +72,14 @@ _OF_CALLS = frozenset({CallOpened, CallMoved})
 _TAKES = (Reserved, Settled)
 _OF_LIMITS = _OF_CALLS.union(_TAKES)
 
-_leaf_of = itemgetter(1)
-
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What one transaction holds: where each commit's entries stand, and the entries' rows."""
+    """What one transaction holds: where each commit's entries stand, and the leaves of all."""
 
     ranges: list[range | Conflict]
-    rows: list[tuple[int, bytes, bytes]]
+    first: int
+    leaves: list[bytes]
 
 
 def connect(path: Path, *, fsync: bool = True, read_only: bool = False) -> sqlite3.Connection:
@@ -227,8 +225,8 @@ class SqliteJournal:
                     assert isinstance(outcome, Conflict)
                     done.set_exception(outcome)
             self._limits.trim()
-            if written.rows:  # durable now; a commit that conflicted left no gap
-                self.on_append(written.rows[0][0], list(map(_leaf_of, written.rows)))
+            if written.leaves:  # durable now; a commit that conflicted left no gap
+                self.on_append(written.first, written.leaves)
         self._after(loop)
 
     def _after(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -261,8 +259,8 @@ class SqliteJournal:
 
     def _apply_all(self, batch: list[_Pending]) -> _Written:
         db = self._begin()
-        start = self._next
-        rows: list[tuple[int, bytes, bytes]] = []
+        first = start = self._next
+        made: list[Entry] = []
         opened: list[tuple[object, ...]] = []
         moved: list[tuple[object, ...]] = []
         ranges: list[range | Conflict] = []
@@ -277,21 +275,20 @@ class SqliteJournal:
                     moved.append(moved_row(self._seal, change, start))
                 elif type(change) is CallOpened:
                     opened.append(opened_row(self._seal, change, start))
-            index = start
-            for entry in entries:
-                rows.append((index, entry.leaf, entry.sealed))
-                index += 1
-            ranges.append(range(start, index))
-            start = index
-        if rows:
-            db.executemany(_INSERT_ENTRY, rows)
+            made += entries
+            stop = first + len(made)
+            ranges.append(range(start, stop))
+            start = stop
+        leaves = leaves_of(made)
+        if made:
+            db.executemany(INSERT_ENTRIES, entry_rows(first, made, leaves))
         if opened:
             db.executemany(_INSERT_CALL, opened)
         if moved:
             db.executemany(_MOVE_CALL, moved)
         self._limits.write(db)
         self._next = start
-        return _Written(ranges, rows)
+        return _Written(ranges, first, leaves)
 
     def _begin(self) -> sqlite3.Connection:
         """Open a transaction, and drop what is remembered of a file that others have changed."""
@@ -355,12 +352,6 @@ def _data_version(db: sqlite3.Connection) -> int:
     """Changes whenever another connection has changed the file, and only then."""
     (version,) = db.execute("PRAGMA data_version").fetchone()
     return int(version)
-
-
-def next_index(db: sqlite3.Connection) -> int:
-    """The index the next entry gets: entries are only ever appended, without gaps."""
-    (highest,) = db.execute("SELECT max(idx) FROM entries").fetchone()
-    return 0 if highest is None else int(highest) + 1
 
 
 def apply_change(db: sqlite3.Connection, seal: TextSeal, change: Change, start: int) -> None:

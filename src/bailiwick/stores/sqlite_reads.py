@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from bailiwick.core.errors import StoreError
-from bailiwick.core.limits.accounts import Transfer
+from bailiwick.core.limits.transfers import Transfer
 from bailiwick.ports import (
     BalanceRow,
     CallQuery,
@@ -31,6 +31,7 @@ from bailiwick.ports import (
     SubjectKey,
     UnsettledRow,
 )
+from bailiwick.stores.entry_rows import next_index, read_entries, read_leaves
 from bailiwick.stores.limits_audit import audit
 from bailiwick.stores.sealed_rows import hold_blind, opened
 from bailiwick.stores.sqlite import connect
@@ -54,10 +55,7 @@ _MAX_LIMIT = 1000
 # second one follows a field that the first has not filled in yet).
 _ROWS: Mapping[type, msgspec.json.Decoder[object]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (
-        *(CallRow, HoldRow, ObjectRow, Pinned, RunRow, SpansRow, StampRow, StoredEntry),
-        SubjectKey,
-    )
+    for kind in (CallRow, HoldRow, ObjectRow, Pinned, RunRow, SpansRow, StampRow, SubjectKey)
 }
 
 
@@ -237,23 +235,17 @@ class SqliteRecords:
 
     async def entries(self, start: int, stop: int) -> Sequence[StoredEntry]:
         """See `ports.Records.entries`."""
-        sql = (
-            'SELECT idx AS "index", leaf, sealed FROM entries '
-            "WHERE idx >= ? AND idx < ? ORDER BY idx"
-        )
         return await self._read(
-            lambda db: [_as(StoredEntry, row) for row in db.execute(sql, (start, stop))]
+            lambda db: [StoredEntry(*each) for each in read_entries(db, start, stop)]
         )
 
     async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
         """See `ports.Records.leaves`."""
-        sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
-        return await self._read(lambda db: [leaf for (leaf,) in db.execute(sql, (start, stop))])
+        return await self._read(lambda db: read_leaves(db, start, stop))
 
     async def entry_count(self) -> int:
         """See `ports.Records.entry_count`."""
-        sql = "SELECT coalesce(max(idx) + 1, 0) FROM entries"
-        return await self._read(lambda db: int(db.execute(sql).fetchone()[0]))
+        return await self._read(next_index)
 
     async def balances(self, stem: str, limit: int = 500) -> Sequence[BalanceRow]:
         """See `ports.Records.balances`."""
