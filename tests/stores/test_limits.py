@@ -379,7 +379,6 @@ async def test_more_accounts_than_are_remembered_stay_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bailiwick.core.limits.books.MAX_ACCOUNTS", 3)
-    monkeypatch.setattr("bailiwick.stores.sqlite_limits.MAX_KNOWN_IDS", 2)
     store = Store(tmp_path)
     for n in range(30):
         await store.reserve(f"c{n:02}", daily(30, key=f'["{n % 10}"]'))

@@ -48,8 +48,6 @@ WINDOW_MS = 60_000
 FEW = {
     "bailiwick.core.limits.books.MAX_ACCOUNTS": 3,
     "bailiwick.core.limits.books.MAX_CALLS": 4,
-    "bailiwick.stores.sqlite_limits.MAX_KNOWN_IDS": 2,
-    "bailiwick.stores.sqlite_limits.MAX_KNOWN_CALLS": 2,
 }
 """Bounds of memory so low that all of them are reached."""
 

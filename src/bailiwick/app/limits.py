@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import Conflict, TheirError
-from bailiwick.core.limits.accounts import Place, Transfer
 from bailiwick.core.limits.limit import Limit, Measure, holder_of
+from bailiwick.core.limits.transfers import Place, Transfer
 from bailiwick.core.limits.windows import account_parts, ends_at, period
 from bailiwick.core.limits.wording import describe
 from bailiwick.gateway.authority import Authority

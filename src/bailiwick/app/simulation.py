@@ -32,8 +32,7 @@ from bailiwick.core.flow.flowing import stamped_values
 from bailiwick.core.flow.labels import Facts, FreshRun, Labels
 from bailiwick.core.flow.run_memory import RunLabels, RunMemory
 from bailiwick.core.judge import judge
-from bailiwick.core.limits.accounts import Place
-from bailiwick.core.limits.books import Books
+from bailiwick.core.limits.books import Books, Place
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.thinking.model_calls import read_use

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bailiwick.core.limits.accounts import Transfer
+from bailiwick.core.limits.transfers import Transfer
 from bailiwick.ports.changes import CallState, HoldState, Pinned, SubjectKey
 
 LET_RUN = frozenset({"allowed", "approved"})

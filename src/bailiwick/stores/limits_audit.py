@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bailiwick.core.errors import StoreError
-from bailiwick.core.limits.accounts import Account, Place, Transfer
 from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.sliding import SlidingWindow
+from bailiwick.core.limits.transfers import Place, Transfer
 from bailiwick.ports import Difference, LimitAudit
 from bailiwick.stores.schema import APPLICATION_ID
 
@@ -199,7 +200,7 @@ class _Replay:
                 self._members[number] = member if isinstance(member, str) else member.hex()
         self._held: dict[int, int] = {}
         self._distinct: dict[tuple[str, str | bytes], int] = {}
-        self._sliding: dict[tuple[str, str | bytes], Account] = {}
+        self._sliding: dict[tuple[str, str | bytes], SlidingWindow] = {}
 
     def used(self, row: _Row) -> int:
         """What counts against the ceiling of the reservation `row` before it."""
@@ -216,9 +217,9 @@ class _Replay:
         """Go on by one transfer."""
         _, _, account, source, target, amount, _, _, since, pending_only = row
         if since:
-            window = self._sliding.setdefault(self.groups[account], Account(sliding=True))
-            window.take(self._transfer(row))
-            if window.window.old > MAX_OLD:
+            window = self._sliding.setdefault(self.groups[account], SlidingWindow())
+            window.take_all([self._transfer(row)])
+            if window.old > MAX_OLD:
                 window.drop_old()
             return
         before = self._held.get(account, 0)

@@ -13,25 +13,21 @@ sealed. Sealing gives equal values the same bytes within one account, so they ca
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from operator import attrgetter, itemgetter
+from operator import add, attrgetter
 
 import msgspec
 
-from bailiwick.core.limits.accounts import Balance, Place, Posting, Transfer
+from bailiwick.core.limits.accounts import Held
 from bailiwick.core.limits.books import Books
 from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.postings import Posting, Reservation
+from bailiwick.core.limits.transfers import Balance, Place, Transfer
 from bailiwick.ports import Reserved, Settled, Settlement
 from bailiwick.stores.text_seal import TextSeal
 
 MAX_INDEX = 2**63 - 1
-
-MAX_KNOWN_IDS = 50_000
-"""Accounts whose row is remembered: beyond it all are looked up again."""
-
-MAX_KNOWN_CALLS = 10_000
-"""Calls under way whose reservation is remembered as it was written: beyond it, it is made anew."""
 
 _PLACES = {
     Settlement.POSTED: Place.POSTED,
@@ -65,7 +61,9 @@ _INSERT_POSTING = "INSERT INTO postings VALUES (?, ?, ?, ?)"
 _INSERT_SLIDING = "INSERT OR IGNORE INTO sliding VALUES (?, ?, ?)"
 _INSERT_ACCOUNT = "INSERT INTO accounts (account, key, member) VALUES (?, ?, ?)"
 _FIND_ACCOUNT = "SELECT id FROM accounts WHERE account = ? AND key = ? AND member = ?"
-_PUT_BALANCE = "UPDATE balances SET pending = ?, posted = ?, unknown = ? WHERE account = ?"
+_PUT_BALANCE = (
+    "UPDATE balances SET pending = ?1 - ?2 - ?3, posted = ?2, unknown = ?3 WHERE account = ?4"
+)
 _NOW_UNKNOWN = "INSERT OR IGNORE INTO unsettled VALUES (?, ?)"
 # A line of a call stands where its last transfer took it.
 _NO_MORE_UNKNOWN = (
@@ -74,8 +72,9 @@ _NO_MORE_UNKNOWN = (
     "WHERE u.call = ?1 AND u.account = t.account))"
 )
 
-_charge_of = itemgetter(0)
-_name_of = attrgetter("account", "key", "member")
+_row_of = attrgetter("row")
+_balance_of = attrgetter("total", "posted", "unknown", "row")  # as `_PUT_BALANCE` takes it
+_terms_of = attrgetter("amount", "ceiling", "since_ms", "pending_only")
 _encode = msgspec.json.Encoder().encode
 
 Cell = str | bytes
@@ -86,7 +85,7 @@ class _Batch:
 
     Attributes:
         rows: of `postings`.
-        touched: rows of the accounts that something was moved on, each with a charge on it.
+        touched: what accounts hold that something was moved on.
         sliding: rows of `sliding`.
         unknown: calls of which something has become unknown, and when.
         found: calls of which something was unknown before.
@@ -96,7 +95,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, str, int, str]] = []
-        self.touched: dict[int, Charge] = {}
+        self.touched: set[Held] = set()
         self.sliding: list[tuple[int, int, str]] = []
         self.unknown: list[tuple[str, int]] = []
         self.found: set[str] = set()
@@ -120,13 +119,9 @@ class SqliteLimits:
         self._seal = seal
         self._connect = connect
         self._reader: sqlite3.Connection | None = None
-        self._ids: dict[tuple[str, str, str], int] = {}
         self._next: int | None = None
         self._unwritten: list[Posting] = []
         self._uncommitted: list[Posting] = []
-        self._new_call = ""
-        # Of calls under way that were reserved here: their row's legs, and the accounts in them.
-        self._reserved: dict[str, tuple[str, dict[int, Charge]]] = {}
 
     # --- deciding --------------------------------------------------------------------------------
 
@@ -139,14 +134,14 @@ class SqliteLimits:
         Raises:
             Conflict: with LimitReached among them; nothing has changed then.
         """
-        self._new_call = opened_call
         if isinstance(change, Reserved):
-            made = self.books.reserve(change.call, change.at_ms, change.charges)
+            is_new = change.call == opened_call
+            made = self.books.reserve(change.call, change.at_ms, change.charges, is_new=is_new)
         else:
             made = self.books.settle(
                 change.call, change.at_ms, _PLACES[change.how], change.actual, change.only
             )
-        if made.legs:
+        if made:
             self._unwritten.append(made)
 
     def write(self, db: sqlite3.Connection) -> None:
@@ -160,15 +155,18 @@ class SqliteLimits:
         self._uncommitted = made
         batch = _Batch()
         for index, posting in enumerate(made, self._next):
-            call, whole = posting.call, posting.whole
-            reserved = self._reserved.pop(call, None)
-            if whole is None or reserved is None:
-                text = self._written(db, posting, batch)
-            else:  # its row says once more what was reserved, but for the places
-                text = reserved[0].replace(_AS_RESERVED, _AS_SETTLED[whole])
-                batch.touched |= reserved[1]
-                if whole is Place.UNKNOWN:
-                    batch.unknown.append((call, posting.at_ms))
+            call, whole, reservation = posting.call, posting.whole, posting.reservation
+            if whole is None or reservation is None:
+                text = self._apart(db, posting, batch)
+            else:
+                text = reservation.row or self._reserving(db, reservation)
+                batch.touched.update(reservation.held)
+                if whole is not Place.PENDING:  # what was reserved once more, but for the places
+                    text = text.replace(_AS_RESERVED, _AS_SETTLED[whole])
+                    if whole is Place.UNKNOWN:
+                        batch.unknown.append((call, posting.at_ms))
+                elif reservation.sliding:
+                    batch.sliding += [(held.row, at, call) for held, at in reservation.sliding]
             batch.rows.append((index, call, posting.at_ms, text))
         self._next += len(made)
         db.executemany(_INSERT_POSTING, batch.rows)
@@ -176,41 +174,37 @@ class SqliteLimits:
             db.executemany(_INSERT_SLIDING, batch.sliding)
         # What is held can be written as it stands: it was loaded from this file, which nobody else
         # has changed since (`forget`), and moved by nothing but the postings that are written here.
-        held = self.books.held
-        balances = [(*held(charge), account) for account, charge in batch.touched.items()]
-        db.executemany(_PUT_BALANCE, balances)
+        db.executemany(_PUT_BALANCE, map(_balance_of, batch.touched))
         if batch.unknown:
             db.executemany(_NOW_UNKNOWN, batch.unknown)
         if batch.found:
             db.executemany(_NO_MORE_UNKNOWN, [(call,) for call in sorted(batch.found)])
 
-    def _written(self, db: sqlite3.Connection, posting: Posting, batch: _Batch) -> str:
-        """The legs of a posting as its row holds them; `batch` takes what goes beside it."""
-        call, legs = posting.call, posting.moves()
-        charges = list(map(_charge_of, legs))
-        numbers = [*map(self._ids.get, map(_name_of, charges), repeat(0))]
+    def _reserving(self, db: sqlite3.Connection, reservation: Reservation) -> str:
+        """The legs of a reservation as its row holds them; they stay with it until it ends."""
+        charges, all_held = reservation.charges, reservation.held
+        numbers = list(map(_row_of, all_held))
         if 0 in numbers:  # no row has this number
-            numbers = [self._id(db, charge) for charge in charges]
-        rows = [
-            (number, at, source, to, amount, charge.ceiling, charge.since_ms, charge.pending_only)
-            for number, (charge, at, source, to, amount) in zip(numbers, legs, strict=True)
-        ]
-        text = _encode(rows).decode()
-        accounts: dict[int, Charge] = dict(zip(numbers, charges, strict=True))
-        batch.touched |= accounts
-        if legs[0][3] is Place.PENDING:  # from FREE, all of them: nothing else leads there
-            batch.sliding += [(row[0], row[1], call) for row in rows if row[6]]
-            if len(self._reserved) >= MAX_KNOWN_CALLS:
-                self._reserved.clear()
-            self._reserved[call] = text, accounts
-            return text
-        lost = Place.UNKNOWN
-        for _, _, source, target, _ in legs:
-            if target is lost:
-                batch.unknown.append((call, posting.at_ms))
-            elif source is lost:
-                batch.found.add(call)
-        return text
+            numbers = list(map(self._row, repeat(db), charges, all_held))
+        places = repeat(Place.FREE), repeat(Place.PENDING)
+        heads: Iterable[tuple[object, ...]] = zip(numbers, reservation.times, *places, strict=False)
+        reservation.row = _encode(list(map(add, heads, map(_terms_of, charges)))).decode()
+        return reservation.row
+
+    def _apart(self, db: sqlite3.Connection, posting: Posting, batch: _Batch) -> str:
+        """The legs of a posting that tells more; `batch` takes what goes beside it."""
+        rows: list[tuple[object, ...]] = []
+        for charge, at, source, target, amount in posting.moves():
+            held = self.books.held(charge)
+            batch.touched.add(held)
+            number = self._row(db, charge, held)
+            beside = charge.ceiling, charge.since_ms, charge.pending_only
+            rows.append((number, at, source, target, amount, *beside))
+            if target is Place.UNKNOWN:
+                batch.unknown.append((posting.call, posting.at_ms))
+            elif source is Place.UNKNOWN:
+                batch.found.add(posting.call)
+        return _encode(rows).decode()
 
     def trim(self) -> None:
         """The transaction has ended well: let go of what has become too much to remember."""
@@ -220,8 +214,6 @@ class SqliteLimits:
     def forget(self) -> None:
         """Believe nothing in memory: a commit failed, or somebody else has written."""
         self.books.forget()
-        self._ids.clear()
-        self._reserved.clear()
         self._unwritten, self._uncommitted = [], []
         self._next = None
 
@@ -231,41 +223,37 @@ class SqliteLimits:
             self._reader.close()
             self._reader = None
 
-    def _id(self, db: sqlite3.Connection, charge: Charge) -> int:
-        """The row of an account; it is made when it is new."""
-        name = account, key, member = charge.account, charge.key, charge.member
-        known = self._ids.get(name)
-        if known is not None:
-            return known
-        cells = (
-            account,
-            key_cell(self._seal, account, key),
-            _member_cell(self._seal, account, member),
-        )
-        found = db.execute(_FIND_ACCOUNT, cells).fetchone()
-        if found is None:
-            made = db.execute(_INSERT_ACCOUNT, cells).lastrowid
-            assert made is not None
-            db.execute("INSERT INTO balances VALUES (?, 0, 0, 0)", (made,))
-            found = (made,)
-        if len(self._ids) >= MAX_KNOWN_IDS:
-            self._ids.clear()
-        self._ids[name] = int(found[0])
-        return int(found[0])
+    def _row(self, db: sqlite3.Connection, charge: Charge, held: Held) -> int:
+        """Where the balance of a charge's member stands; a row is made when it is new."""
+        if not held.row:
+            account = charge.account
+            cells = (
+                account,
+                key_cell(self._seal, account, charge.key),
+                _member_cell(self._seal, account, charge.member),
+            )
+            found = db.execute(_FIND_ACCOUNT, cells).fetchone()
+            if found is None:
+                made = db.execute(_INSERT_ACCOUNT, cells).lastrowid
+                assert made is not None
+                db.execute("INSERT INTO balances VALUES (?, 0, 0, 0)", (made,))
+                found = (made,)
+            held.row = int(found[0])
+        return held.row
 
     # --- loading: `core.limits.books.Loader` --------------------------------------------------
 
     def account(self, account: str, key: str) -> Sequence[Balance]:
         """See `core.limits.books.Loader.account`."""
         sql = (
-            "SELECT a.member, b.pending, b.posted, b.unknown FROM accounts a "
+            "SELECT a.member, b.pending, b.posted, b.unknown, a.id FROM accounts a "
             "JOIN balances b ON b.account = a.id WHERE a.account = ? AND a.key = ? "
             "AND b.pending + b.posted + b.unknown > 0"
         )
         rows = self._read(sql, (account, key_cell(self._seal, account, key)))
         return [
-            Balance(open_member(self._seal, account, member), int(pending), int(posted), int(lost))
-            for member, pending, posted, lost in rows
+            Balance(open_member(self._seal, account, member), *map(int, numbers))
+            for member, *numbers in rows
         ]
 
     def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
@@ -286,8 +274,6 @@ class SqliteLimits:
 
     def call(self, call: str) -> Sequence[Transfer]:
         """See `core.limits.books.Loader.call`."""
-        if call == self._new_call:
-            return ()
         rows = self._read(f"{TRANSFERS} WHERE t.call = ? ORDER BY t.idx", (call,))
         unwritten = [each for made in self._unwritten if made.call == call for each in made]
         return [*(transfer_of(self._seal, row) for row in rows), *unwritten]

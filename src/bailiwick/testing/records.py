@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bailiwick.core.limits.accounts import Transfer
+from bailiwick.core.limits.transfers import Transfer
 from bailiwick.ports import (
     BalanceRow,
     CallQuery,
