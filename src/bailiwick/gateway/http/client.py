@@ -114,7 +114,7 @@ class HttpClient:
         while free:
             connection = free.pop()
             idle_seconds = self._time() - connection.free_since
-            if connection.is_open and (
+            if not connection.is_closing() and (
                 idle_seconds < _LOOK_AFTER_SECONDS or not _is_stale(connection, idle_seconds)
             ):
                 return connection
@@ -139,7 +139,7 @@ class HttpClient:
                     "upstream_busy", f"server `{self.label}` has too many requests waiting"
                 )
             connection = await self._wait_for_one(until)
-            if connection is not None and connection.is_open:
+            if connection is not None and not connection.is_closing():
                 return connection
 
     async def _wait_for_one(self, until: float | None) -> Connection | None:

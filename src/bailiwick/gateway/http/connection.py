@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "deadline",
         "free_since",
+        "is_closing",
         "keep_seconds",
         "used",
     )
@@ -74,6 +75,8 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        # Whether the other side has closed, as far as we have been told: the transport's own.
+        self.is_closing: Callable[[], bool] = _has_ended
         self._reader = ResponseReader(label, limits)
         # A request is out, and nothing of its answer has come.
         self._asked = False
@@ -102,11 +105,6 @@ class Connection(asyncio.Protocol):
         self._answer = answer = self._loop.create_future()
         self._transport.write(request)
         return answer
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the other side has not closed, as far as we have been told."""
-        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def fileno(self) -> int:
@@ -140,7 +138,7 @@ class Connection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Read on."""
-        if self.is_open and self._transport is not None:
+        if self._transport is not None and not self.is_closing():
             self._transport.resume_reading()
             self.deadline = self._loop.time() + self._idle_seconds
 
@@ -153,7 +151,7 @@ class Connection(asyncio.Protocol):
         """Discard the rest of the body, for a short while."""
         self._stream = None
         self.deadline = self._loop.time() + _DRAIN_SECONDS
-        if self.is_open and self._transport is not None:
+        if self._transport is not None and not self.is_closing():
             self._transport.resume_reading()
 
     # --- asyncio.Protocol ----------------------------------------------------------------------
@@ -161,6 +159,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol's
         # uvloop's transports are no subclass of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
+        self.is_closing = transport.is_closing
         connected = transport.get_extra_info("socket")
         for option, value in _KEEP_ALIVE:
             connected.setsockopt(*option, value)
@@ -219,6 +218,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol's
         self._transport = None
+        self.is_closing = _has_ended
         reader = self._reader
         if self._answering and reader.ends_by_close and exc is None and reader.fault is None:
             # RFC 9112 section 6.3 rule 8: without a length the close is the end.
@@ -285,3 +285,7 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _has_ended() -> bool:
+    return True

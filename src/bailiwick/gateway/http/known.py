@@ -77,4 +77,4 @@ class KnownHeads:
         ):
             if len(self._heads) >= MAX_KNOWN:
                 self._heads.clear()
-            self._heads[before, after] = response.again(digits, b"")
+            self._heads[before, after] = response.kept()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
+from types import MappingProxyType
 from typing import Protocol
+
+import msgspec
 
 from bailiwick.core.errors import UpstreamBroken
 
@@ -190,41 +193,51 @@ def _keep_seconds(said: bytes) -> float:
     return float(seconds[:6]) if said.startswith(b"timeout=") and seconds.isdigit() else inf
 
 
-class Response:
+class Response(msgspec.Struct):
     """Status, headers and either a whole `body` or an open `stream`.
 
-    `content_type` is the media type alone, lower case, without parameters, or "".
-    `keep_seconds` is for how long the server keeps the connection; `inf` if it does not say.
+    Attributes:
+        content_type: the media type alone, lower case, without parameters, or "".
+        keep_seconds: for how long the server keeps the connection; `inf` if it does not say.
     """
 
-    __slots__ = ("_headers", "body", "content_type", "keep_seconds", "status", "stream")
+    status: int
+    _headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    stream: BodyStream | None = None
+    content_type: str = ""
+    keep_seconds: float = inf
+    _length: bytes = b""
 
-    def __init__(self, status: int, headers: dict[bytes, bytes]) -> None:
-        self.status = status
-        self.body = b""
-        self.stream: BodyStream | None = None
-        self._headers = headers
-        kind = headers.get(b"content-type", b"")
+    def __post_init__(self) -> None:
+        """Read what of the headers is asked for each time."""
+        kind = self._headers.get(b"content-type", b"")
         self.content_type = _CONTENT_TYPES.get(kind) or _media_type(kind)
-        kept = headers.get(b"keep-alive")
-        self.keep_seconds = inf if kept is None else _keep_seconds(kept)
+        kept = self._headers.get(b"keep-alive")
+        if kept is not None:
+            self.keep_seconds = _keep_seconds(kept)
 
     def again(self, length: bytes, body: bytes) -> Response:
         """Another response with this head, but for its `Content-Length`, and a whole `body`."""
-        other = Response.__new__(Response)
-        other.status = self.status
+        # A copy of all its parts at once: nothing is read anew.
+        other: Response = self.__copy__()  # type: ignore[attr-defined]  # the stubs lack it
         other.body = body
-        other.stream = None
-        other._headers = headers = self._headers.copy()
-        headers[b"content-length"] = length
-        other.content_type = self.content_type
-        other.keep_seconds = self.keep_seconds
+        other._length = length
         return other
+
+    def kept(self) -> Response:
+        """One without a body, to make others of: they share headers that nobody can write to."""
+        return Response(self.status, MappingProxyType(dict(self._headers)))
 
     def fields(self) -> Iterable[tuple[bytes, bytes]]:
         """All headers, names in lower case, repeated ones joined with a comma."""
+        if self._length:
+            return {**self._headers, b"content-length": self._length}.items()
         return self._headers.items()
 
     def header(self, name: str) -> str:
         """The value of a header (repeated ones joined with a comma), or ""."""
-        return self._headers.get(name.lower().encode("ascii"), b"").decode("latin-1")
+        key = name.lower().encode("ascii")
+        if self._length and key == b"content-length":
+            return self._length.decode("ascii")
+        return self._headers.get(key, b"").decode("latin-1")

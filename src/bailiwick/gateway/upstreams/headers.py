@@ -46,9 +46,14 @@ def encoded_headers(
     Raises:
         UpstreamDown: `header_unsafe`, for `more`.
     """
-    name = _name_in(method, params)
-    is_short = name is None or len(name) <= _MAX_CACHED_CHARS
-    standard = _encoded(method, name) if is_short else encode_fields(_standard(method, name))
+    source = _NAME_FIELDS.get(method)
+    name = None if source is None else params.get(source)
+    if type(name) is not str:
+        name = None
+    if name is None or len(name) <= _MAX_CACHED_CHARS:
+        standard = _encoded(method, name)
+    else:
+        standard = encode_fields(_standard(method, name))
     return EncodedFields(standard + encode_fields(more)) if more else standard
 
 
@@ -73,18 +78,18 @@ def _encoded(method: str, name: str | None) -> EncodedFields:
 
 
 class ToolHeaders:
-    """The annotated parameters of the tools that have been seen in a list."""
+    """The annotated parameters of the tools that have been seen in a list.
+
+    Attributes:
+        declared: by tool; empty with most servers.
+    """
 
     def __init__(self) -> None:
-        self._declared: dict[str, tuple[ParamHeader, ...]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether any tool is known to have annotated parameters."""
-        return bool(self._declared)
+        self.declared: dict[str, tuple[ParamHeader, ...]] = {}
 
     def learn(self, result: bytes) -> None:
         """Take a raw `tools/list` result that is valid JSON."""
-        if b"x-mcp-header" not in result and not self._declared:
+        if b"x-mcp-header" not in result and not self.declared:
             return
         tools = msgspec.json.decode(result).get("tools")
         for tool in tools if isinstance(tools, list) else ():
@@ -96,9 +101,7 @@ class ToolHeaders:
 
         They repeat the arguments that are sent, whatever a client may have sent along.
         """
-        if not self._declared:  # so it is with most servers
-            return None
-        declared = self._declared.get(str(params.get("name")))
+        declared = self.declared.get(str(params.get("name")))
         if declared is None:
             return None
         arguments = params.get("arguments")
@@ -106,8 +109,8 @@ class ToolHeaders:
 
     def _learn_tool(self, name: str, declared: tuple[ParamHeader, ...]) -> None:
         if not declared:
-            self._declared.pop(name, None)
+            self.declared.pop(name, None)
             return
-        if len(self._declared) >= _MAX_TOOLS:
-            self._declared.clear()
-        self._declared[name] = declared
+        if len(self.declared) >= _MAX_TOOLS:
+            self.declared.clear()
+        self.declared[name] = declared

@@ -74,7 +74,7 @@ class HttpUpstream:
             self._note_failure(error)
             self._doubt_era(error)
             raise
-        if self._detail or self._state != "up":
+        if self._detail:  # it is not empty until the server is known to be up
             self._state, self._detail = "up", ""
         return reply
 

@@ -9,7 +9,9 @@ from collections import OrderedDict
 
 from bailiwick.ports import UpstreamReply, UpstreamRequest
 
-LOCAL_METHODS = ("ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe")
+LOCAL_METHODS = frozenset(
+    {"ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
 """Subscriptions reach a server by `Upstream.listen`, with the URIs a listener wants."""
 
 _MAX_KNOWN = 10_000

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
@@ -48,12 +49,14 @@ from bailiwick.ports import (
 from bailiwick.protocols.sse import SseDecoder
 
 _MAX_REQUEST_SECONDS = 3_600.0
-CATALOGUE = (
-    "server/discover",
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
+CATALOGUE = frozenset(
+    {
+        "server/discover",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+    }
 )
 """Catalogue queries: without effects, so that sending one twice is safe."""
 
@@ -93,10 +96,16 @@ class ModernHttp:
         """See `ports.Upstream.request`."""
         if request.method in LOCAL_METHODS:
             return self._local.answer(request)
-        reply = await self._send(request, peer)
+        # As `_send`, without a coroutine more between a call and what it waits for.
+        message_id = next(self._ids)
+        response = await self._ask(request, message_id)
+        if response.stream is None:
+            reply = self._whole_reply(request, response, message_id)
+        else:
+            reply = await self._streamed_reply(request, response, message_id, peer)
         if reply.error is not None:
             return await self._after_error(request, reply, peer)
-        if reply.result is not None and request.client.version < MODERN_VERSION:
+        if request.client.version < MODERN_VERSION and reply.result is not None:
             # Such a client knows no `input_required`; its own way of being asked is `peer.ask`.
             return await answer_rounds(request, reply, Within(peer, request.client), self._send)
         return reply
@@ -183,23 +192,41 @@ class ModernHttp:
     # --- one request -------------------------------------------------------------------------
 
     async def _send(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
-        client, method = request.client, request.method
         message_id = next(self._ids)
+        response = await self._ask(request, message_id)
+        if response.stream is None:
+            return self._whole_reply(request, response, message_id)
+        return await self._streamed_reply(request, response, message_id, peer)
+
+    def _ask(self, request: UpstreamRequest, message_id: int) -> Coroutine[Any, Any, Response]:
+        """Word a request; to be awaited is its response."""
+        client, method = request.client, request.method
         level = self._local.log_level(client.session)
-        params = meta.for_modern(request.params, client, self.version, message_id, level)
-        more = self._param_headers(request) if method == "tools/call" else ()
-        response = await self._client.send(
+        params = meta.for_modern(request.params, client, MODERN_VERSION, message_id, level)
+        more: Iterable[tuple[str, str]] = ()
+        if method == "tools/call" and (request.param_headers or self._tool_headers.declared):
+            more = self._param_headers(request)
+        return self._client.send(
             self._post,
             encoded_headers(method, params, more),
             encode_request(message_id, method, params),
             replayable=method in CATALOGUE,
         )
-        if response.stream is None:
-            reply = read_reply(self.name, response, message_id)
-        else:
-            token = meta.progress_token(request.params)
-            reply = await self._read_stream(response, message_id, token, peer)
-        if method == "tools/list" and reply.result is not None:
+
+    def _whole_reply(
+        self, request: UpstreamRequest, response: Response, message_id: int
+    ) -> UpstreamReply:
+        reply = read_reply(self.name, response, message_id)
+        if request.method == "tools/list" and reply.result is not None:
+            self._tool_headers.learn(reply.result)
+        return reply
+
+    async def _streamed_reply(
+        self, request: UpstreamRequest, response: Response, message_id: int, peer: RequestPeer
+    ) -> UpstreamReply:
+        token = meta.progress_token(request.params)
+        reply = await self._read_stream(response, message_id, token, peer)
+        if request.method == "tools/list" and reply.result is not None:
             self._tool_headers.learn(reply.result)
         return reply
 
@@ -255,8 +282,6 @@ class ModernHttp:
         known = self._tool_headers.values_for(request.params)
         if known is not None:
             return known.items()
-        if not request.param_headers:
-            return ()
         return [
             (name, value)
             for name, value in request.param_headers.items()
@@ -274,7 +299,7 @@ class ModernHttp:
             cursor = msgspec.json.decode(reply.result).get("nextCursor")
             if not cursor:
                 break
-        return bool(self._tool_headers)
+        return bool(self._tool_headers.declared)
 
     async def end_session(self, session: str) -> None:
         """Forget what a session has asked for."""
