@@ -86,6 +86,37 @@ async def test_a_disconnect_is_noticed_once() -> None:
     watch.stop()
 
 
+async def test_a_disconnect_cancels_the_task_where_nobody_else_is_to_be_told() -> None:
+    watches: list[Watch] = []
+
+    async def served() -> None:
+        watches.append(Watch(Rounds(0.001), gone, 10))
+        watches[0].follow(Sink(), 10)
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(served())
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+    assert watches[0].gone
+
+
+async def test_a_disconnect_after_the_end_cancels_nothing() -> None:
+    disconnect = asyncio.Event()
+
+    async def leaving() -> dict[str, object]:
+        await disconnect.wait()
+        return {"type": "http.disconnect"}
+
+    watch = Watch(Rounds(60.0), leaving, 10)
+    watch.follow(Sink(), 10)
+    assert watch.is_due() is False
+    await asyncio.sleep(0)
+    disconnect.set()
+    watch.stop()  # in the same turn in which the disconnect is about to be noticed
+    await asyncio.sleep(0)
+    assert not watch.task.cancelling()
+
+
 async def test_a_body_that_does_not_come_is_given_up_at_its_deadline() -> None:
     rounds = Rounds(0.001)
     seen: list[Watch] = []

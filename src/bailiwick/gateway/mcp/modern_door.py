@@ -92,7 +92,7 @@ class ModernDoor:
             if where.model_names is None
             else where.model_names
         )
-        sink = PostSink(visit.send, can_stream=knock.events, json_too=knock.json)
+        sink = PostSink(visit.send, knock.events, knock.json)
         exchange.take(without_ours(message) if more else message, headers, sink)
         await self._work(visit, exchange, sink)
 
@@ -101,13 +101,14 @@ class ModernDoor:
         watch = visit.watch
         if watch is None:
             raise AssertionError("a POST is watched")
-        watch.follow(sink, self._core.limits.keep_alive_seconds, watch.task.cancel)
+        watch.follow(sink, self._core.limits.keep_alive_seconds)
         try:
             if exchange.request.method == "subscriptions/listen":
                 outcome = await self._listen(visit, exchange)
             else:
                 outcome = await guarded(_HANDLERS[exchange.request.method], exchange)
-            await sink.finish(outcome)
+            if not sink.finish_at_once(outcome):
+                await sink.finish(outcome)
         except asyncio.CancelledError:
             if not watch.gone:
                 raise

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from bailiwick.gateway.mcp.wire import STREAM_HEADERS, Outcome, Send, reply
+import msgspec
+
+from bailiwick.gateway.mcp.wire import STREAM_HEADERS, Outcome, Send, reply, reply_at_once
 from bailiwick.protocols.sse import encode_comment, encode_event
 
 STALL_SECONDS = 60.0
@@ -39,18 +41,19 @@ class Sink(Protocol):
         ...
 
 
-class PostSink:
-    """The sink of the stateless era: bound to one connection, gone when that is gone."""
+class PostSink(msgspec.Struct, eq=False):
+    """The sink of the stateless era: bound to one connection, gone when that is gone.
 
-    __slots__ = ("_can_stream", "_json_too", "_lock", "_send", "ended", "streaming")
+    Attributes:
+        can_stream, json_too: whether an event stream, or one JSON body, will do as an answer.
+    """
 
-    def __init__(self, send: Send, *, can_stream: bool, json_too: bool) -> None:
-        self._send = send
-        self._can_stream = can_stream
-        self._json_too = json_too
-        self._lock: asyncio.Lock | None = None
-        self.streaming = False
-        self.ended = False
+    send: Send
+    can_stream: bool
+    json_too: bool
+    streaming: bool = False
+    ended: bool = False
+    _lock: asyncio.Lock | None = None
 
     async def emit(self, message: bytes, *, keep: bool = False) -> None:
         """See `Sink`."""
@@ -60,19 +63,26 @@ class PostSink:
         """See `Sink`."""
         await self._write(KEEP_ALIVE)
 
+    def finish_at_once(self, outcome: Outcome) -> bool:
+        """Finish with one JSON body that nobody has to wait for; if it is not to be, `finish`."""
+        if self.streaming or self.ended or not self.json_too:
+            return False
+        self.ended = reply_at_once(self.send, outcome.status, outcome.message)
+        return self.ended
+
     async def finish(self, outcome: Outcome) -> None:
         """See `Sink`. Errors keep their HTTP status as long as no stream is open."""
         if self.ended:
             return
-        if not self.streaming and (self._json_too or outcome.status != 200 or not outcome.message):
+        if not self.streaming and (self.json_too or outcome.status != 200 or not outcome.message):
             self.ended = True
-            await reply(self._send, outcome.status, outcome.message)
+            await reply(self.send, outcome.status, outcome.message)
             return
         last = encode_event(outcome.message) if outcome.message else b""
         await self._write(last, end=True)
 
     async def _write(self, event: bytes, *, end: bool = False) -> None:
-        if not self._can_stream:
+        if not self.can_stream:
             return
         if self._lock is None:
             self._lock = asyncio.Lock()
@@ -81,13 +91,13 @@ class PostSink:
                 return
             if not self.streaming:
                 self.streaming = True
-                await open_stream(self._send)
+                await open_stream(self.send)
             if end:
                 self.ended = True
             body = {"type": "http.response.body", "body": event, "more_body": not end}
             try:
                 async with asyncio.timeout(STALL_SECONDS):
-                    await self._send(body)
+                    await self.send(body)
             except TimeoutError:
                 self.ended = True
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
 
 from bailiwick.gateway.mcp.sinks import Sink
 from bailiwick.gateway.mcp.wire import Receive
@@ -53,47 +56,46 @@ class Rounds:
             self._timer = loop.call_later(self._seconds, self._go)
 
 
-class Watch:
+class Watch(msgspec.Struct, eq=False):
     """One request: first its body's deadline, then its connection.
 
-    Args:
-        body_seconds: for the body to arrive; then the task is cancelled and `late` is set.
-
     Attributes:
+        body_seconds: for the body to arrive; then the task is cancelled and `late` is set.
+        task: the one that serves the request.
         late: the body took too long.
         gone: the client has disconnected.
     """
 
-    gone = False
-    late = False
+    rounds: Rounds
+    receive: Receive
+    body_seconds: float
+    # An ASGI application runs in a task.
+    task: asyncio.Task[Any] = msgspec.field(default_factory=asyncio.current_task)  # type: ignore[arg-type]
+    gone: bool = False
+    late: bool = False
     _sink: Sink | None = None
+    _lost: Callable[[], object] | None = None
     _slow: Callable[[], Awaitable[None]] | None = None
+    _keep_alive_seconds: float = 0.0
     _deadline: float | None = None
     _follower: asyncio.Task[None] | None = None
     _timer: asyncio.TimerHandle | None = None
     _sign: asyncio.Task[None] | None = None
 
-    def __init__(self, rounds: Rounds, receive: Receive, body_seconds: float) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("an ASGI application runs in a task")
-        self.task = task
-        self._rounds = rounds
-        self._receive = receive
-        self._body_seconds = body_seconds
-        rounds.enter(self)
+    def __post_init__(self) -> None:
+        self.rounds.enter(self)
 
     def follow(
         self,
         sink: Sink,
         keep_alive_seconds: float,
-        lost: Callable[[], object],
+        lost: Callable[[], object] | None = None,
         slow: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """The body is there: from now on watch the connection.
 
         Args:
-            lost: called once when the client disconnects.
+            lost: called once when the client disconnects; None cancels the task.
             slow: awaited once when the request turns out not to be quick.
         """
         self._sink = sink
@@ -103,10 +105,10 @@ class Watch:
 
     def stop(self) -> None:
         """Stop watching, for good."""
-        self._rounds.leave(self)
+        self.rounds.leave(self)
         # Who is told of a loss may lead back here, and so does a follower. Let go of both: else all
         # of the request stays until garbage is collected, and then nobody is served for a while.
-        self._lost = _nothing
+        self._lost = self._sink = None
         if self._follower is not None:
             self._follower.cancel()
             self._follower = None
@@ -120,7 +122,7 @@ class Watch:
         # A body that is there by the first look has cost no look at the time.
         now = asyncio.get_running_loop().time()
         if self._deadline is None:
-            self._deadline = now + self._body_seconds
+            self._deadline = now + self.body_seconds
         if now < self._deadline:
             return True
         self.late = True
@@ -131,12 +133,13 @@ class Watch:
         if self._slow is not None:
             await self._slow()
         self._show_signs_later()
-        message = await self._receive()
+        message = await self.receive()
         while message["type"] != "http.disconnect":
-            message = await self._receive()
+            message = await self.receive()
         self._stop_signs()
         self.gone = True
-        self._lost()
+        if self._sink is not None:  # the task may have another request by now
+            (self._lost or self.task.cancel)()
 
     # One timer for each sign instead of a deadline for each wait: most requests end before the
     # first, and a timer that is called off costs next to nothing.
@@ -159,7 +162,3 @@ class Watch:
         if self._sign is not None:
             self._sign.cancel()
             self._sign = None
-
-
-def _nothing() -> None:
-    """There is nobody left to tell."""

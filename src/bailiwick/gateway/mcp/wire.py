@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 from bailiwick.core.errors import TheirError
+from bailiwick.gateway.mcp.outcome import Outcome as Outcome
 
 Scope = MutableMapping[str, Any]
 AsgiMessage = MutableMapping[str, Any]
@@ -21,15 +21,6 @@ STREAM_HEADERS = (
     # Without it, nginx gathers events before it passes them on.
     (b"x-accel-buffering", b"no"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A finished reply: one JSON-RPC message (or b"" for none) and its HTTP status."""
-
-    status: int
-    message: bytes
-    failed: bool = False
 
 
 class ClientGone(Exception):
@@ -92,6 +83,12 @@ async def _read_rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> TheirError:
     return TheirError("body_too_large", f"the body is larger than {max_bytes} bytes")
+
+
+def reply_at_once(send: Send, status: int, body: bytes) -> bool:
+    """Do what `reply` does, if our own server can without waiting; whether it was done."""
+    whole = getattr(send, "whole", None)
+    return whole is not None and whole(status, _JSON if body else _NO_STORE, (), body)
 
 
 async def reply(
