@@ -15,6 +15,9 @@ leaf:
 6. Organisation policies may refuse it: they stand above every mandate, and forbid wins.
 7. Every limit of every mandate of the chain must have room for what the call takes.
 
+Most calls go a way that is known beforehand (`plain_way.py`); the others are taken through step by
+step, and to the same verdict.
+
 The first refusal is the verdict. Otherwise all that was asked for is merged into one requirement
 that meets every one of them (`merge`), and the call is held; with nothing asked for, it is allowed.
 
@@ -30,12 +33,12 @@ from bailiwick.core.argument_path import look_alikes, unnamed
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.circumstances import all_hold, none_fails, only
 from bailiwick.core.conditions import permits
-from bailiwick.core.context import Policies, Step
+from bailiwick.core.context import NO_POLICIES, Policies, Step
 from bailiwick.core.flow.flowing import against_flow, unvouched
 from bailiwick.core.flow.labels import Facts, Labels
 from bailiwick.core.limits.charging import charged, compare
 from bailiwick.core.limits.limit import Charge, Counters
-from bailiwick.core.line import line_of
+from bailiwick.core.line import Line, line_of
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
 from bailiwick.core.thinking.model_calls import facts_of
 from bailiwick.core.values import FAILS, HOLDS
@@ -50,6 +53,7 @@ from bailiwick.core.wording import (
 )
 
 _MODEL = CallKind.MODEL
+_NOBODY: Sequence[StampRule] = ()
 
 
 def judge(
@@ -129,13 +133,45 @@ def _judge(
 ) -> Verdict:
     if not chain:
         return Deny("no_mandate", (), f"{named(call.target)} was asked for under no mandate")
+    line, asking = line_of(chain, call.target), _NOBODY
+    way, allowed = line.way, line.allowed
+    if (
+        way is None
+        or allowed is None
+        or not way.since <= now < way.until
+        or not way.takes(call.arguments)
+    ):
+        found = _step_by_step(call, line, labels, now)
+        if isinstance(found, Deny):
+            return found
+        allowed, asking = found
+    if policies is not NO_POLICIES:
+        refused = policies.decide(call, chain, labels, now)  # 6
+        if refused is not None:
+            return refused
+    if not line.limits:  # 7
+        return _hold(call, asking, allowed.rules) if asking else allowed
+    taken = charged(call, line.limits, labels.facts.run, now)
+    if isinstance(taken, Deny):
+        return taken
+    before = compare(taken, counters)
+    if isinstance(before, Deny):
+        return before
+    if asking:
+        return _hold(call, asking, allowed.rules, taken, before)
+    return Allow(allowed.rules, allowed.because, taken, before)
+
+
+def _step_by_step(
+    call: Call, line: Line, labels: Labels, now: int
+) -> tuple[Allow, Sequence[StampRule]] | Deny:
+    """What the mandates of a line say of a call, and the stamp rules that apply (1 to 5)."""
     twins = look_alikes(call.arguments)
     if twins is not None:
         return Deny("argument_ambiguous", (), why_ambiguous(call, twins))
     facts = labels.facts
     if call.target.kind is _MODEL:
         facts = facts_of(call, facts)
-    line = line_of(chain, call.target)
     used: list[str] = []
     asking: list[StampRule] = []
     allow: AllowRule | None = None
@@ -169,26 +205,11 @@ def _judge(
         if stage.settling is allow and not asking:
             used += stage.settled
             break
-    refused = policies.decide(call, chain, labels, now)  # 6
-    if refused is not None:
-        return refused
-    taken: tuple[Charge, ...] = ()
-    before: tuple[int, ...] = ()
-    if line.limits:  # 7
-        found = charged(call, line.limits, facts.run, now)
-        if isinstance(found, Deny):
-            return found
-        compared = compare(found, counters)
-        if isinstance(compared, Deny):
-            return compared
-        taken, before = found, compared
-    if asking:
-        return _hold(call, asking, used, taken, before)
     because = line.sentences.get(used[-1])
     if because is None:
         because = f"{named(call.target)} is allowed by `{used[-1]}`"
         line.sentences[used[-1]] = because
-    return Allow(tuple(used), because, taken, before)
+    return Allow(tuple(used), because), asking
 
 
 def _way_through(
@@ -296,8 +317,8 @@ def _hold(
     call: Call,
     asking: Sequence[StampRule],
     used: Sequence[str],
-    taken: tuple[Charge, ...],
-    before: tuple[int, ...],
+    taken: tuple[Charge, ...] = (),
+    before: tuple[int, ...] = (),
 ) -> Verdict:
     rules = tuple(rule.id for rule in asking)
     requirement = merge(asking)

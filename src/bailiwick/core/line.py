@@ -22,8 +22,11 @@ from bailiwick.core.mandate import (
     Rule,
     StampRule,
 )
+from bailiwick.core.plain_way import PlainWay, plain_way
 from bailiwick.core.target_pattern import covers
 from bailiwick.core.values import FAILS
+from bailiwick.core.verdict import Allow
+from bailiwick.core.wording import named
 
 _MAX_ALIKE = 32
 """Rules of one hash that a rule is compared with: a repetition missed costs one more question."""
@@ -68,6 +71,8 @@ class Line:
         flows: some mandate has flow rules, whatever they are about.
         vouched: arguments that some allow rule wants vouched for, by rule.
         asks_more: it asks about more than the call itself and its circumstances.
+        way: by which most such calls are let through; None if none is plain.
+        allowed: the verdict on a call that goes this way, but for what it takes of limits.
         sentences: that a call is allowed, by the leaf's rule, as it was worded first.
     """
 
@@ -76,6 +81,8 @@ class Line:
     flows: bool
     vouched: tuple[ArgumentPath, ...]
     asks_more: bool
+    way: PlainWay | None
+    allowed: Allow | None
     sentences: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -86,11 +93,13 @@ class Lines:
     Attributes:
         questions: what each rule of the chain asks, as a number, by `id` of the rule: two with one
             number ask exactly the same. Empty for a chain of one.
+        ways: plain ways of the lines, by what they follow from: many targets have the same rules.
     """
 
     chain: tuple[Mandate, ...]
     questions: dict[int, int]
     known: dict[Target, Line] = field(default_factory=dict)
+    ways: dict[tuple[object, ...], PlainWay | None] = field(default_factory=dict)
 
 
 _NO_LINES = Lines((), {})
@@ -113,6 +122,7 @@ def line_of(chain: Sequence[Mandate], target: Target) -> Line:
         line = _line(lines, target)
         if len(lines.known) >= chain[-1].most_plans:
             lines.known.clear()
+            lines.ways.clear()
         if len(target.name) <= MAX_REMEMBERED_NAME:
             lines.known[target] = line
     return line
@@ -161,7 +171,21 @@ def _line(lines: Lines, target: Target) -> Line:
     flows = any(mandate.flow is not NO_FLOW for mandate in chain)
     vouched = tuple(path for each in stages for rule in each.plan.allow for path in rule.vouched)
     asks_more = bool(limits) or flows or bool(vouched)
-    return Line(_settled(stages), limits, flows, vouched, asks_more)
+    way, allowed = _plain_way(lines, stages), None
+    if way is not None:
+        allowed = Allow(way.rules, f"{named(target)} is allowed by `{way.rules[-1]}`")
+    return Line(_settled(stages), limits, flows, vouched, asks_more, way, allowed)
+
+
+def _plain_way(lines: Lines, stages: Sequence[Stage]) -> PlainWay | None:
+    """The plain way of these stages, remembered by their rules: mandates keep them alive."""
+    rules = tuple(
+        (each.flows, *map(id, each.plan.allow[:1]), 0, *map(id, each.deny), 0, *map(id, each.stamp))
+        for each in stages
+    )
+    if rules not in lines.ways:
+        lines.ways[rules] = plain_way(stages)
+    return lines.ways[rules]
 
 
 def _settled(stages: list[Stage]) -> tuple[Stage, ...]:

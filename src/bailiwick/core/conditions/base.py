@@ -118,6 +118,13 @@ class Condition(ABC):
 
         return ask
 
+    def exact_texts(self) -> frozenset[str]:
+        """Texts that it is known to hold for as they stand; empty if it is not about texts.
+
+        `of` says HOLDS of each. A kind with a `permits` or `triggers` of its own has none.
+        """
+        return frozenset()
+
     def permits(self, arguments: JsonObject) -> bool:
         """Whether an allow rule may rely on it: it holds for everything its path leads to."""
         path = self.path

@@ -49,6 +49,10 @@ class OneOf(Condition):
             return CANNOT_TELL if near or not self._only_texts else FAILS
         return some(compare(value, wanted) for wanted in self.values)
 
+    def exact_texts(self) -> frozenset[str]:
+        """The texts among the values."""
+        return self._texts
+
     def quick_at(self, key: str) -> Quick:
         """Most values are one of the texts."""
         texts, of = self._texts, self.of
@@ -78,6 +82,10 @@ class Equals(Condition):
     def of(self, value: Json) -> Truth:
         """Whether it holds for this value."""
         return compare(value, self.value)
+
+    def exact_texts(self) -> frozenset[str]:
+        """The value, if it is a text."""
+        return frozenset((self.value,)) if isinstance(self.value, str) else frozenset()
 
     def quick_at(self, key: str) -> Quick:
         """Most values are texts, and what to compare with is folded once."""
