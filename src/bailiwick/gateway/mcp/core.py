@@ -97,6 +97,8 @@ class Core:
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     _listens: dict[str, set[asyncio.Event]] = field(default_factory=dict)
     closing: bool = False
+    forgotten: int = 0
+    """How many clients are remembered no more: what was made of one may be of no use then."""
 
     def facts_of(
         self, caller: Caller, version: str, capabilities: JsonObject, info: JsonObject
@@ -124,6 +126,7 @@ class Core:
         shapes.append(key)
         if len(shapes) > MAX_SHAPES_PER_CALLER:
             oldest = self._facts.pop(shapes.popleft())
+            self.forgotten += 1
             self.let_go(oldest.session)
 
     def let_go(self, session: str) -> None:

@@ -356,9 +356,14 @@ async def guarded(handler: Callable[[E], Awaitable[Outcome]], exchange: E) -> Ou
     """Run a handler; whatever goes wrong in it, the client is owed an answer that tells nothing."""
     try:
         return await handler(exchange)
-    except Exception as error:  # noqa: BLE001  # the last line of defence of one request
-        _log.error("an exchange failed: %s", type(error).__name__, exc_info=error)
-        return exchange.fail(Code.INTERNAL_ERROR, "internal error")
+    except Exception as error:  # noqa: BLE001  # see `broken`
+        return broken(exchange, error)
+
+
+def broken(exchange: Exchange, error: Exception) -> Outcome:
+    """What a client is told when a handler failed: the last line of defence of one request."""
+    _log.error("an exchange failed: %s", type(error).__name__, exc_info=error)
+    return exchange.fail(Code.INTERNAL_ERROR, "internal error")
 
 
 def error_reply(code: int, message: str) -> UpstreamReply:

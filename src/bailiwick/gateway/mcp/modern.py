@@ -13,7 +13,7 @@ from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answer, StillWaiting, Tick
 from bailiwick.gateway.mcp.calls import task_created
 from bailiwick.gateway.mcp.catalog import RESOURCES, Listing
-from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY
+from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core
 from bailiwick.gateway.mcp.exchange import (
     Exchange,
     error_reply,
@@ -22,9 +22,11 @@ from bailiwick.gateway.mcp.exchange import (
     with_members,
 )
 from bailiwick.gateway.mcp.parked import Parked
+from bailiwick.gateway.mcp.sinks import PostSink
+from bailiwick.gateway.mcp.visit import Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import UpstreamReply, UpstreamRequest
-from bailiwick.protocols.mcp.jsonrpc import Code
+from bailiwick.protocols.mcp.jsonrpc import Code, Request
 from bailiwick.protocols.mcp.modern import STATUS
 from bailiwick.protocols.mcp.revisions import MODERN
 from bailiwick.protocols.mcp.state import NONCE_BYTES, State, seal, unseal
@@ -38,6 +40,21 @@ class ModernExchange(Exchange):
     """One request of a stateless client."""
 
     modern = True
+
+    def __init__(
+        self, core: Core, visit: Visit, understood: Understood, request: Request, sink: PostSink
+    ) -> None:
+        super().__init__(core, visit.caller, visit.knock.where, understood.facts)
+        self.request = request
+        self.headers = visit.knock.headers
+        self.sink = sink
+        self.run_key = understood.run_key
+        self.said = understood.said
+        self.says_more = understood.says_more
+        self.log_level = understood.log_level
+        self.progress_token = understood.progress_token
+        self.names_of_model = understood.names_of_model
+        self.address = visit.address
 
     _bound = ""
     _ours = False

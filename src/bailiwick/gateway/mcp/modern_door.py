@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from bailiwick.core.call import NOTHING
 from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.calls import call_tool, get_prompt, read_resource
-from bailiwick.gateway.mcp.core import Core
-from bailiwick.gateway.mcp.exchange import guarded
+from bailiwick.gateway.mcp.core import MAX_CLIENT_BYTES, Core
+from bailiwick.gateway.mcp.exchange import broken
 from bailiwick.gateway.mcp.follow_ups import complete, use_task
 from bailiwick.gateway.mcp.greetings import discover
 from bailiwick.gateway.mcp.lists import answer_list
@@ -18,7 +18,7 @@ from bailiwick.gateway.mcp.run_keys import run_key
 from bailiwick.gateway.mcp.said import read_said, says_more, without_ours
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
-from bailiwick.gateway.mcp.visit import Visit
+from bailiwick.gateway.mcp.visit import Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome, reply
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
@@ -28,9 +28,10 @@ from bailiwick.protocols.mcp.jsonrpc import (
     error_body,
     error_message,
 )
-from bailiwick.protocols.mcp.modern import STATUS, Rejection, climb, unsupported
+from bailiwick.protocols.mcp.modern import NAMED_BY, STATUS, Rejection, climb, unsupported
 from bailiwick.protocols.mcp.names import needs_model_names
 from bailiwick.protocols.mcp.revisions import MODERN
+from bailiwick.protocols.strict_json import encode
 
 Handler = Callable[[ModernExchange], Awaitable[Outcome]]
 
@@ -49,6 +50,9 @@ _HANDLERS: dict[str, Handler] = {
     "tasks/cancel": use_task,
 }
 
+_MAX_KEPT_BYTES = 2 * MAX_CLIENT_BYTES
+"""Longest `_meta` that is kept with a head: nothing but the token of progress makes one longer."""
+
 
 class ModernDoor:
     """Serves POSTs of the stateless era."""
@@ -56,45 +60,63 @@ class ModernDoor:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def post(self, visit: Visit, message: Message) -> None:
+    def post(self, visit: Visit, message: Message) -> Awaitable[None]:
         """Serve one message."""
         if type(message) is not Request:
-            await self._post_other(visit, message)
-            return
-        knock = visit.knock
-        headers, where = knock.headers, knock.where
-        envelope = climb(headers, message)
+            return self._post_other(visit, message)
+        knock, params = visit.knock, message.params
+        known = knock.understood
+        if (
+            known is None
+            or message.method != known.method
+            or params.get(known.named_by) != known.named
+            or encode(params.get("_meta")) != known.meta
+            or visit.caller is not known.caller
+            or self._core.forgotten != known.forgotten
+        ):
+            climbed = self._climb(visit, message)
+            if isinstance(climbed, Rejection):
+                return _reject(visit, message.id_json, climbed)
+            known = climbed
+            if not known.says_more and len(known.meta) <= _MAX_KEPT_BYTES:
+                knock.understood = known
+        sink = PostSink(visit.send, knock.events, knock.json)
+        if known.says_more:
+            message = without_ours(message)
+        return self._work(visit, ModernExchange(self._core, visit, known, message, sink), sink)
+
+    def _climb(self, visit: Visit, request: Request) -> Understood | Rejection:
+        """Make of a request what is the same for all that are like it."""
+        params, caller, where = request.params, visit.caller, visit.knock.where
+        headers = visit.knock.headers
+        envelope = climb(headers, request)
         if isinstance(envelope, Rejection):
-            await _reject(visit, message.id_json, envelope)
-            return
-        more = says_more(message.params)
+            return envelope
+        more = says_more(params)
         try:
-            facts = self._core.facts_of(
-                visit.caller,
-                MODERN,
-                envelope.capabilities,
-                envelope.info,
-            )
-            said = read_said(headers, message.params if more else NOTHING)
+            facts = self._core.facts_of(caller, MODERN, envelope.capabilities, envelope.info)
+            said = read_said(headers, params if more else NOTHING)
         except TheirError as error:
-            rejection = Rejection(Code.INVALID_PARAMS, error.message)
-            await _reject(visit, message.id_json, rejection)
-            return
-        exchange = ModernExchange(self._core, visit.caller, where, facts)
-        exchange.progress_token = envelope.progress_token
-        exchange.log_level = envelope.log_level
-        exchange.says_more = more
-        exchange.run_key = run_key(visit.caller, headers, message.params) if more else knock.run_key
-        exchange.said, exchange.address = said, visit.address
+            return Rejection(Code.INVALID_PARAMS, error.message)
+        named_by = NAMED_BY.get(request.method, "")
         name = facts.info.get("name")
-        exchange.names_of_model = (
+        return Understood(
+            caller,
+            request.method,
+            named_by,
+            params.get(named_by),
+            encode(params["_meta"]),
+            self._core.forgotten,
+            facts,
+            said,
+            run_key(caller, headers, params) if more else visit.knock.run_key,
+            more,
+            envelope.log_level,
+            envelope.progress_token,
             needs_model_names(name if isinstance(name, str) else "")
             if where.model_names is None
-            else where.model_names
+            else where.model_names,
         )
-        sink = PostSink(visit.send, knock.events, knock.json)
-        exchange.take(without_ours(message) if more else message, headers, sink)
-        await self._work(visit, exchange, sink)
 
     async def _work(self, visit: Visit, exchange: ModernExchange, sink: PostSink) -> None:
         """Answer; a disconnect cancels, all the way to the server (`Cancellation`)."""
@@ -103,10 +125,13 @@ class ModernDoor:
             raise AssertionError("a POST is watched")
         watch.follow(sink, self._core.limits.keep_alive_seconds)
         try:
-            if exchange.request.method == "subscriptions/listen":
-                outcome = await self._listen(visit, exchange)
-            else:
-                outcome = await guarded(_HANDLERS[exchange.request.method], exchange)
+            handler = _HANDLERS.get(exchange.request.method)
+            try:
+                outcome = await (
+                    self._listen(visit, exchange) if handler is None else handler(exchange)
+                )
+            except Exception as error:  # noqa: BLE001  # see `broken`
+                outcome = broken(exchange, error)
             if not sink.finish_at_once(outcome):
                 await sink.finish(outcome)
         except asyncio.CancelledError:
@@ -119,7 +144,7 @@ class ModernDoor:
             return exchange.fail(
                 Code.INVALID_REQUEST, "`subscriptions/listen` needs `Accept: text/event-stream`"
             )
-        return await guarded(lambda _: Listen(exchange, visit.still_valid).run(), exchange)
+        return await Listen(exchange, visit.still_valid).run()
 
     async def _post_other(self, visit: Visit, message: Message) -> None:
         if type(message) is Notification:

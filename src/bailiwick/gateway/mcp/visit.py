@@ -7,11 +7,13 @@ from functools import lru_cache
 
 import msgspec
 
+from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
+from bailiwick.gateway.gate import Said
 from bailiwick.gateway.mcp.core import Where
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Receive, Send
-from bailiwick.ports import Authenticator, Caller
+from bailiwick.ports import Authenticator, Caller, ClientFacts
 from bailiwick.protocols.mcp.headers import Headers
 
 
@@ -22,6 +24,37 @@ class Accepts(Enum):
     JSON = 1
     EVENTS = 2
     BOTH = 3
+
+
+class Understood(msgspec.Struct, frozen=True):
+    """What a request of the stateless era says of its sender, every rung of the ladder passed.
+
+    All of it follows from the head, the caller and the members up to `forgotten`: the next request
+    with the same head in which these are the same means the same, and need not climb.
+
+    Attributes:
+        named_by: the field of `params` that `Mcp-Name` repeats; "" for a method that has none.
+        named: what it said.
+        meta: `_meta`, as JSON. Equal values may differ (`1` and `true`); their JSON does not.
+        forgotten: how many clients had been forgotten (`Core.forgotten`).
+        facts: the client as upstreams may know it.
+        says_more: `_meta` may hold something for the gateway (`said.says_more`).
+        names_of_model: tools go by names that a model takes.
+    """
+
+    caller: Caller
+    method: str
+    named_by: str
+    named: Json
+    meta: bytes
+    forgotten: int
+    facts: ClientFacts
+    said: Said
+    run_key: str
+    says_more: bool
+    log_level: str | None
+    progress_token: str | int | None
+    names_of_model: bool
 
 
 class Knock(msgspec.Struct):
@@ -35,6 +68,7 @@ class Knock(msgspec.Struct):
         modern: whether it names a version of the stateless era; None where it names none.
         caller: as its token was read; to be renewed before each use. None before the first.
         run_key: of the run of that caller, as far as the head says which.
+        understood: the last request of the stateless era that came with it.
     """
 
     where: Where
@@ -46,6 +80,7 @@ class Knock(msgspec.Struct):
     modern: bool | None
     caller: Caller | None = None
     run_key: str = ""
+    understood: Understood | None = None
 
 
 class Visit(msgspec.Struct):

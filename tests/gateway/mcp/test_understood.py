@@ -1,0 +1,167 @@
+"""What a request was found to mean, taken up for the next that is like it, and for no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bailiwick.gateway.mcp.core import MAX_SHAPES_PER_CALLER, Limits
+from bailiwick.gateway.mcp.modern_door import _MAX_KEPT_BYTES as MAX_KEPT_BYTES
+from bailiwick.gateway.mcp.modern_door import ModernDoor
+from bailiwick.gateway.mcp.visit import Understood, Visit
+from bailiwick.protocols.mcp.jsonrpc import Request
+from bailiwick.protocols.mcp.modern import Rejection
+from bailiwick.testing.mcp.fakes import FakeUpstream
+from bailiwick.testing.mcp.house import House, make_house
+from bailiwick.testing.mcp.wire import modern, tool
+from tests.gateway.mcp.test_known_heads import CALL, Line, serving
+
+
+@pytest.fixture
+def house() -> House:
+    return make_house(
+        FakeUpstream("fs", tools=[tool("read"), tool("write")]), limits=Limits(body_bytes=100_000)
+    )
+
+
+def changed(**members: Any) -> dict[str, Any]:
+    return {**CALL, "params": {**CALL["params"], **members}}
+
+
+SAME: list[Any] = [1, True, 1.0, "1", {}, []]
+LOG_LEVEL = "io.modelcontextprotocol/logLevel"
+INFO = "io.modelcontextprotocol/clientInfo"
+BODIES: list[Any] = [
+    CALL,
+    modern("tools/call", name="fs/read", arguments={"a": 1}),
+    *(
+        modern("tools/call", name="fs/read", arguments={}, capabilities={"sampling": {"x": one}})
+        for one in SAME
+    ),
+    *(
+        modern("tools/call", name="fs/read", arguments={}, meta=meta)
+        for meta in (
+            {LOG_LEVEL: "error"},
+            {LOG_LEVEL: "loud"},
+            {"progressToken": 1},
+            {"progressToken": True},
+            {"progressToken": "1"},
+            {"agent-session-id": "s1"},
+            {"bailiwick/purpose": "tests"},
+            {"bailiwick/purpose": 5},
+            {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"},
+            {INFO: {"name": "goose"}},
+            {INFO: {"name": 1}},
+            {INFO: "goose"},
+            {"io.modelcontextprotocol/protocolVersion": "2026-07-29"},
+        )
+    ),
+    changed(name="fs/write"),
+    changed(name=None),
+    changed(name=["fs/read"]),
+    changed(_meta={}),
+    changed(_meta=None),
+    changed(_meta=[]),
+    changed(arguments=[]),
+    changed(**{"": "fs/read"}),
+    {**CALL, "method": "tools/list"},
+    {**CALL, "method": "resources/read"},
+    {**CALL, "method": "tools/Call"},
+    {**CALL, "params": {}},
+    {**CALL, "id": "text"},
+]
+
+
+def told(house: House, since: int = 0) -> list[Any]:
+    """What reached the gate and the server, told apart more finely than `==` does."""
+    asked = [
+        repr((one.caller, one.target, one.arguments, one.run_key, one.edge, one.traceparent))
+        + repr((one.beside, one.said, one.hints))
+        for one in house.gate.seen
+    ]
+    upstream: Any = house.servers["fs"]
+    sent = [repr(request) for request, _ in upstream.requests if request.method == "tools/call"]
+    return [asked[since:], sent[since:]]
+
+
+@pytest.mark.parametrize("first", [CALL, BODIES[2], BODIES[8]])
+async def test_whatever_came_before_a_request_means_what_it_means_by_itself(
+    house: House, first: Any
+) -> None:
+    alone = make_house(FakeUpstream("fs", tools=[tool("read"), tool("write")]))
+    async with serving(house) as port, Line(port) as line, serving(alone) as other:
+        for body in BODIES:
+            for _ in range(3):  # the head is known from the second on, its meaning from the third
+                assert (await line.post(first))[0] == 200
+            async with Line(other) as fresh:
+                expected = await fresh.post(body)
+            for _ in range(2):
+                before = len(house.gate.seen)
+                assert await line.post(body) == expected
+                latest = told(house, before)
+                if house.gate.seen[before:]:
+                    assert latest == [one[-1:] for one in told(alone)]
+
+
+async def test_a_request_like_the_last_does_not_climb_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(house) as port, Line(port) as line:
+        for _ in range(2):
+            assert (await line.post())[0] == 200
+        monkeypatch.setattr(ModernDoor, "_climb", None)
+        assert (await line.post({**CALL, "id": 7}))[1]["id"] == 7
+
+
+async def test_each_caller_is_understood_by_itself(house: House) -> None:
+    async with serving(house) as port, Line(port) as line:
+        for _ in range(3):
+            assert (await line.post())[0] == 200
+            assert (await line.post(Authorization="Bearer bob"))[0] == 200
+    upstream: Any = house.servers["fs"]
+    calls = [request for request, _ in upstream.requests if request.method == "tools/call"]
+    assert len(calls) == 6
+    assert len({request.client.session for request in calls}) == 2
+    assert [request.client.session.partition("|")[0] for request in calls] == ["ada", "bob"] * 3
+
+
+async def test_a_client_that_was_forgotten_is_remembered_anew_and_pushes_out_another(
+    house: House,
+) -> None:
+    async with serving(house) as port, Line(port) as line, Line(port) as other:
+        first = modern("tools/call", name="fs/read", arguments={}, capabilities={"first": {}})
+        for _ in range(3):
+            assert (await line.post(first))[0] == 200
+        for number in range(MAX_SHAPES_PER_CALLER):
+            body = modern(
+                "tools/call", name="fs/read", arguments={}, capabilities={f"c{number}": {}}
+            )
+            assert (await other.post(body))[0] == 200
+        core = house.edge._core
+        upstream: Any = house.servers["fs"]
+        session = upstream.requests[-1 - MAX_SHAPES_PER_CALLER][0].client.session
+        assert session not in {facts.session for facts in core._facts.values()}
+        assert (await line.post(first))[0] == 200
+        assert session in {facts.session for facts in core._facts.values()}
+        assert len(core._facts) == MAX_SHAPES_PER_CALLER
+
+
+@pytest.mark.parametrize(("length", "kept"), [(10, True), (MAX_KEPT_BYTES, False)])
+async def test_a_long_token_of_progress_is_not_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch, length: int, kept: bool
+) -> None:
+    body = modern("tools/call", name="fs/read", arguments={}, meta={"progressToken": "p" * length})
+    climbs: list[object] = []
+    real = ModernDoor._climb
+
+    def climb(door: ModernDoor, visit: Visit, request: Request) -> Understood | Rejection:
+        climbs.append(request.id)
+        return real(door, visit, request)
+
+    monkeypatch.setattr(ModernDoor, "_climb", climb)
+    async with serving(house) as port, Line(port) as line:
+        for number in range(4):
+            assert (await line.post({**body, "id": number}))[0] == 200
+    # The head is known from the second request on, and with it what the request means.
+    assert climbs == ([0, 1] if kept else [0, 1, 2, 3])
