@@ -9,7 +9,7 @@ tests/unit/core/test_canonical.py holds the two equal, character by character.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NewType
 
 import msgspec
@@ -39,7 +39,7 @@ def canonical(value: Json) -> bytes:
     """
     try:
         try:
-            text = _encode(_spelt(value))
+            text = _encode(value if _is_spelt((value,)) else _spelt(value))
             # All names at once: where the whole text is ASCII, they are.
             if text.isascii() or _ascii_names(value):
                 return text
@@ -59,6 +59,30 @@ def digest_of(value: Json) -> Digest:
 
 class _Unusual(Exception):
     """What only the reference implementation is trusted with, or refuses."""
+
+
+def _is_spelt(values: Iterable[object]) -> bool:
+    """Whether all of these values are written as they are, as most are: no number in them has
+    another canonical text, and none has none."""
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            continue
+        if kind is int:
+            if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:  # type: ignore[operator]
+                return False
+        elif kind is dict:
+            if not _is_spelt(value.values()):  # type: ignore[attr-defined]  # a dict
+                return False
+        elif kind is list or kind is tuple:
+            if not _is_spelt(value):  # type: ignore[arg-type]  # a list
+                return False
+        elif kind is float:
+            if _spelt_number(value) is not value:  # type: ignore[arg-type]  # a float
+                return False
+        elif kind is not bool and value is not None:
+            return False
+    return True
 
 
 def _spelt(value: object) -> object:
@@ -94,16 +118,12 @@ def _spelt_number(value: float) -> object:
 def _spelt_object(value: dict[str, object]) -> dict[str, object]:
     changed: dict[str, object] | None = None
     for key, item in value.items():
-        kind = type(item)
-        if kind is str or (  # as most are
-            kind is int and -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER  # type: ignore[operator]
-        ):
-            continue
-        spelt = _spelt(item) if kind is not dict else _spelt_object(item)  # type: ignore[arg-type]
-        if spelt is not item:
-            # What was parsed is never changed, and most of it is as it stays.
-            changed = changed or value.copy()
-            changed[key] = spelt
+        if type(item) is not str:
+            spelt = _spelt(item)
+            if spelt is not item:
+                # What was parsed is never changed, and most of it is as it stays.
+                changed = changed or value.copy()
+                changed[key] = spelt
     return changed or value
 
 
