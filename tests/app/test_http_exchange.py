@@ -147,6 +147,7 @@ async def test_a_whole_response_is_what_its_two_messages_are(
         peer = _Peer()
         scope = {**SCOPE, "method": method}
         exchange = Exchange(peer, scope, expects_continue=expects)
+        exchange.says_no_body = method == "HEAD"
         await _run(app, exchange)
         head, _, rest = b"".join(peer.written).partition(b"\r\n\r\n")
         answers.append((sorted(head.split(b"\r\n")), rest, exchange.complete, exchange.closes))
@@ -222,7 +223,9 @@ async def test_a_piece_is_what_its_message_is(
 
         peer = _Peer()
         scope = {**SCOPE, "method": method, "http_version": version}
-        await _run(app, Exchange(peer, scope))
+        exchange = Exchange(peer, scope)
+        exchange.says_no_body = method == "HEAD"
+        await _run(app, exchange)
         return peer.written
 
     assert await serve(in_messages=False) == await serve(in_messages=True)

@@ -175,27 +175,37 @@ async def _body(reader: asyncio.StreamReader) -> bytes:
 # --- a body that is here -------------------------------------------------------------------------
 
 
-async def test_a_whole_body_is_what_would_be_received() -> None:
-    for pieces in ([b""], [b"one"], [b"one", b"two"]):
-        taken, received = Exchange(_Peer(), SCOPE), Exchange(_Peer(), SCOPE)
-        for exchange in (taken, received):
-            for piece in pieces:
-                exchange.take_body(piece)
-            assert exchange.whole_body() is None  # not all of it is here
-            exchange.body_complete()
-        message = await received.receive()
-        assert taken.whole_body() == message["body"] == b"".join(pieces)
-        # It is handed over once, whichever way.
-        assert taken.whole_body() is None
-        assert received.whole_body() is None
+@pytest.mark.parametrize("body", [b"", b"one"])
+async def test_a_whole_body_is_what_would_be_received(body: bytes) -> None:
+    taken, received = Exchange(_Peer(), SCOPE, body), Exchange(_Peer(), SCOPE, body)
+    message = await received.receive()
+    assert message == {"type": "http.request", "body": body, "more_body": False}
+    assert taken.whole_body() == body
+    # It is handed over once, whichever way.
+    assert received.whole_body() is None
+    for exchange in (taken, received):
+        assert exchange.whole_body() is None
+        waiting = asyncio.ensure_future(exchange.receive())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        exchange.leave()
+        assert await waiting == {"type": "http.disconnect"}
 
 
-async def test_no_body_is_left_for_whom_the_client_has_left_or_was_answered() -> None:
-    gone, answered = (Exchange(_Peer(), SCOPE, body=b"one") for _ in range(2))
+async def test_a_body_that_came_behind_its_head_is_received() -> None:
+    exchange = Exchange(_Peer(), SCOPE)
+    exchange.take_body(b"one")
+    exchange.body_complete()
+    assert exchange.whole_body() is None
+    assert (await exchange.receive())["body"] == b"one"
+
+
+async def test_nobody_has_a_body_of_a_client_that_left_nor_receives_one_after_the_answer() -> None:
+    gone, answered = Exchange(_Peer(), SCOPE, b"one"), Exchange(_Peer(), SCOPE, b"one")
     gone.leave()
+    assert gone.whole_body() is None
     answered.whole(200, (), (), b"")
     for exchange in (gone, answered):
-        assert exchange.whole_body() is None
         assert await exchange.receive() == {"type": "http.disconnect"}
 
 

@@ -70,11 +70,15 @@ class Exchange:
         more_body: the request's body is not all here yet.
         gone: nobody will read the response: the connection is lost, or the request was broken.
         closes: the connection ends with this response.
+        says_no_body: the response has a head alone, as to a HEAD.
     """
 
     # What most exchanges never set stays with the class: that is a third of making one.
     gone = False
     more_body = True
+    closes = False
+    says_no_body = False
+    _whole: bytes | None = None
     _expects_continue = False
     _size = 0
     _handed = False
@@ -88,20 +92,21 @@ class Exchange:
         self,
         connection: Connection,
         scope: Scope,
+        body: bytes | None = None,
         *,
         closes: bool = False,
         expects_continue: bool = False,
-        body: bytes | None = None,
     ) -> None:
         """`body`: all of it, where it came with the head."""
         self.scope = scope
-        self.closes = closes
         self._connection = connection
-        if body is None:
-            self._parts: list[bytes] = []
-        else:
-            self._parts = [body]
+        self._parts: list[bytes] = []
+        if body is not None:
+            self._whole = body
             self.more_body = False
+            return
+        if closes:
+            self.closes = True
         if expects_continue:
             self._expects_continue = True
 
@@ -143,6 +148,7 @@ class Exchange:
     def leave(self) -> None:
         """Nobody will read the response."""
         self.gone = True
+        self._whole = None
         self._parts.clear()
         if self._news is not None:
             self._news.set()
@@ -150,15 +156,13 @@ class Exchange:
     # --- what the application calls ------------------------------------------------------------
 
     def whole_body(self) -> bytes | None:
-        """All of the body, if it is here and nobody has received any of it, else None: receive it.
+        """All of the body, if it came with the head and nobody has it yet; if None, receive it.
 
         The same as to receive it, in a fifth of the steps.
         """
-        if self.more_body or self._handed or self.gone or self._stage is _COMPLETE:
-            return None
-        self._handed = True
-        body = b"".join(self._parts)
-        self._parts.clear()
+        body, self._whole = self._whole, None
+        if body is not None:
+            self._handed = True
         return body
 
     async def receive(self) -> AsgiMessage:
@@ -166,7 +170,7 @@ class Exchange:
         while not self.gone and self._stage is not _COMPLETE:
             if self._parts or (not self.more_body and not self._handed):
                 # Joining one piece copies nothing.
-                body = b"".join(self._parts)
+                body = self.whole_body() or b"".join(self._parts)
                 self._parts.clear()
                 more = self.more_body
                 if more:
@@ -254,7 +258,7 @@ class Exchange:
             head += more
             if last:
                 self.closes = True
-        written = b"" if status in _NO_BODY or self.scope["method"] == "HEAD" else body
+        written = b"" if self.says_no_body or status in _NO_BODY else body
         end = _LAST_LINES if self.closes else b"\r\n"
         if len(written) > _JOINED_BYTES:
             connection.write(b"%bcontent-length: %d\r\n%b" % (head, len(body), end))
@@ -282,7 +286,7 @@ class Exchange:
             self._want_no_body()
         lines, length, last = encode_fields(headers)
         head = self._connection.head(status) + lines
-        if status in _NO_BODY or self.scope["method"] == "HEAD":
+        if self.says_no_body or status in _NO_BODY:
             pass  # it ends before it starts
         elif length is not None:
             self._end = _DECLARED

@@ -9,7 +9,7 @@ byte; the digits are digits, and few.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from bailiwick.protocols.http_head import HEAD, Head
 
@@ -26,29 +26,25 @@ _PLAIN = re.compile(
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]+)\r\n")  # as clients do spell it
 
 
-class Known(NamedTuple):
+class Known:
     """One head, around the digits of its length.
 
-    Attributes:
-        scope: what ASGI says of such a request, but for `headers` and `state`.
-        fields: those of the first such request.
-        length_at: where among them `content-length` is.
+    Args:
+        before, after: all its bytes but the digits.
+        scope: what ASGI says of the first such request.
+        length_at: where among its fields `content-length` is.
     """
 
-    before: bytes
-    after: bytes
-    scope: dict[str, Any]
-    fields: list[tuple[bytes, bytes]]
-    length_at: int
+    __slots__ = ("after", "after_bytes", "before", "before_bytes", "fields", "length_at", "scope")
 
-    def request(self, digits: bytes) -> dict[str, Any]:
-        """The scope of a request with this head and a body of so many bytes."""
-        fields = self.fields.copy()
-        fields[self.length_at] = (b"content-length", digits)
-        scope = self.scope.copy()
-        scope["headers"] = fields
-        scope["state"] = {}
-        return scope
+    def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], length_at: int) -> None:
+        self.before = before
+        self.before_bytes = len(before)
+        self.after = after
+        self.after_bytes = len(after)
+        self.scope = {**scope, HEAD: Head(length_at)}
+        self.fields: list[tuple[bytes, bytes]] = scope["headers"].copy()
+        self.length_at = length_at
 
 
 class KnownHeads:
@@ -60,22 +56,31 @@ class KnownHeads:
         self._heads: list[Known] = []
         self._strangers = 0
 
-    def find(self, data: bytes) -> tuple[Known, bytes, int] | None:
-        """The head that `data` begins with, the digits of its length, and where its body begins."""
-        heads = self._heads
-        for known in heads:
-            before, after = known[:2]
-            if data.startswith(before):
-                start = len(before)
-                stop = data.find(b"\r", start, start + _LENGTH_DIGITS + 1)
-                digits = data[start:stop]
-                # Where no line ends so near, `stop` is -1, and nothing of `after` begins there.
-                if digits.isdigit() and data.startswith(after, stop):
-                    if known is not heads[0]:
-                        heads.remove(known)
-                        heads.insert(0, known)
-                    self._strangers = 0
-                    return known, digits, stop + len(after)
+    def find(self, data: bytes) -> tuple[dict[str, Any], bytes, int] | None:
+        """The request that `data` begins, if its head is known.
+
+        Returns:
+            Its scope, what is here behind its head, and how many bytes its body lacks of that:
+            fewer than none if something follows the body.
+        """
+        for known in self._heads:
+            if not data.startswith(known.before):
+                continue
+            start = known.before_bytes
+            stop = data.find(b"\r", start, start + _LENGTH_DIGITS + 1)
+            digits = data[start:stop]
+            # Where no line ends so near, `stop` is -1, and nothing of `after` begins there.
+            if digits.isdigit() and data.startswith(known.after, stop):
+                if known is not self._heads[0]:
+                    self._heads.remove(known)
+                    self._heads.insert(0, known)
+                self._strangers = 0
+                scope = known.scope.copy()
+                scope["headers"] = fields = known.fields.copy()
+                fields[known.length_at] = (b"content-length", digits)
+                scope["state"] = {}
+                body = data[stop + known.after_bytes :]
+                return scope, body, int(digits) - len(body)
         return None
 
     def learn(self, data: bytes, scope: dict[str, Any]) -> None:
@@ -99,12 +104,5 @@ class KnownHeads:
         before, after = data[: length.start(1)], data[length.end(1) : plain.end()]
         if any(known.before == before and known.after == after for known in self._heads):
             return  # a pipelined request is read by the parser, though its head is known
-        known = Known(
-            before,
-            after,
-            {**scope, HEAD: Head(length_at)},
-            fields.copy(),
-            length_at,
-        )
-        self._heads.insert(0, known)
+        self._heads.insert(0, Known(before, after, scope, length_at))
         del self._heads[MAX_KNOWN:]

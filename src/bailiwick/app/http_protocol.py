@@ -177,16 +177,14 @@ class HttpProtocol(asyncio.Protocol):
         found = self._heads.find(data)
         if found is None:
             return False
-        known, digits, begin = found
-        body = data[begin:]
-        left = int(digits) - len(body)
-        if left < 0:
-            return False
+        scope, body, left = found
         if not left:
             self._deadline = _NEVER
-            self._start(Exchange(self, known.request(digits), body=body))
+            self._start(Exchange(self, scope, body))
             return True
-        exchange = Exchange(self, known.request(digits))
+        if left < 0:
+            return False
+        exchange = Exchange(self, scope)
         self._receiving = exchange
         self._body_left = left
         self._deadline = self._round.now + BODY_SECONDS
@@ -302,7 +300,10 @@ class HttpProtocol(asyncio.Protocol):
         first, self._first = self._first, b""
         if first and usual and not closes and b"content-length" in watched:
             self._heads.learn(first, scope)
-        self._take(Exchange(self, scope, closes=closes, expects_continue=expects_continue))
+        exchange = Exchange(self, scope, closes=closes, expects_continue=expects_continue)
+        if method == "HEAD":
+            exchange.says_no_body = True
+        self._take(exchange)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
