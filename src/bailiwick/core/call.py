@@ -13,9 +13,12 @@ from types import MappingProxyType
 
 import msgspec
 
-from bailiwick.core.canonical import Digest, Json, JsonObject, canonical
+from bailiwick.core.canonical import Digest, JsonObject, canonical
+from bailiwick.core.errors import TheirError
 
 NOTHING: JsonObject = MappingProxyType({})
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class CallKind(StrEnum):
@@ -110,15 +113,16 @@ class Call(msgspec.Struct, frozen=True):
         use: ModelUse | None = None,
     ) -> Call:
         """Fix a call. Raises TheirError `no_canonical_form` when its arguments have none."""
-        asked: dict[str, Json] = {
-            "arguments": arguments,
-            "kind": target.kind._value_,  # `.value` costs a Python call
-            "name": target.name,
-            "upstream": target.upstream,
-        }
+        asked = canonical(arguments)
         if beside:
-            asked["beside"] = beside
-        return cls(call_id, target, arguments, canonical(asked), beside, use)
+            asked = b'%b,"beside":%b' % (asked, canonical(beside))
+        try:
+            rest = _encode(target)  # kind, name, upstream: in their canonical order
+        except UnicodeEncodeError as error:
+            raise TheirError("no_canonical_form", "its name holds a lone surrogate") from error
+        return cls(
+            call_id, target, arguments, b'{"arguments":%b,%b' % (asked, rest[1:]), beside, use
+        )
 
     @property
     def digest(self) -> Digest:

@@ -39,7 +39,8 @@ def canonical(value: Json) -> bytes:
     """
     try:
         try:
-            text = _encode(value if _is_spelt((value,)) else _spelt(value))
+            plain = type(value) is dict and _is_spelt(value.values())
+            text = _encode(value if plain else _spelt(value))
             # All names at once: where the whole text is ASCII, they are.
             if text.isascii() or _ascii_names(value):
                 return text

@@ -110,12 +110,26 @@ def test_what_has_no_canonical_form_is_refused(value: Json) -> None:
     assert caught.value.code == "no_canonical_form"
 
 
-@given(json_values)
-def test_a_call_is_told_apart_by_the_digest_of_all_that_it_asks(value: Json) -> None:
-    asked: dict[str, Json] = {"kind": "tool", "upstream": "bank", "name": "pay"}
+@given(json_values, st.sampled_from(CallKind), text, text)
+def test_a_call_is_told_apart_by_the_digest_of_all_that_it_asks(
+    value: Json, kind: CallKind, upstream: str, name: str
+) -> None:
+    asked: dict[str, Json] = {"kind": kind.value, "upstream": upstream, "name": name}
     asked["arguments"] = {"a": value}
-    call = Call.of("01", Target(CallKind.TOOL, "bank", "pay"), {"a": value})
+    call = Call.of("01", Target(kind, upstream, name), {"a": value})
     assert call.canonical == rfc8785.dumps(asked)
     assert call.digest == digest_of(asked)
-    beside = Call.of("01", call.target, call.arguments, {"state": "x"})
-    assert beside.digest == digest_of({**asked, "beside": {"state": "x"}}) != call.digest
+    beside = Call.of("01", call.target, call.arguments, {"state": value})
+    assert beside.digest == digest_of({**asked, "beside": {"state": value}}) != call.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "beside"),
+    [("\ud800", {}, {}), ("x", {"a": "\ud800"}, {}), ("x", {}, {"a": float("inf")})],
+)
+def test_a_call_with_a_part_that_has_no_canonical_form_is_refused(
+    name: str, arguments: dict[str, Json], beside: dict[str, Json]
+) -> None:
+    with pytest.raises(TheirError) as caught:
+        Call.of("01", Target(CallKind.RESOURCE, "files", name), arguments, beside)
+    assert caught.value.code == "no_canonical_form"
