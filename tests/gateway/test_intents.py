@@ -98,8 +98,8 @@ def write(
     code: str = "allowed",
     hold: str = "",
 ) -> tuple[Entry, CallOpened]:
-    charges = CHARGES if context.token == "4" else ()
-    return to.write(context, verdict, code, 4, hold, charges)
+    form = to.form(context, verdict, code, hold)
+    return to.write(form, context, 4, CHARGES if context.token == "4" else ())
 
 
 def once(context: CallContext, verdict: Verdict, code: str, hold: str) -> tuple[Entry, CallOpened]:

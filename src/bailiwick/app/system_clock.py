@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic, time_ns
 
 
 class SystemClock:
@@ -10,8 +10,7 @@ class SystemClock:
 
     def wall_ms(self) -> int:
         """Unix milliseconds; may jump."""
-        return time.time_ns() // 1_000_000
+        return time_ns() // 1_000_000
 
-    def monotonic(self) -> float:
-        """Seconds; never goes back."""
-        return time.monotonic()
+    monotonic = staticmethod(monotonic)
+    """Seconds; never goes back."""

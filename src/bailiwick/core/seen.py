@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bailiwick.core.argument_path import ArgumentPath, Gap, reach
-from bailiwick.core.call import NOTHING, Call
+from bailiwick.core.call import NOTHING, Call, Target
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.flow.labels import Facts, Labels, Source, Vouching
 from bailiwick.core.flow.run_memory import scalars
@@ -24,6 +24,14 @@ from bailiwick.core.verdict import Deny, Verdict
 
 MAX_VALUES = 64
 """Values of one call whose origin is recorded."""
+
+
+def looked(chain: Sequence[Mandate], target: Target, *, policies: bool) -> bool:
+    """Whether judging calls to `target` looks at anything of which `see` would tell. Total."""
+    try:
+        return policies or line_of(chain, target).asks_more
+    except Exception:  # noqa: BLE001 - as `see`, which then tells nothing
+        return True
 
 
 def see(

@@ -29,24 +29,26 @@ class Ulids:
         self._random = random
         self._ms = 0  # never before 1970, whatever the clock says
         self._count = -1
-        self._epoch = -1
-        self._epoch_letters = ""
+        self._ms_letters = _letters(0, 5)
 
     def __call__(self) -> str:
         """The next one, greater than all before it from this maker."""
         ms = self._clock.wall_ms()
         if ms > self._ms:
-            self._ms, self._count = ms, 0
+            self._begin(ms)
         else:  # the same millisecond, or the clock jumped back
             self._count += 1
             if self._count == len(_PAIRS):
-                self._ms, self._count = self._ms + 1, 0
-            ms = self._ms
-        epoch = ms >> 10
-        if epoch != self._epoch:  # every second
-            self._epoch, self._epoch_letters = epoch, _letters(epoch, 4)
+                self._begin(self._ms + 1)
         drawn = self._random(_RANDOM_LETTERS).translate(_LETTERS).decode()
-        return f"{self._epoch_letters}{_PAIRS[ms & 1023]}{_PAIRS[self._count]}{drawn}"
+        return f"{self._ms_letters}{_PAIRS[self._count]}{drawn}"
+
+    def _begin(self, ms: int) -> None:
+        before, self._ms, self._count = self._ms, ms, 0
+        if ms >> 10 == before >> 10:  # as most often: the others change every second
+            self._ms_letters = self._ms_letters[:-2] + _PAIRS[ms & 1023]
+        else:
+            self._ms_letters = _letters(ms, 5)
 
 
 def first_id_at(ms: int) -> str:

@@ -17,6 +17,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError
 from bailiwick.core.limits.limit import PERSON, Charge
 from bailiwick.core.mandate import Mandate
+from bailiwick.core.seen import looked
 from bailiwick.core.thinking.model_calls import recorded_use
 from bailiwick.core.thinking.said_and_did import Retold, retold_payload, thought_payload
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
@@ -25,7 +26,6 @@ from bailiwick.ledger.call_form import IntentForm
 from bailiwick.ledger.call_leaf import IntentLeaf, written
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
-from bailiwick.ledger.leaf import LeafValue
 from bailiwick.ports import CallOpened, CallState, Entry, Vault
 
 MAX_LEAF_NAME_CHARS = 256
@@ -46,17 +46,18 @@ _DECISIONS = {
 _OF_PERSON = f"\n{PERSON}"
 
 
-class _Form:
+class Form:
     """What intents have in common.
 
     Attributes:
         chain: the very mandates that they are judged under.
+        looked: judging such calls looks at more than the call itself (`core.seen`).
         leaf: of their leaves.
         payload: the end of what is sealed with them, but for the last brace.
         row: `CallOpened` from `agent` to `hold`.
     """
 
-    __slots__ = ("chain", "leaf", "payload", "row")
+    __slots__ = ("chain", "leaf", "looked", "payload", "row")
 
     def __init__(
         self,
@@ -64,8 +65,11 @@ class _Form:
         leaf: IntentForm,
         payload: bytes,
         row: tuple[str, str, str, str, str, str, str, CallState, str, str, str],
+        *,
+        looked: bool,
     ) -> None:
         self.chain = chain
+        self.looked = looked
         self.leaf = leaf
         self.payload = payload
         self.row = row
@@ -77,50 +81,19 @@ class Intents:
     def __init__(self, vault: Vault, random: Callable[[int], bytes]) -> None:
         self._vault = vault
         self._random = random
-        self._forms: dict[tuple[str | tuple[str, ...], ...], _Form] = {}
+        self._forms: dict[tuple[str | tuple[str, ...], ...], Form] = {}
 
-    def write(
-        self,
-        context: CallContext,
-        verdict: Verdict,
-        code: str,
-        at_ms: int,
-        hold: str = "",
-        reserved: Sequence[Charge] = (),
-        seen: JsonObject = NOTHING,
-    ) -> tuple[Entry, CallOpened]:
-        """The entry of a call's intent, and the row of a call that is new.
-
-        Args:
-            hold: its id, where the call waits or has waited.
-            reserved: what the same commit reserves; it is in the payload, so that an auditor can
-                work every balance out again.
-            seen: what it was judged by besides itself (`core.seen`), to explain it later.
-
-        Raises:
-            OurError: `not_recordable`.
-        """
-        call, run = context.call, context.run
-        salt = self._random(SALT_BYTES)
-        try:
-            form = self._form(context, verdict, code, hold)
-            leaf = form.leaf.filled(
-                commit(salt, call.canonical), at_ms, call.id, run, context.traceparent
-            )
-        except LedgerError as error:
-            raise not_recordable(error) from error
-        asked = _as_asked(call) if call.target.kind is CallKind.MODEL else call.canonical
-        beside = _beside(context, reserved, seen)
-        end = b"," + _encode(beside)[1:] if beside else b"}"
-        payload = b"".join((b'{"salt":"', hexlify(salt), b'","call":', asked, form.payload, end))
-        sealed = self._vault.seal(form.row[2], leaf, payload)
-        return Entry(leaf, sealed), CallOpened(call.id, at_ms, run, *form.row)
-
-    def _form(self, context: CallContext, verdict: Verdict, code: str, hold: str) -> _Form:
+    def form(self, context: CallContext, verdict: Verdict, code: str, hold: str = "") -> Form:
         """What the call's intent has in common with others, from memory if it is there.
 
         INVARIANT: whatever stands in a form is in its key, or follows from its chain, which does
         not change. Only of what is allowed, since others quote the call, or are of one call alone.
+
+        Args:
+            hold: its id, where the call waits or has waited.
+
+        Raises:
+            OurError: `not_recordable`.
         """
         call, thought = context.call, context.thought
         target, use = call.target, call.use
@@ -149,8 +122,41 @@ class Intents:
                 self._forms[key] = form
         return form
 
-    def _lay_out(self, context: CallContext, verdict: Verdict, code: str, hold: str) -> _Form:
-        """Raises LedgerError."""
+    def write(
+        self,
+        form: Form,
+        context: CallContext,
+        at_ms: int,
+        reserved: Sequence[Charge] = (),
+        seen: JsonObject = NOTHING,
+    ) -> tuple[Entry, CallOpened]:
+        """The entry of a call's intent, and the row of a call that is new.
+
+        Args:
+            form: the call's own.
+            reserved: what the same commit reserves; it is in the payload, so that an auditor can
+                work every balance out again.
+            seen: what it was judged by besides itself (`core.seen`), to explain it later.
+
+        Raises:
+            OurError: `not_recordable`.
+        """
+        call, run, row = context.call, context.run, form.row
+        ident, asked = call.id, call.canonical
+        salt = self._random(SALT_BYTES)
+        try:
+            leaf = form.leaf.filled(commit(salt, asked), at_ms, ident, run, context.traceparent)
+        except LedgerError as error:
+            raise not_recordable(error) from error
+        if call.target.kind is CallKind.MODEL:
+            asked = _as_asked(call)
+        beside = _beside(context, reserved, seen)
+        end = b"," + _encode(beside)[1:] if beside else b"}"
+        payload = b"".join((b'{"salt":"', hexlify(salt), b'","call":', asked, form.payload, end))
+        entry = Entry(leaf, self._vault.seal(row[2], leaf, payload))
+        return entry, CallOpened(ident, at_ms, run, *row)
+
+    def _lay_out(self, context: CallContext, verdict: Verdict, code: str, hold: str) -> Form:
         call, chain, mandate = context.call, context.chain, context.chain[-1]
         target, use, principal = call.target, call.use, mandate.principal
         kind = target.kind
@@ -185,30 +191,29 @@ class Intents:
         if context.thought is not None:
             leaf["thought"] = context.thought.match.value
         if context.retold:
-            leaf["retold"] = written(_counted(context.retold))
+            leaf["retold"] = _counted(context.retold)
         if hold:
             leaf["hold"] = hold
         if use is not None and use.substitute:
             leaf["asked_as"], leaf["instead_of"] = use.asked_as, use.instead_of
         if len(chain) > 1:
-            leaf["chain"] = written(
-                [{"mandate": each.ref, "digest": each.digest} for each in chain]
-            )
+            leaf["chain"] = _links(chain)
+        common = {"because": verdict.because, "principal": principal, "owner": context.owner}
         try:
-            payload = _encode(
-                {"because": verdict.because, "principal": principal, "owner": context.owner}
-            )
-        except UnicodeEncodeError as error:
-            raise LedgerError("leaf_not_canonical", "text holds a lone surrogate") from error
-        return _Form(
+            payload = _encode(common)
+            whole = IntentForm(leaf)
+        except (LedgerError, UnicodeEncodeError) as error:
+            raise not_recordable(error) from error
+        return Form(
             chain,
-            IntentForm(leaf),
+            whole,
             b"," + payload[1:-1],
             (
                 *(context.agent, mandate.ref, principal, kind.value, target.upstream, target.name),
                 call.digest if hold else "",  # what a retry is matched on; unsalted, so no more
                 *(state, code, verdict.because if use is None else _because(verdict, use), hold),
             ),
+            looked=looked(chain, target, policies=context.policies != ""),
         )
 
     def _rules(self, rules: tuple[str, ...]) -> tuple[str, ...]:
@@ -224,9 +229,10 @@ class Intents:
         return tuple(named)
 
 
-def not_recordable(error: LedgerError) -> OurError:
+def not_recordable(error: LedgerError | UnicodeEncodeError) -> OurError:
     """What is told of what has no place in a leaf."""
-    return OurError("not_recordable", f"this cannot be recorded: {error.message}")
+    why = error.message if isinstance(error, LedgerError) else "text holds a lone surrogate"
+    return OurError("not_recordable", f"this cannot be recorded: {why}")
 
 
 def _because(verdict: Verdict, use: ModelUse) -> str:
@@ -236,9 +242,15 @@ def _because(verdict: Verdict, use: ModelUse) -> str:
     return f"{verdict.because}, in place of {use.because} (asked for as `{use.asked_as}`)"
 
 
-def _counted(retold: Sequence[Retold]) -> dict[str, LeafValue]:
+def _counted(retold: Sequence[Retold]) -> msgspec.Raw:
     """How many results were told in which way."""
-    return {match.value: count for match, count in Counter(each.match for each in retold).items()}
+    counted = Counter(each.match for each in retold)
+    return written({match.value: count for match, count in counted.items()})
+
+
+def _links(chain: Sequence[Mandate]) -> msgspec.Raw:
+    """The mandates of a chain as they stand in leaves."""
+    return written([{"mandate": each.ref, "digest": each.digest} for each in chain])
 
 
 def _as_asked(call: Call) -> bytes:

@@ -47,7 +47,9 @@ class Recorder:
     def __init__(self, vault: Vault, random: Callable[[int], bytes] = os.urandom) -> None:
         self._vault = vault
         self._random = random
-        self.opening = Intents(vault, random).write
+        intents = Intents(vault, random)
+        self.form = intents.form
+        self.opening = intents.write
 
     def intent(
         self,
@@ -59,8 +61,9 @@ class Recorder:
         reserved: Sequence[Charge] = (),
         seen: JsonObject = NOTHING,
     ) -> Entry:
-        """The entry written before a call can have any effect. See `Intents.write`."""
-        return self.opening(context, verdict, code, at_ms, hold, reserved, seen)[0]
+        """The entry written before a call can have any effect. See `Intents`."""
+        form = self.form(context, verdict, code, hold)
+        return self.opening(form, context, at_ms, reserved, seen)[0]
 
     def outcome(
         self,
@@ -78,10 +81,31 @@ class Recorder:
         """
         if reply is None:
             return self.bare_outcome(context.call.id, context.run, state, code, at_ms)
-        result = reply.result
-        more = code or reply.facts or reply.said or reply.used
-        if result is not None and not more and len(result) <= MAX_RECORDED_RESULT_BYTES:
-            return self._result(context, state, at_ms, result, settled)
+        result, more = reply.result, code or reply.facts or reply.said or reply.used
+        if result is None or more or len(result) > MAX_RECORDED_RESULT_BYTES:
+            return self._told_outcome(context, state, code, at_ms, reply, settled)
+        # As nearly all: there is nothing to say but the result.
+        salt = self._random(SALT_BYTES)
+        try:
+            leaf = result_leaf(
+                commit(salt, result), at_ms, context.call.id, context.run, state._value_
+            )
+        except LedgerError as error:
+            raise not_recordable(error) from error
+        end = b',"settled":%b}' % _encode([*map(_settled, settled)]) if settled else b"}"
+        payload = b"".join((b'{"salt":"', hexlify(salt), b'","result":', result, end))
+        return Entry(leaf, self._vault.seal(context.chain[-1].principal, leaf, payload))
+
+    def _told_outcome(
+        self,
+        context: CallContext,
+        state: CallState,
+        code: str,
+        at_ms: int,
+        reply: UpstreamReply,
+        settled: Sequence[Settled],
+    ) -> Entry:
+        """`outcome` of a call with more to say than its result."""
         salt = self._random(SALT_BYTES)
         leaf = _ending(context.call.id, context.run, state, code, at_ms)
         if reply.result is not None:
@@ -107,27 +131,6 @@ class Recorder:
             raise not_recordable(error) from error
         principal = context.chain[-1].principal
         return Entry(text, self._vault.seal(principal, text, _encode(payload)))
-
-    def _result(
-        self,
-        context: CallContext,
-        state: CallState,
-        at_ms: int,
-        result: bytes,
-        settled: Sequence[Settled],
-    ) -> Entry:
-        """The outcome of nearly every call: a result, and nothing to say of it."""
-        salt = self._random(SALT_BYTES)
-        ident, run = context.call.id, context.run
-        try:
-            leaf = result_leaf(commit(salt, result), at_ms, ident, run, state._value_)
-        except LedgerError as error:
-            raise not_recordable(error) from error
-        end = b"}"
-        if settled:
-            end = b',"settled":%b}' % _encode([_settled(each) for each in settled])
-        payload = b"".join((b'{"salt":"', hexlify(salt), b'","result":', result, end))
-        return Entry(leaf, self._vault.seal(context.chain[-1].principal, leaf, payload))
 
     def _add_said(
         self, reply: UpstreamReply, leaf: OutcomeLeaf, payload: dict[str, object]

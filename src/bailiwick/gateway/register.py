@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bailiwick.core.call import NOTHING
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.seen import see
@@ -54,8 +55,9 @@ class Register:
         """
         now = self._clock.wall_ms()
         charges = () if isinstance(verdict, Deny) else verdict.charges
-        seen = self._seen(context, verdict, now)
-        entry, opened = self._recorder.opening(context, verdict, code, now, "", charges, seen)
+        form = self._recorder.form(context, verdict, code)
+        seen = self._seen(context, verdict, now) if form.looked else NOTHING
+        entry, opened = self._recorder.opening(form, context, now, charges, seen)
         if charges:
             reserved = Reserved(context.call.id, now, charges)
             await self._journal.commit((entry,), (opened, reserved))
@@ -73,9 +75,8 @@ class Register:
     async def hold(self, context: CallContext, verdict: Verdict, held: HoldOpened) -> None:
         """Write the intent of a call that waits, with its hold."""
         seen = self._seen(context, verdict, held.at_ms)
-        entry, opened = self._recorder.opening(
-            context, verdict, "held", held.at_ms, hold=held.id, seen=seen
-        )
+        form = self._recorder.form(context, verdict, "held", held.id)
+        entry, opened = self._recorder.opening(form, context, held.at_ms, seen=seen)
         await self._journal.commit((entry,), (opened, held))
         self._tell(context, CallState.HELD)
         if self._events.watcher is not None:

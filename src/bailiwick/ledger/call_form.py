@@ -35,7 +35,7 @@ class IntentForm:
         size: characters of what is laid out.
     """
 
-    __slots__ = ("_end", "_to_arguments", "_to_at", "_to_id", "_to_run", "_to_trace", "size")
+    __slots__ = ("_parts", "size")
 
     def __init__(self, leaf: IntentLeaf) -> None:
         """Lay out a form from one of the leaves that it is of.
@@ -51,14 +51,8 @@ class IntentForm:
         # What may be missing is filled in with its name.
         text = text.replace(f',"traceparent":{_BLANK}', _BLANK)
         self.size = len(text)
-        (
-            self._to_arguments,
-            self._to_at,
-            self._to_id,
-            self._to_run,
-            self._to_trace,
-            self._end,
-        ) = text.split(_BLANK)
+        first, second, third, fourth, fifth, last = text.split(_BLANK)
+        self._parts = first, second, third, fourth, fifth, last
 
     def filled(
         self, arguments: Commitment, at_ms: int, ident: str, run: str, traceparent: str
@@ -71,11 +65,14 @@ class IntentForm:
         if not (ident + run).isalnum():  # as ids are: then nothing in them is spelt otherwise
             ident, run = _within_quotes(ident), _within_quotes(run)
         trace = f',"traceparent":"{_within_quotes(traceparent)}"' if traceparent else ""
-        leaf = (
-            f"{self._to_arguments}{arguments}{self._to_at}{at_ms}{self._to_id}{ident}"
-            f"{self._to_run}{run}{self._to_trace}{trace}{self._end}"
-        )
-        return _checked(leaf.encode(), at_ms)
+        to_arguments, to_at, to_id, to_run, to_trace, end = self._parts
+        at = str(at_ms)
+        text = "".join(
+            (to_arguments, arguments, to_at, at, to_id, ident, to_run, run, to_trace, trace, end)
+        ).encode()
+        if len(text) > MAX_LEAF_BYTES or abs(at_ms) > MAX_INTEGER:
+            raise _unfit(text)
+        return text
 
 
 def result_leaf(result: Commitment, at_ms: int, ident: str, run: str, state: str) -> bytes:
@@ -90,15 +87,16 @@ def result_leaf(result: Commitment, at_ms: int, ident: str, run: str, state: str
         f'{{"at":{at_ms},"id":"{ident}","result":"{result}","run":"{run}","state":"{state}",'
         '"type":"call.outcome","v":1}'
     )
-    return _checked(leaf.encode(), at_ms)
+    text = leaf.encode()
+    if len(text) > MAX_LEAF_BYTES or abs(at_ms) > MAX_INTEGER:
+        raise _unfit(text)
+    return text
 
 
-def _checked(leaf: bytes, at_ms: int) -> bytes:
-    if not -MAX_INTEGER <= at_ms <= MAX_INTEGER:
-        raise LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
+def _unfit(leaf: bytes) -> LedgerError:
     if len(leaf) > MAX_LEAF_BYTES:
-        raise LedgerError("leaf_too_long", f"a leaf has {len(leaf)} bytes of 65,535 at most")
-    return leaf
+        return LedgerError("leaf_too_long", f"a leaf has {len(leaf)} bytes of 65,535 at most")
+    return LedgerError("leaf_not_canonical", "an integer is beyond 2**53 - 1")
 
 
 def _within_quotes(text: str) -> str:

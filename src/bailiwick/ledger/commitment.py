@@ -20,9 +20,12 @@ Commitment = NewType("Commitment", str)
 
 SALT_BYTES: Final = 16
 
-_PADDING: Final = bytes(64 - SALT_BYTES)  # to the block of SHA-256
+# The salt and zeros up to SHA-256's block of 64 bytes, exclusive-or the two pads: by table for the
+# salt, and written out for the zeros.
 _IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+_INNER_REST: Final = b"\x36" * (64 - SALT_BYTES)
+_OUTER_REST: Final = b"\x5c" * (64 - SALT_BYTES)
 
 
 def commit(salt: bytes, value: bytes) -> Commitment:
@@ -38,10 +41,10 @@ def commit(salt: bytes, value: bytes) -> Commitment:
         raise LedgerError("salt_length", f"a salt has 16 bytes, not {len(salt)}")
     # HMAC as RFC 2104 section 2 writes it. Each call makes two, and over the short values they are
     # of, `hmac.digest` takes nearly twice as long.
-    key = salt + _PADDING
-    inner = sha256(key.translate(_IPAD))
+    inner = sha256(salt.translate(_IPAD) + _INNER_REST)
     inner.update(value)
-    return Commitment(sha256(key.translate(_OPAD) + inner.digest()).hexdigest())
+    outer = sha256(salt.translate(_OPAD) + _OUTER_REST + inner.digest())
+    return Commitment(outer.hexdigest())
 
 
 def open_commitment(commitment: str, salt: bytes, value: bytes) -> None:

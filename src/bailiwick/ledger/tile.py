@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - an exception
 from typing import Final
 
 from bailiwick.ledger.errors import LedgerError
@@ -19,6 +22,8 @@ HASH_BYTES: Final = 32
 MAX_ENTRY_BYTES: Final = 65_535
 MAX_SIZE: Final = 2**40
 """Far beyond reach, and low enough that no arithmetic on an untrusted size can hurt."""
+
+_length: Final = Struct(">H").pack
 
 _PATH = re.compile(
     r"tile/(?P<level>entries|0|[1-9][0-9]?)"
@@ -95,8 +100,9 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
         LedgerError: `leaf_too_long`.
     """
     try:
-        return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
-    except OverflowError:  # two bytes hold lengths up to MAX_ENTRY_BYTES
+        lengths = map(_length, map(len, entries))
+        return b"".join(chain.from_iterable(zip(lengths, entries, strict=True)))
+    except StructError:  # two bytes hold lengths up to MAX_ENTRY_BYTES
         longest = max(map(len, entries))
         text = f"an entry has {longest} bytes of 65,535 at most"
         raise LedgerError("leaf_too_long", text) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from struct import Struct
 from typing import Final, NewType, cast
 
 from bailiwick.ledger.errors import LedgerError
@@ -20,7 +21,7 @@ LeafHash = NewType("LeafHash", bytes)
 RootHash = NewType("RootHash", bytes)
 """Merkle Tree Hash of a whole tree, 32 bytes."""
 
-_PAIR: Final = 2 * HASH_BYTES
+_pairs: Final = Struct(f"{2 * HASH_BYTES}s").iter_unpack
 
 EMPTY_ROOT: Final = RootHash(sha256(b"").digest())
 
@@ -45,9 +46,7 @@ def full_root(hashes: Sequence[bytes]) -> bytes:
     row = b"".join(hashes)
     while len(row) > HASH_BYTES:
         # `node_hash` of each pair, written out: a leaf costs one such node.
-        row = b"".join(
-            [sha256(b"\x01" + row[at : at + _PAIR]).digest() for at in range(0, len(row), _PAIR)]
-        )
+        row = b"".join([sha256(b"\x01" + pair).digest() for (pair,) in _pairs(row)])
     return row
 
 

@@ -19,7 +19,6 @@ from bailiwick.ports import CallMoved, CallOpened, CallState, HoldOpened, Stampe
 from bailiwick.stores.text_seal import TextSeal, damaged_text
 
 _RESOURCE = CallKind.RESOURCE.value
-_RUNNING = CallState.RUNNING.value  # the driver asks about an enum at length before it binds it
 _ROW_KEYS = {"calls": ("id",), "holds": ("id",), "stamps": ("hold", "person")}
 _SEALED = {
     "calls": (),
@@ -31,19 +30,19 @@ _SEALED_OR_TEXT = {"calls": ("name", "digest", "because"), "holds": ("name",), "
 Cell = str | bytes
 
 
-def opened_row(seal: TextSeal, call: CallOpened, start: int) -> tuple[object, ...]:
+def opened_row(seal: TextSeal, call: CallOpened, start: int) -> list[object]:
     """The first cells of a row of `calls`, which are the fields of `CallOpened` in their order.
 
     Args:
         start: the index of its commit's first entry.
     """
-    cells = astuple(call)
-    if call.state is CallState.RUNNING and call.kind != _RESOURCE and not call.digest:
-        # The path of every call: one that simply runs has nothing to seal.
-        return (*cells[:10], _RUNNING, *cells[11:14], start + call.entry)
-    name, digest, because = _call_cells(seal, call)
-    middle = (name, digest, call.state._value_, call.code, because, call.hold)
-    return (*cells[:8], *middle, start + call.entry)
+    cells: list[object] = [*astuple(call)]
+    if call.state is not CallState.RUNNING or call.kind == _RESOURCE or call.digest:
+        # Not the path of every call: one that simply runs has nothing to seal.
+        cells[8], cells[9], cells[12] = _call_cells(seal, call)
+    cells[10] = call.state._value_  # the driver asks about an enum at length before it binds it
+    cells[14] = start + call.entry
+    return cells
 
 
 def _call_cells(seal: TextSeal, call: CallOpened) -> tuple[Cell, Cell, Cell]:

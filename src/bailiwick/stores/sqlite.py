@@ -261,7 +261,7 @@ class SqliteJournal:
         db = self._begin()
         first = start = self._next
         made: list[Entry] = []
-        opened: list[tuple[object, ...]] = []
+        opened: list[list[object]] = []
         moved: list[tuple[object, ...]] = []
         ranges: list[range | Conflict] = []
         for entries, changes, _ in batch:

@@ -7,10 +7,10 @@ wraps the people's keys and never leaves its file.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from itertools import count
 
 from cryptography.exceptions import InvalidTag
@@ -50,12 +50,11 @@ class Vault:
         self._secret = secret
         self._wrap = AESGCM(secret)
         self._journal = journal
-        self._current: dict[str, tuple[bytes, AESGCM]] = {}
+        self._current: dict[str, tuple[bytes, Callable[[bytes, bytes, bytes], bytes]]] = {}
         self._by_id: dict[int, AESGCM | None] = {}
         self._pseudonyms: dict[str, str] = {}
         self._ids = count(1)
-        self._prefix = random(6)
-        self._count = count()
+        self._nonces = count(int.from_bytes(random(6), "big") << 48)
         for key in keys:
             self._take(key)
 
@@ -77,10 +76,9 @@ class Vault:
 
     def seal(self, subject: str, leaf: bytes, payload: bytes) -> bytes:
         """Encrypt `payload` for `subject`. The subject must be known (`ensure`)."""
-        head, cipher = self._current[subject]
-        nonce = self._prefix + next(self._count).to_bytes(6, "big")
-        bound = hashlib.sha256(leaf).digest()
-        return head + nonce + cipher.encrypt(nonce, payload, bound)
+        head, encrypt = self._current[subject]
+        nonce = next(self._nonces).to_bytes(12, "big")
+        return head + nonce + encrypt(nonce, payload, sha256(leaf).digest())
 
     def open(self, leaf: bytes, sealed: bytes) -> bytes:
         """Decrypt a payload that stands beside `leaf`.
@@ -97,7 +95,7 @@ class Vault:
             raise ErasedError("payload_erased", "the payload was erased with its person's key")
         try:
             return cipher.decrypt(
-                sealed[5:_HEAD_BYTES], sealed[_HEAD_BYTES:], hashlib.sha256(leaf).digest()
+                sealed[5:_HEAD_BYTES], sealed[_HEAD_BYTES:], sha256(leaf).digest()
             )
         except InvalidTag:
             raise VerificationError(
@@ -111,7 +109,7 @@ class Vault:
         """
         known = self._pseudonyms.get(subject)
         if known is None:
-            mac = hmac.new(self._secret, b"pseudonym\x00" + subject.encode(), hashlib.sha256)
+            mac = hmac.new(self._secret, b"pseudonym\x00" + subject.encode(), sha256)
             known = self._pseudonyms[subject] = "p_" + mac.hexdigest()[:24]
         return known
 
@@ -132,7 +130,7 @@ class Vault:
             ) from None
         cipher = AESGCM(plain)
         self._by_id[key.id] = cipher
-        self._current[key.subject] = (_FORMAT + key.id.to_bytes(4, "big"), cipher)
+        self._current[key.subject] = (_FORMAT + key.id.to_bytes(4, "big"), cipher.encrypt)
 
 
 def _wrap_data(key_id: int, subject: str) -> bytes:
