@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bailiwick.core.errors import Conflict, OurError, StoreError
+from bailiwick.core.errors import Conflict, StoreError
 from bailiwick.core.limits.limit import Counters
 from bailiwick.ports import (
     CallMoved,
@@ -69,8 +69,7 @@ _Pending = tuple[Sequence[Entry], Sequence[Change], asyncio.Future[range]]
 """One commit that waits for its transaction."""
 
 _OF_CALLS = frozenset({CallOpened, CallMoved})
-_TAKES = (Reserved, Settled)
-_OF_LIMITS = _OF_CALLS.union(_TAKES)
+_OF_LIMITS = _OF_CALLS | {Reserved, Settled}
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +305,7 @@ class SqliteJournal:
     def _apply_others(self, changes: Sequence[Change], start: int) -> Conflict | None:
         """Apply what one commit changes beside calls; nothing of it on a conflict."""
         if _OF_LIMITS.issuperset(map(type, changes)):
-            return self._apply_limited(changes)
+            return self._limits.apply(changes)
         return self._apply_special(changes, start)
 
     def _apply_special(self, changes: Sequence[Change], start: int) -> Conflict | None:
@@ -316,7 +315,7 @@ class SqliteJournal:
             for change in changes:
                 apply_change(self._db, self._seal, change, start)
             # Last, since it is undone by nothing but not being done.
-            conflicting = self._apply_limited(changes)
+            conflicting = self._limits.apply(changes)
             if conflicting is not None:
                 raise conflicting
         except Conflict as conflict:
@@ -328,23 +327,6 @@ class SqliteJournal:
             self._db.execute("RELEASE one")
             return Conflict("already_there", f"already recorded: {error}")
         self._db.execute("RELEASE one")
-        return None
-
-    def _apply_limited(self, changes: Sequence[Change]) -> Conflict | None:
-        """Reserve or settle what one commit asks for; it changes nothing on a conflict."""
-        opened, done = "", 0
-        for change in changes:
-            if type(change) is CallOpened:
-                opened = change.id
-            elif isinstance(change, _TAKES):
-                try:
-                    self._limits.apply(change, opened)
-                except Conflict as conflict:
-                    if done:  # what went before stands in memory: the whole batch is given up
-                        text = f"half of a reservation was settled: {conflict.message}"
-                        raise OurError("reservation_in_halves", text) from conflict
-                    return conflict
-                done += 1
         return None
 
 

@@ -13,18 +13,18 @@ sealed. Sealing gives equal values the same bytes within one account, so they ca
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
-from operator import add, attrgetter
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import msgspec
 
+from bailiwick.core.errors import Conflict, OurError
 from bailiwick.core.limits.accounts import Held
 from bailiwick.core.limits.books import Books
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.postings import Posting, Reservation
 from bailiwick.core.limits.transfers import Balance, Place, Transfer
-from bailiwick.ports import Reserved, Settled, Settlement
+from bailiwick.ports import CallOpened, Change, Reserved, Settled, Settlement
 from bailiwick.stores.text_seal import TextSeal
 
 MAX_INDEX = 2**63 - 1
@@ -72,9 +72,7 @@ _NO_MORE_UNKNOWN = (
     "WHERE u.call = ?1 AND u.account = t.account))"
 )
 
-_row_of = attrgetter("row")
 _balance_of = attrgetter("total", "posted", "unknown", "row")  # as `_PUT_BALANCE` takes it
-_terms_of = attrgetter("amount", "ceiling", "since_ms", "pending_only")
 _encode = msgspec.json.Encoder().encode
 
 Cell = str | bytes
@@ -125,24 +123,40 @@ class SqliteLimits:
 
     # --- deciding --------------------------------------------------------------------------------
 
-    def apply(self, change: Reserved | Settled, opened_call: str = "") -> None:
-        """Take `change` into the books; `write` makes rows of it.
+    def apply(self, changes: Sequence[Change]) -> Conflict | None:
+        """Take what one commit reserves or settles into the books; `write` makes rows of it.
 
-        Args:
-            opened_call: a call that the same commit opens, so that nothing is known of it.
+        Returns:
+            What keeps the commit from being made, LimitReached maybe; nothing has changed then.
 
         Raises:
-            Conflict: with LimitReached among them; nothing has changed then.
+            OurError: `reservation_in_halves`: some has changed, and nothing in memory is right.
         """
-        if isinstance(change, Reserved):
-            is_new = change.call == opened_call
-            made = self.books.reserve(change.call, change.at_ms, change.charges, is_new=is_new)
-        else:
-            made = self.books.settle(
-                change.call, change.at_ms, _PLACES[change.how], change.actual, change.only
-            )
-        if made:
-            self._unwritten.append(made)
+        opened, done = "", False
+        for change in changes:
+            try:
+                if type(change) is Reserved:
+                    is_new = change.call == opened  # by this very commit
+                    made = self.books.reserve(
+                        change.call, change.at_ms, change.charges, is_new=is_new
+                    )
+                elif type(change) is Settled:
+                    made = self.books.settle(
+                        change.call, change.at_ms, _PLACES[change.how], change.actual, change.only
+                    )
+                else:
+                    if type(change) is CallOpened:
+                        opened = change.id
+                    continue
+            except Conflict as conflict:
+                if done:  # what went before stands in memory: the whole batch is given up
+                    text = f"half of a reservation was settled: {conflict.message}"
+                    raise OurError("reservation_in_halves", text) from conflict
+                return conflict
+            done = True
+            if made:
+                self._unwritten.append(made)
+        return None
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write what was decided since the last time, in `db`'s open transaction."""
@@ -160,7 +174,7 @@ class SqliteLimits:
                 text = self._apart(db, posting, batch)
             else:
                 text = reservation.row or self._reserving(db, reservation)
-                batch.touched.update(reservation.held)
+                batch.touched.update([held for _, held, _ in reservation.lines])
                 if whole is not Place.PENDING:  # what was reserved once more, but for the places
                     text = text.replace(_AS_RESERVED, _AS_SETTLED[whole])
                     if whole is Place.UNKNOWN:
@@ -182,13 +196,13 @@ class SqliteLimits:
 
     def _reserving(self, db: sqlite3.Connection, reservation: Reservation) -> str:
         """The legs of a reservation as its row holds them; they stay with it until it ends."""
-        charges, all_held = reservation.charges, reservation.held
-        numbers = list(map(_row_of, all_held))
-        if 0 in numbers:  # no row has this number
-            numbers = list(map(self._row, repeat(db), charges, all_held))
-        places = repeat(Place.FREE), repeat(Place.PENDING)
-        heads: Iterable[tuple[object, ...]] = zip(numbers, reservation.times, *places, strict=False)
-        reservation.row = _encode(list(map(add, heads, map(_terms_of, charges)))).decode()
+        row = self._row
+        legs = [
+            (held.row or row(db, charge, held), at, "free", "pending", charge.amount,
+             charge.ceiling, charge.since_ms, charge.pending_only)
+            for charge, held, at in reservation.lines
+        ]  # fmt: skip
+        reservation.row = _encode(legs).decode()
         return reservation.row
 
     def _apart(self, db: sqlite3.Connection, posting: Posting, batch: _Batch) -> str:

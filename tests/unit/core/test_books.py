@@ -268,7 +268,8 @@ def test_what_a_window_forgot_comes_back_when_the_clock_goes_back() -> None:
     books = Books(kept)
     many = MAX_OLD + 10
     for number in range(many):
-        kept.transfers += books.reserve(f"{number}", 1_000, [rolling(1_000, ceiling=many)])
+        now = 1_000 + number
+        kept.transfers += books.reserve(f"{number}", now, [rolling(now, ceiling=many)])
     late = rolling(200_000, ceiling=many)
     assert books.used(late) == 0
     kept.transfers += books.reserve("late", 200_000, [late])

@@ -42,16 +42,22 @@ class Account:
             self._kind = HeldAtOnce
 
     def held(self) -> Held:
-        """What a member holds that has not been seen: nothing."""
+        """What a member holds that has not been seen: nothing, yet."""
         return self._kind(self)
 
-    def reserve(self, call: str, charge: Charge, at_ms: int, held: Held) -> int:
+    def used(self, charge: Charge) -> int:
+        """`Counters.used` for a member that holds nothing."""
+        if self.window is not None:
+            return self.window.used(charge)
+        return self.members if charge.member else 0
+
+    def reserve(self, charge: Charge, at_ms: int, held: Held) -> int:
         """Hear that `held` is to grow by `charge`; when that counts as reserved, in ms.
 
         On a sliding account no earlier than what is there already.
         """
         if self.window is not None:
-            return self.window.reserve(call, charge, at_ms)
+            return self.window.reserve(charge, at_ms)
         if charge.amount and not held.total:
             self.members += 1
         return at_ms
@@ -137,7 +143,7 @@ class Held:
             self.unknown += amount
         self.account.members += (self.total > 0) - (before > 0)
         if self.account.window is not None:
-            self.account.window.move(call, leg)
+            self.account.window.move(leg)
 
 
 class HeldAtOnce(Held):

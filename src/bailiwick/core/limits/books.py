@@ -21,15 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Protocol, cast
+from typing import Protocol
 
 from bailiwick.core.errors import Conflict, LimitReached
 from bailiwick.core.limits.accounts import Account, Held
 from bailiwick.core.limits.charging import are_apart, exceeded
 from bailiwick.core.limits.limit import Charge
-from bailiwick.core.limits.postings import Posting, Reservation
+from bailiwick.core.limits.postings import Posting, Reservation, ReservedLine
 from bailiwick.core.limits.transfers import Balance, Leg, Place, Transfer, leg_of
-from bailiwick.core.limits.wording import too_much
 
 __all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Posting", "Transfer"]
 
@@ -85,11 +84,15 @@ class Books:
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`. Loads the account if it is not remembered."""
-        held = self._held.get(_name_of(charge))
+        name = charge.account, charge.key, charge.member
+        held = self._held.get(name)
+        account = self._account(charge) if held is None else held.account
+        if charge.since_ms and charge.since_ms < account.horizon_ms:
+            self._go_back(charge, account)
         if held is None:
-            held = self.held(charge)
-        if charge.since_ms and charge.since_ms < held.account.horizon_ms:
-            self._go_back(charge, held.account)
+            held = self._held.get(name)
+            if held is None:
+                return account.used(charge)
         return held.used(charge)
 
     def held(self, charge: Charge) -> Held:
@@ -97,7 +100,6 @@ class Books:
         held = self._held.get(_name_of(charge))
         if held is None:
             account = self._account(charge)
-            # Not remembered: whoever only looks must not fill the memory.
             held = self._held.get(_name_of(charge)) or account.held()
         return held
 
@@ -126,19 +128,20 @@ class Books:
             return _NOTHING
         if not charges:
             return _NOTHING
-        all_held = self._with_room(call, charges)
-        times, sliding = [at_ms] * len(charges), []
-        for charge, held in zip(charges, all_held, strict=True):
+        lines: list[ReservedLine] = []
+        sliding: list[tuple[Held, int]] = []
+        for charge, held in self._with_room(call, charges):
+            counts_from = at_ms
             if not held.plain:
                 account = held.account
-                counts_from = account.reserve(call, charge, at_ms, held)
+                counts_from = account.reserve(charge, at_ms, held)
                 if account.window is not None:
-                    times[all_held.index(held)] = counts_from
                     sliding.append((held, counts_from))
                     if account.window.old > self._keep_old:
                         self._long.add(account)
             held.total += charge.amount
-        reservation = Reservation(charges, all_held, times, sliding, _PENDING)
+            lines.append((charge, held, counts_from))
+        reservation = Reservation(lines, sliding, _PENDING)
         self._calls[call] = reservation
         return Posting(call, at_ms, _PENDING, reservation)
 
@@ -186,15 +189,15 @@ class Books:
         if to is _FREE:
             self._move(call, posting.moves())
         elif to is _UNKNOWN:
-            for charge, held in zip(reservation.charges, reservation.held, strict=True):
+            for charge, held, _ in reservation.lines:
                 held.unknown += charge.amount
         elif actual:
-            legs = reservation.post(call, actual)
+            legs = reservation.post(actual)
             if legs:
                 posting = Posting(call, at_ms, legs=legs)
         else:
             # It was reserved here and goes on counting: all else of its accounts stays as it is.
-            for charge, held in zip(reservation.charges, reservation.held, strict=True):
+            for charge, held, _ in reservation.lines:
                 held.posted += charge.amount
         reservation.together = to
         if not self._keep_settled and to is not _UNKNOWN:
@@ -235,26 +238,29 @@ class Books:
                 account.drop_old()
             self._long.clear()
 
-    def _with_room(self, call: str, charges: Sequence[Charge]) -> list[Held]:
-        """What the member of each charge holds, once all of them fit; LimitReached."""
-        found = list(map(self._held.get, map(_name_of, charges)))
-        all_held = list(map(self.held, charges)) if None in found else cast(list[Held], found)
-        if are_apart(charges):
-            for charge, held in zip(charges, all_held, strict=True):
-                if charge.since_ms and charge.since_ms < held.account.horizon_ms:
-                    self._go_back(charge, held.account)
-                used = held.used(charge)
-                if used + charge.amount > charge.ceiling:
-                    over = too_much(charge, used, charge.amount)
-                    raise LimitReached(over.code, over.because)
-        else:  # what several take of one account is added up
+    def _with_room(self, call: str, charges: Sequence[Charge]) -> list[tuple[Charge, Held]]:
+        """Each charge with what its member holds, once all of them fit; LimitReached."""
+        known, found = self._held, []
+        new = False
+        fit = are_apart(charges)
+        for charge in charges:
+            held = known.get((charge.account, charge.key, charge.member))
+            if held is None:
+                held = self.held(charge)
+                new = True
+            if charge.since_ms and charge.since_ms < held.account.horizon_ms:
+                self._go_back(charge, held.account)
+            if held.used(charge) + charge.amount > charge.ceiling:
+                fit = False
+            found.append((charge, held))
+        if not fit:  # or several are on one account: what they take of it is added up
             _amounts(call, charges)
             refused = exceeded(charges, self)
             if refused is not None:
                 raise LimitReached(refused.code, refused.because)
-        if all_held is not found:
-            self._held.update(zip(map(_name_of, charges), all_held, strict=True))
-        return all_held
+        if new:
+            known.update((_name_of(charge), held) for charge, held in found)
+        return found
 
     def _account(self, charge: Charge) -> Account:
         """The account of a charge; loaded, with what its members hold, if it is not remembered."""

@@ -15,6 +15,11 @@ from bailiwick.core.limits.transfers import Leg, Place, Transfer
 _FREE, _PENDING, _POSTED = Place.FREE, Place.PENDING, Place.POSTED
 
 
+ReservedLine = tuple[Charge, Held, int]
+"""A charge that was reserved, what its member holds of its account, and when that counts as
+reserved, in ms. A tuple, since every call under a limit makes some."""
+
+
 class Posting(msgspec.Struct, frozen=True):
     """The transfers of one call that were decided together, and are written as one row.
 
@@ -44,7 +49,7 @@ class Posting(msgspec.Struct, frozen=True):
         source = _FREE if whole is _PENDING else _PENDING
         return [
             (charge, reserved_ms, source, whole, charge.amount)
-            for charge, reserved_ms in zip(reservation.charges, reservation.times, strict=True)
+            for charge, _, reserved_ms in reservation.lines
         ]
 
     def __iter__(self) -> Iterator[Transfer]:
@@ -73,28 +78,26 @@ class Reservation(msgspec.Struct, eq=False):
     only once they differ.
 
     Attributes:
-        charges, held, times: what was reserved together, of what, and when that counts as
-            reserved. An account is never let go of before the calls that know it.
-        sliding: what of `held` is of sliding accounts, and when.
-        together: where all of it is; None where `lines` tell.
+        lines: what was reserved together. An account is never let go of before the calls that know
+            it.
+        sliding: what of it is of sliding accounts, and when that counts as reserved.
+        together: where all of it is; None where `by_account` tells.
         row: for whoever writes it down: as it was written; "" while it was not.
-        lines: by account, key and member.
+        by_account: the lines one by one, by account, key and member.
     """
 
-    charges: Sequence[Charge] = ()
-    held: Sequence[Held] = ()
-    times: Sequence[int] = ()
+    lines: Sequence[ReservedLine] = ()
     sliding: Sequence[tuple[Held, int]] = ()
     together: Place | None = None
     row: str = ""
-    lines: dict[tuple[str, str, str], Line] = {}
+    by_account: dict[tuple[str, str, str], Line] = {}
 
     @property
     def is_final(self) -> bool:
         """Whether nothing but a late outcome can move any of it."""
         if self.together is not None:
             return self.together is _POSTED or self.together is _FREE
-        return all(line.is_final for line in self.lines.values())
+        return all(line.is_final for line in self.by_account.values())
 
     def amounts(self) -> dict[tuple[str, str, str], int]:
         """What was reserved, by account."""
@@ -103,21 +106,21 @@ class Reservation(msgspec.Struct, eq=False):
     def apart(self) -> dict[tuple[str, str, str], Line]:
         """The lines, one by one."""
         if self.together is not None:
-            self.lines = {
+            self.by_account = {
                 (charge.account, charge.key, charge.member): Line(
                     charge, reserved_ms, charge.amount, self.together
                 )
-                for charge, reserved_ms in zip(self.charges, self.times, strict=True)
+                for charge, _, reserved_ms in self.lines
             }
-        return self.lines
+        return self.by_account
 
-    def post(self, call: str, actual: Sequence[tuple[str, str, int]]) -> Sequence[Leg]:
+    def post(self, actual: Sequence[tuple[str, str, int]]) -> Sequence[Leg]:
         """Post what was really taken of all that was reserved: the legs that say so; () if it is
         just what was reserved."""
         taken = {(account, key): steps for account, key, steps in actual}
         legs: list[Leg] = []
         differs = False
-        for held, charge, reserved_ms in zip(self.held, self.charges, self.times, strict=True):
+        for charge, held, reserved_ms in self.lines:
             steps = amount = charge.amount
             if not charge.member:
                 steps = taken.get((charge.account, charge.key), amount)
@@ -128,7 +131,7 @@ class Reservation(msgspec.Struct, eq=False):
                 held.total += steps - amount
                 if held.account.window is not None:
                     for leg in of_charge:
-                        held.account.window.move(call, leg)
+                        held.account.window.move(leg)
             legs += of_charge
         return legs if differs else ()
 

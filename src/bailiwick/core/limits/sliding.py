@@ -16,17 +16,20 @@ _NEVER = 2**63
 
 
 class _Entry(msgspec.Struct):
-    """What one call holds of a sliding account. `old`: it is out of the window looked at last."""
+    """What a sliding account holds of one moment, for one member.
+
+    `old`: it is out of the window looked at last.
+    """
 
     reserved_ms: int
-    call: str
     member: str
     amount: int = 0
     old: bool = False
 
 
 class SlidingWindow:
-    """What a sliding account holds, by the time of its reservation.
+    """What a sliding account holds, by the time of its reservation: one entry for all that was
+    reserved in one millisecond, so that many calls take no more room than time does.
 
     `used` moves a mark between what is old and what counts; as time goes on that is a step now and
     then, not a look at everything.
@@ -37,12 +40,13 @@ class SlidingWindow:
     """
 
     __slots__ = (
-        "_by_call", "_entries", "_from_ms", "_members", "_sum", "_until_ms", "latest_ms", "old"
+        "_at", "_entries", "_from_ms", "_last", "_members", "_sum", "_until_ms", "latest_ms", "old"
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
-        self._by_call: dict[tuple[str, str], _Entry] = {}
+        self._at: dict[tuple[int, str], _Entry] = {}
+        self._last: _Entry | None = None
         self.old = 0
         self._sum = 0
         self._members: dict[str, int] = {}
@@ -59,37 +63,39 @@ class SlidingWindow:
             return len(self._members) - (charge.member in self._members)
         return self._sum
 
-    def reserve(self, call: str, charge: Charge, at_ms: int) -> int:
-        """Add what a call has just reserved; when it counts as reserved, in ms: the latest there
-        is, if the clock has gone back."""
+    def reserve(self, charge: Charge, at_ms: int) -> int:
+        """Add what has just been reserved; when it counts as reserved, in ms: the latest there is,
+        if the clock has gone back."""
         if at_ms < self.latest_ms:
             at_ms = self.latest_ms
-        if (call, charge.member) in self._by_call:
-            self.move(call, (charge, at_ms, _FREE, _PENDING, charge.amount))
+        last = self._last
+        if last is not None and at_ms == last.reserved_ms and not (charge.member or last.old):
+            last.amount += charge.amount
+            self._sum += charge.amount
         else:
-            self._add(at_ms, call, charge.member, charge.amount)
+            self._add(at_ms, charge.member, charge.amount)
         return at_ms
 
     def take_all(self, transfers: Iterable[Transfer]) -> None:
         """Move what each of them moves."""
         for transfer in transfers:
-            self.move(transfer.call, leg_of(transfer))
+            self.move(leg_of(transfer))
 
-    def move(self, call: str, leg: Leg) -> None:
-        """Move what a leg of `call` moves, unless it is too old to be remembered."""
+    def move(self, leg: Leg) -> None:
+        """Move what a leg moves, unless it is too old to be remembered.
+
+        INVARIANT: whatever was reserved in the millisecond of an entry that is remembered is in it:
+        nothing is added behind the horizon of an account that has not gone back there.
+        """
         charge, reserved_ms, source, target, amount = leg
         if source is not _FREE and target is not _FREE:
             return  # it counts where it is as where it was
-        entry = self._by_call.get((call, charge.member))
-        if entry is None:
-            if target is _PENDING:
-                self._add(reserved_ms, call, charge.member, amount)
+        if target is _PENDING:
+            self._add(reserved_ms, charge.member, amount)
             return
-        if not entry.old:
-            self._count(entry, -1)
-        entry.amount += amount if source is _FREE else -amount
-        if not entry.old:
-            self._count(entry, 1)
+        entry = self._at.get((reserved_ms, charge.member))
+        if entry is not None:
+            self._change(entry, amount if source is _FREE else -amount)
 
     def drop_old(self) -> int:
         """Forget what is old; how far back the window goes after that, in ms."""
@@ -98,7 +104,9 @@ class SlidingWindow:
         self.old = 0
         self._from_ms = 0
         for entry in dropped:
-            del self._by_call[entry.call, entry.member]
+            del self._at[entry.reserved_ms, entry.member]
+        if not self._entries:
+            self._last = None
         return dropped[-1].reserved_ms if dropped else 0
 
     def put_before(self, older: SlidingWindow) -> None:
@@ -110,7 +118,8 @@ class SlidingWindow:
             self._count(entry, 1)
         self.old = 0
         self._entries[:0] = older._entries
-        self._by_call.update(older._by_call)
+        self._at.update(older._at)
+        self._last = self._last or older._last
         self.latest_ms = max(self.latest_ms, older.latest_ms)
         self._mark()
 
@@ -133,16 +142,25 @@ class SlidingWindow:
         self._from_ms = entries[old - 1].reserved_ms if old else 0
         self._until_ms = entries[old].reserved_ms if old < len(entries) else _NEVER
 
-    def _add(self, reserved_ms: int, call: str, member: str, amount: int) -> None:
-        entry = self._by_call[call, member] = _Entry(reserved_ms, call, member, amount)
+    def _add(self, reserved_ms: int, member: str, amount: int) -> None:
+        which = reserved_ms, member
+        entry = self._at.get(which)
+        if entry is not None:
+            self._change(entry, amount)
+            return
+        entry = self._at[which] = self._last = _Entry(reserved_ms, member, amount)
         self._entries.append(entry)
         self.latest_ms = reserved_ms
         if reserved_ms < self._until_ms:  # the only one that is not old
             self._until_ms = reserved_ms
-        if member:
+        self._count(entry, 1)
+
+    def _change(self, entry: _Entry, by: int) -> None:
+        if not entry.old:
+            self._count(entry, -1)
+        entry.amount += by
+        if not entry.old:
             self._count(entry, 1)
-        else:
-            self._sum += amount
 
     def _count(self, entry: _Entry, sign: int) -> None:
         if not entry.amount:
