@@ -83,6 +83,23 @@ class StreamCapture:
         Raises:
             UpstreamBroken: `upstream_too_large`: there is no end to it.
         """
+        gone: list[bytes] = []
+        while chunk:
+            # Nothing of a run can end the stream or have to wait: with what is held back before it
+            # none is looked for.
+            size = 0 if self._held else self._reader.run(chunk)
+            if size:
+                known = chunk if size == len(chunk) else chunk[:size]
+                self._keep(known)
+                gone.append(known)
+            else:
+                size = self._reader.first_of(chunk)
+                gone.append(self._add_events(chunk if size == len(chunk) else chunk[:size]))
+            chunk = chunk[size:]
+        return gone[0] if len(gone) == 1 else b"".join(gone)
+
+    def _add_events(self, chunk: bytes) -> bytes:
+        """Take a piece of which anything may be said."""
         if not self._acts:
             self._acts = _ACTS[0] in chunk or _ACTS[1] in chunk
         if self._acts and chunk.count(_BLANK) > 1:
@@ -90,12 +107,16 @@ class StreamCapture:
             return b"".join([self._add(event) for event in _events(chunk)])
         return self._add(chunk)
 
-    def _add(self, chunk: bytes) -> bytes:
+    def _keep(self, chunk: bytes) -> None:
+        """Keep what came, within bounds."""
         self.size += len(chunk)
         if self.size <= MAX_KEPT_BYTES:
             self._kept += chunk
         else:
             self._beyond(chunk)
+
+    def _add(self, chunk: bytes) -> bytes:
+        self._keep(chunk)
         self._reader.feed(chunk)
         if self._unfinished:
             if self._waits(chunk):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
-from bailiwick.protocols.llm.chat_plain import decode_arguments, decode_piece
+from bailiwick.protocols.llm.chat_plain import decode_arguments, decode_chunk
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
+from bailiwick.protocols.llm.frame import Frame, find_frame
 from bailiwick.protocols.llm.gathering import (
     Room,
     Text,
@@ -33,12 +35,15 @@ _DETAILS = {
 }
 """OpenRouter's `reasoning_details`: type → what of it is seen, and where it stands."""
 
+_SLOT = re.compile(rb'"(?:content|reasoning|reasoning_content)": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
+"""Where the text of a piece may stand."""
+
 
 class ChatHearer:
     """Adds up `chat.completion.chunk` objects, or reads one `chat.completion`."""
 
     __slots__ = (
-        *("_asked", "_choices", "_error", "_id", "_model", "_room"),
+        *("_asked", "_choices", "_error", "_id", "_model", "_named", "_room"),
         *("_usage", "_usage_of"),
     )
 
@@ -48,6 +53,7 @@ class ChatHearer:
         self._choices: dict[int, _Choice] = {}
         self._model = ""
         self._id = ""
+        self._named = False  # both are known
         self._error = ""
         self._usage: Usage | None = None
         self._usage_of = 0
@@ -66,10 +72,8 @@ class ChatHearer:
         if error or data.get("object") == "error":
             # What stands beside it is read all the same: not every agent looks for errors.
             self._error = error_text(error or dict(data))
-        if not self._model:
-            self._model = word(data.get("model"))
-        if not self._id:
-            self._id = word(data.get("id"))
+        if not self._named:
+            self._name(word(data.get("model")), word(data.get("id")))
         choices = objects(data.get("choices"))
         if "usage" in data:
             self._take_usage(data["usage"], len(choices))
@@ -81,35 +85,64 @@ class ChatHearer:
     def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
         """See `hearer.Hearer.take_pieces`."""
         choice = self._choices.get(0)
-        if choice is None or not self._model or not self._id:
-            return next(texts, None)  # each may still name them
-        if choice.calls:
-            return self._take_arguments(choice, texts)
+        if choice is not None and choice.calls:
+            return self._take_arguments(choice, texts) if self._named else next(texts, None)
         said: list[str] = []
         thought: list[str] = []
-        usage = text = None
+        text = None
         try:
             for text in texts:
-                chunk = decode_piece(text)
+                chunk = decode_chunk(text)
+                if not self._named:
+                    self._name(chunk.model or "", chunk.id or "")
+                choices = chunk.choices
                 if chunk.usage is not None:
-                    usage = chunk.usage
-                delta = chunk.choices[0].delta
+                    self._usage, self._usage_of = chunk.usage.usage(), len(choices)
+                if not choices:
+                    continue
+                if choice is None:
+                    choice = self._choice(0)
+                    if choice is None:
+                        continue
+                delta = choices[0].delta
                 if delta.content:
                     said.append(delta.content)
                 if delta.reasoning:
                     thought.append(delta.reasoning)
                 if delta.reasoning_content and delta.reasoning_content != delta.reasoning:
                     thought.append(delta.reasoning_content)
+                if choices[0].finish_reason:
+                    choice.finish = choices[0].finish_reason
             text = None
         except NO_PIECE:
             pass
-        if said:
-            choice.text.add_all(said)
-        if thought:
-            choice.thoughts.add_all(Visibility.FULL, thought)
-        if usage is not None:
-            self._usage, self._usage_of = usage.usage(), 1
+        if choice is not None:
+            if said:
+                choice.text.add_all(said)
+            if thought:
+                choice.thoughts.add_all(Visibility.FULL, thought)
         return text
+
+    def frame(self, head: bytes, event: bytes) -> Frame | None:
+        """See `hearer.Hearer.frame`."""
+        # Before it is known who answers, each piece may still say so.
+        return find_frame(head, event, _SLOT, self._spoken) if self._named else None
+
+    def _spoken(self, event: bytes) -> tuple[Text, str] | None:
+        choice = self._choices.get(0)
+        try:
+            chunk = decode_chunk(event)
+        except NO_PIECE:
+            return None
+        if choice is None or chunk.usage is not None or not chunk.choices:
+            return None
+        first = chunk.choices[0]
+        said = [text for text in astuple(first.delta) if text]
+        if first.finish_reason or len(said) != 1:
+            return None
+        if first.delta.content:
+            return choice.text, said[0]
+        return choice.thoughts.text(Visibility.FULL), said[0]
 
     @property
     def room(self) -> Room:
@@ -142,14 +175,25 @@ class ChatHearer:
         """See `hearer.Hearer.asked`."""
         return self._asked or self._room.full
 
+    def _name(self, model: str, ident: str) -> None:
+        """Take who answers and what the answer is called, as soon as either is told."""
+        self._model = self._model or model
+        self._id = self._id or ident
+        self._named = bool(self._model and self._id)
+
+    def _choice(self, index: int) -> _Choice | None:
+        """The choice of this number; None for a new one there is no room for."""
+        choice = self._choices.get(index)
+        if choice is None and self._room.takes_part():
+            choice = self._choices[index] = _Choice(self._room)
+        return choice
+
     def _take_choice(self, data: JsonObject, first: str, second: str) -> None:
         # One without a number is the first: agents that take the first do not look at it.
         index = number_of(data.get("index")) or 0
-        choice = self._choices.get(index)
+        choice = self._choice(index)
         if choice is None:
-            if not self._room.takes_part():
-                return
-            choice = self._choices[index] = _Choice(self._room)
+            return
         choice.take(mapping(data.get(first) or data.get(second)))
         if data.get("finish_reason"):
             choice.finish = word(data["finish_reason"])

@@ -10,7 +10,7 @@ none.
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -96,23 +96,42 @@ class _Calling(msgspec.Struct):
     function_call: None = None
 
 
-_Delta = TypeVar("_Delta")
+class _ChunkChoice(msgspec.Struct):
+    """What the first choice goes on with, and perhaps why it ends with that."""
+
+    delta: _Spoken
+    index: Literal[0] = 0
+    message: None = None
+    finish_reason: _Word | None = None
+    usage: None = None
 
 
-class _PieceChoice(msgspec.Struct, Generic[_Delta]):
-    """The next piece of the first choice, which does not end with it."""
+class _Chunk(msgspec.Struct):
+    """A chunk of text or reasoning, or of nothing but what was used so far."""
 
-    delta: _Delta
+    choices: Annotated[list[_ChunkChoice], msgspec.Meta(max_length=1)]
+    id: _Word | None = None
+    model: _Word | None = None
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    error: None = None
+    usage: _Counts | None = None
+    x_groq: None = None
+
+
+class _CallingChoice(msgspec.Struct):
+    """The next piece of a tool call of the first choice, which does not end with it."""
+
+    delta: _Calling
     index: Literal[0] = 0
     message: None = None
     finish_reason: None = None
     usage: None = None
 
 
-class _Piece(msgspec.Struct, Generic[_Delta]):
-    """A chunk that says nothing but the next piece, and perhaps what was used so far."""
+class _CallingChunk(msgspec.Struct):
+    """A chunk that says nothing but that, and perhaps what was used so far."""
 
-    choices: tuple[_PieceChoice[_Delta]]
+    choices: tuple[_CallingChoice]
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     error: None = None
     usage: _Counts | None = None
@@ -141,11 +160,11 @@ class _Whole(msgspec.Struct):
     x_groq: None = None
 
 
-decode_piece = msgspec.json.Decoder(_Piece[_Spoken]).decode
+decode_chunk = msgspec.json.Decoder(_Chunk).decode
 """A chunk of text or reasoning. Raises one of `hearer.NO_PIECE` if it is none."""
 
-decode_arguments = msgspec.json.Decoder(_Piece[_Calling]).decode
-"""A chunk of a tool call that was begun before. Raises as `decode_piece`."""
+decode_arguments = msgspec.json.Decoder(_CallingChunk).decode
+"""A chunk of a tool call that was begun before. Raises as `decode_chunk`."""
 
 _decode_whole = msgspec.json.Decoder(_Whole).decode
 

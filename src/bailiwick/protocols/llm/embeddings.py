@@ -64,6 +64,9 @@ class EmbeddingsHearer:
         """It has no pieces."""
         return next(texts, None)
 
+    def frame(self, head: bytes, event: bytes) -> None:
+        """It has none."""
+
     def take_whole(self, body: JsonObject) -> None:
         """Take the answer, or an error."""
         counts = body.get("usage")

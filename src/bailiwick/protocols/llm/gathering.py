@@ -122,18 +122,19 @@ class Thoughts:
     def add(self, visibility: Visibility, piece: object) -> None:
         """Append `piece` to the reasoning of this visibility."""
         if type(piece) is str and piece:
-            self._text(visibility).add(piece)
+            self.text(visibility).add(piece)
 
     def add_all(self, visibility: Visibility, pieces: list[str]) -> None:
         """As `Text.add_all`; there is at least one."""
-        self._text(visibility).add_all(pieces)
+        self.text(visibility).add_all(pieces)
 
     def said(self) -> Iterator[Reasoning]:
         """What was reasoned so far."""
         for visibility, text in self._texts.items():
             yield Reasoning(visibility, str(text))
 
-    def _text(self, visibility: Visibility) -> Text:
+    def text(self, visibility: Visibility) -> Text:
+        """The text of this visibility, which begins with this at the latest."""
         text = self._texts.get(visibility)
         if text is None:
             text = self._texts[visibility] = Text(self._room)

@@ -21,10 +21,17 @@ import msgspec
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.protocols.llm.dialect import ERROR, UNFINISHED, UNREADABLE, Said
+from bailiwick.protocols.llm.frame import Frame
 from bailiwick.protocols.llm.gathering import MAX_KEPT_CHARS, Room
 from bailiwick.protocols.sse import SseDecoder
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+
+_MOST_TRIES: Final = 6
+"""How often a frame is looked for in one stream: thinking has another than what is said."""
+
+_WORTHWHILE_BYTES: Final = 1024
+"""A chunk of fewer has too few events to look for a frame amid them."""
 
 _MAX_DIGITS = 4_000
 _DONE = b"[DONE]"
@@ -65,6 +72,14 @@ class Hearer(Protocol):
             The first that is anything else, which is not taken; None if there is none.
         """
 
+    def frame(self, head: bytes, event: bytes) -> Frame | None:
+        """What a piece that was taken has in common with those like it, if that can be told.
+
+        Args:
+            head: what stands before the data of its event.
+            event: its data.
+        """
+
     def take_whole(self, body: JsonObject) -> None:
         """Take an answer that was not streamed. Must not raise, whatever is in it."""
 
@@ -99,11 +114,13 @@ class Reader:
         "_broken",
         "_decoder",
         "_done",
+        "_frame",
         "_hearer",
         "_lost",
         "_max",
         "_room",
         "_since",
+        "_tries",
         "_unreadable",
     )
 
@@ -119,6 +136,30 @@ class Reader:
         self._broken = False
         self._lost = False
         self._unreadable = False
+        self._frame: Frame | None = None
+        self._tries = _MOST_TRIES
+
+    def run(self, chunk: bytes) -> int:
+        """Take the pieces that a chunk begins with, as far as nothing but their texts is new.
+
+        Nothing is decided by them: no tool call is in them, and no end.
+
+        Returns:
+            In how many bytes they came. The others are to be fed, and all of them if it is 0.
+        """
+        frame = self._frame
+        # No more characters than bytes: pieces that fit need not be measured one by one.
+        if frame is None or not self._between or len(chunk) > self._room.left:
+            return 0
+        return frame.take(chunk)
+
+    def first_of(self, chunk: bytes) -> int:
+        """How many bytes of a chunk to feed before the next `run`: all of them, or two events that
+        may show what is common to the others."""
+        if not self._tries or not self._between or len(chunk) < _WORTHWHILE_BYTES:
+            return len(chunk)
+        at = chunk.find(_END, chunk.find(_END) + 1)
+        return len(chunk) if at < 0 else at + len(_END)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream. Never raises."""
@@ -127,6 +168,8 @@ class Reader:
             if texts is not None:
                 self._begun = True
                 self._take_all(texts, len(chunk))
+                if self._tries:
+                    self._find_frame(chunk, texts[-1])
                 return
         if self._broken:
             return
@@ -171,6 +214,15 @@ class Reader:
             self._take(other)
         for text in rest:
             self._take(text)
+
+    def _find_frame(self, chunk: bytes, event: bytes) -> None:
+        """Look for what the last event of a chunk shares with those behind it. A stream whose
+        events have nothing in common is not looked at for ever."""
+        self._tries -= 1
+        begin = len(chunk) - len(event) - len(_END)
+        end_before = chunk.rfind(_END, 0, begin)
+        head = chunk[end_before + len(_END) if end_before >= 0 else 0 : begin]
+        self._frame = self._hearer.frame(head, event) or self._frame
 
     def _feed(self, chunk: bytes) -> None:
         if self._decoder is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -10,6 +11,7 @@ import msgspec
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
+from bailiwick.protocols.llm.frame import Frame, find_frame
 from bailiwick.protocols.llm.gathering import (
     Brackets,
     Room,
@@ -55,6 +57,12 @@ class _PlainPiece(msgspec.Struct):
 
 
 _plain = msgspec.json.Decoder(_PlainPiece).decode
+
+_KINDS: dict[type[_PlainDelta], str] = {_PlainText: "text", _PlainThinking: "thinking"}
+"""What is said in pieces → the kind of block that takes it."""
+
+_SLOT = re.compile(rb'"(?:text|thinking)": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
+"""Where the text of such a piece may stand."""
 
 
 class MessagesHearer:
@@ -115,6 +123,20 @@ class MessagesHearer:
             pass
         self._add_all(index, kind, pieces)
         return text
+
+    def frame(self, head: bytes, event: bytes) -> Frame | None:
+        """See `hearer.Hearer.frame`."""
+        return find_frame(head, event, _SLOT, self._spoken)
+
+    def _spoken(self, event: bytes) -> tuple[Text, str] | None:
+        try:
+            found = _plain(event)
+        except NO_PIECE:
+            return None
+        kind, block = type(found.delta), self._blocks.get(found.index)
+        if block is None or not found.delta.piece or _KINDS.get(kind) != block.kind:
+            return None
+        return block.text, found.delta.piece
 
     def take_whole(self, body: JsonObject) -> None:
         """Take a message, or an error."""
@@ -281,7 +303,7 @@ class _Block:
         if kind is _PlainInput:
             self._json.add_all(pieces)
             return self.kind in _OWN_CALLS and self._brackets.add("".join(pieces))
-        if self.kind == ("text" if kind is _PlainText else "thinking"):
+        if self.kind == _KINDS[kind]:
             self.text.add_all(pieces)
         return False
 

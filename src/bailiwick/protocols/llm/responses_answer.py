@@ -150,6 +150,9 @@ class ResponsesHearer:
         self._add_all(of, pieces)
         return text
 
+    def frame(self, head: bytes, event: bytes) -> None:
+        """Its events are numbered: no two are alike."""
+
     def take_whole(self, body: JsonObject) -> None:
         """Take a response, or an error; what its items already said stands."""
         self._take_head(body)
