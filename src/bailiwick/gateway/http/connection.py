@@ -53,12 +53,15 @@ class Connection(asyncio.Protocol):
         "_reader",
         "_stream",
         "_transport",
+        "_write",
         "deadline",
         "free_since",
         "is_closing",
         "keep_seconds",
         "used",
     )
+
+    _write: Callable[[bytes], None]  # the transport's, from the time there is one
 
     def __init__(
         self,
@@ -98,12 +101,12 @@ class Connection(asyncio.Protocol):
         A response that is read whole frees the connection by itself; one with a stream does when
         the stream has been read to its end. Cancelling the future is not enough: `abort`.
         """
-        assert self._transport is not None
         assert self._answer is None
         self.used = self._asked = True
-        self.deadline = self._loop.time() + answer_seconds
-        self._answer = answer = self._loop.create_future()
-        self._transport.write(request)
+        loop = self._loop
+        self.deadline = loop.time() + answer_seconds
+        self._answer = answer = loop.create_future()
+        self._write(request)
         return answer
 
     @property
@@ -160,6 +163,7 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are no subclass of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self.is_closing = transport.is_closing
+        self._write = self._transport.write
         connected = transport.get_extra_info("socket")
         for option, value in _KEEP_ALIVE:
             connected.setsockopt(*option, value)

@@ -87,9 +87,9 @@ class ToolHeaders:
     def __init__(self) -> None:
         self.declared: dict[str, tuple[ParamHeader, ...]] = {}
 
-    def learn(self, result: bytes) -> None:
-        """Take a raw `tools/list` result that is valid JSON."""
-        if b"x-mcp-header" not in result and not self.declared:
+    def learn(self, result: bytes | None) -> None:
+        """Take a raw `tools/list` result that is valid JSON; None for an error instead."""
+        if result is None or (b"x-mcp-header" not in result and not self.declared):
             return
         tools = msgspec.json.decode(result).get("tools")
         for tool in tools if isinstance(tools, list) else ():

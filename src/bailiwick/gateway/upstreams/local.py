@@ -18,25 +18,25 @@ _MAX_KNOWN = 10_000
 
 
 class LocalAnswers:
-    """Answers `LOCAL_METHODS`, and remembers the log level each session has asked for."""
+    """Answers `LOCAL_METHODS`, and remembers the log level each session has asked for.
+
+    Attributes:
+        log_levels: by session; none for one that has not asked.
+    """
 
     def __init__(self) -> None:
-        self._log_levels: OrderedDict[str, str] = OrderedDict()
+        self.log_levels: OrderedDict[str, str] = OrderedDict()
 
     def answer(self, request: UpstreamRequest) -> UpstreamReply:
         """The reply; `logging/setLevel` becomes a field of later requests."""
         level = request.params.get("level")
         if request.method == "logging/setLevel" and isinstance(level, str):
-            self._log_levels[request.client.session] = level
-            self._log_levels.move_to_end(request.client.session)
-            if len(self._log_levels) > _MAX_KNOWN:
-                self._log_levels.popitem(last=False)
+            self.log_levels[request.client.session] = level
+            self.log_levels.move_to_end(request.client.session)
+            if len(self.log_levels) > _MAX_KNOWN:
+                self.log_levels.popitem(last=False)
         return UpstreamReply(result=b"{}")
-
-    def log_level(self, session: str) -> str:
-        """The level a session has asked for, or ""."""
-        return self._log_levels.get(session, "")
 
     def forget(self, session: str) -> None:
         """The session has ended."""
-        self._log_levels.pop(session, None)
+        self.log_levels.pop(session, None)

@@ -39,11 +39,10 @@ def for_modern(
     client itself wrote there.
     """
     held = params.get("_meta")
-    meta: dict[str, Json] = {
-        **(held if isinstance(held, Mapping) else _NOTHING),
-        VERSION_KEY: version,
-        CAPABILITIES_KEY: client.capabilities,
-    }
+    # Nearly always a dict, of which that is asked first: a Mapping is known by a search.
+    if type(held) is not dict and not isinstance(held, Mapping):
+        held = _NOTHING
+    meta: dict[str, Json] = {**held, VERSION_KEY: version, CAPABILITIES_KEY: client.capabilities}
     if client.info:
         meta[INFO_KEY] = client.info
     if log_level:

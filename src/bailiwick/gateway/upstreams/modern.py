@@ -100,9 +100,11 @@ class ModernHttp:
         message_id = next(self._ids)
         response = await self._ask(request, message_id)
         if response.stream is None:
-            reply = self._whole_reply(request, response, message_id)
+            reply = read_reply(self.name, response, message_id)
         else:
-            reply = await self._streamed_reply(request, response, message_id, peer)
+            reply = await self._read_stream(request, response, message_id, peer)
+        if request.method == "tools/list":
+            self._tool_headers.learn(reply.result)
         if reply.error is not None:
             return await self._after_error(request, reply, peer)
         if request.client.version < MODERN_VERSION and reply.result is not None:
@@ -156,7 +158,7 @@ class ModernHttp:
         )
         if response.stream is not None:
             if response.status == 200:
-                return await self._read_stream(response, message_id, None, Nobody())
+                return await self._read_stream(None, response, message_id, Nobody())
             response.stream.close()
             return response
         try:
@@ -195,13 +197,17 @@ class ModernHttp:
         message_id = next(self._ids)
         response = await self._ask(request, message_id)
         if response.stream is None:
-            return self._whole_reply(request, response, message_id)
-        return await self._streamed_reply(request, response, message_id, peer)
+            reply = read_reply(self.name, response, message_id)
+        else:
+            reply = await self._read_stream(request, response, message_id, peer)
+        if request.method == "tools/list":
+            self._tool_headers.learn(reply.result)
+        return reply
 
     def _ask(self, request: UpstreamRequest, message_id: int) -> Coroutine[Any, Any, Response]:
         """Word a request; to be awaited is its response."""
         client, method = request.client, request.method
-        level = self._local.log_level(client.session)
+        level = self._local.log_levels.get(client.session, "")
         params = meta.for_modern(request.params, client, MODERN_VERSION, message_id, level)
         more: Iterable[tuple[str, str]] = ()
         if method == "tools/call" and (request.param_headers or self._tool_headers.declared):
@@ -213,28 +219,16 @@ class ModernHttp:
             replayable=method in CATALOGUE,
         )
 
-    def _whole_reply(
-        self, request: UpstreamRequest, response: Response, message_id: int
-    ) -> UpstreamReply:
-        reply = read_reply(self.name, response, message_id)
-        if request.method == "tools/list" and reply.result is not None:
-            self._tool_headers.learn(reply.result)
-        return reply
-
-    async def _streamed_reply(
-        self, request: UpstreamRequest, response: Response, message_id: int, peer: RequestPeer
-    ) -> UpstreamReply:
-        token = meta.progress_token(request.params)
-        reply = await self._read_stream(response, message_id, token, peer)
-        if request.method == "tools/list" and reply.result is not None:
-            self._tool_headers.learn(reply.result)
-        return reply
-
     async def _read_stream(
-        self, response: Response, message_id: int, token: Json, peer: RequestPeer
+        self,
+        request: UpstreamRequest | None,
+        response: Response,
+        message_id: int,
+        peer: RequestPeer,
     ) -> UpstreamReply:
         stream = response.stream
         assert stream is not None
+        token = None if request is None else meta.progress_token(request.params)
         too_long = f"server `{self.name}` kept its stream open for too long"
         deadline = asyncio.get_running_loop().call_later(
             _MAX_REQUEST_SECONDS, stream.fail, UpstreamBroken("upstream_timeout", too_long)

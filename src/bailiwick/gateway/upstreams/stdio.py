@@ -151,7 +151,7 @@ class StdioUpstream:
     ) -> Callable[[int], JsonObject]:
         if not channel.is_modern:
             return lambda token: meta.for_legacy(params, token)
-        level = self._local.log_level(client.session)
+        level = self._local.log_levels.get(client.session, "")
         return lambda token: meta.for_modern(params, client, MODERN_VERSION, token, level)
 
     # --- listening -------------------------------------------------------------------------------
