@@ -60,6 +60,22 @@ async def test_a_payload_moved_or_altered_does_not_open(
         vault.open(b"leaf", b"")
 
 
+async def test_a_payload_of_the_first_format_opens_beside_its_leaf(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    key = (
+        "000000000000000000000002aa90434e8341456687df917aa0abc1bd588e2cf5a3a4d47c984357ec2692d33c3d46"
+        "f48f857680149753c955c8304ab1"
+    )
+    sealed = "0100000001000000000001000000000000796d884e4350779c5f8cdd59aa8553858db09a8ec93829"
+    vault = Vault(SECRET, [SubjectKey(1, "ada", bytes.fromhex(key), 1)], stores[0])
+    assert vault.open(b"leaf", bytes.fromhex(sealed)) == b"payload"
+    assert vault.seal("ada", b"leaf", b"payload")[:1] == b"\x02"
+    for leaf, text in ((b"another leaf", sealed), (b"leaf", "02" + sealed[2:])):
+        with pytest.raises(VerificationError):
+            vault.open(leaf, bytes.fromhex(text))
+
+
 async def test_no_nonce_comes_twice(stores: tuple[SqliteJournal, SqliteRecords]) -> None:
     journal, records = stores
     vault = Vault(SECRET, [], journal)
