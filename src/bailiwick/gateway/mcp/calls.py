@@ -39,6 +39,7 @@ from bailiwick.protocols.strict_json import parse
 _UNREACHED = ServerFacts("", {}, {})
 _FORWARDABLE = re.compile(r"[\x20-\x7e]*")
 _NO_ARGUMENTS: JsonObject = {}
+_NO_HEADERS: tuple[ParamHeader, ...] = ()
 _NO_REASON = b'{"code":-32603,"message":"no reason given"}'
 
 
@@ -101,21 +102,26 @@ async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments:
     params = exchange.request.params
     if name is not spelled:
         params = {**params, listing.named_by: name}
-    exchange.aim(shelf, shelf.known_facts(exchange.facts.version) or _UNREACHED, params)
-    declared = () if entry is None else entry.headers
+    exchange.aim(shelf, shelf.facts.get(exchange.modern) or _UNREACHED, params)
+    if entry is None:
+        declared, target = _NO_HEADERS, Target(listing.kind, shelf.name, name)
+    else:
+        declared, target = entry.headers, entry.target
     if (declared or exchange.headers.params) and listing is TOOLS:
         mismatch = _mirror(exchange, declared, arguments)
         if mismatch:
             return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
-    target = Target(listing.kind, shelf.name, name)
-    try:
-        exchange.reopen(target, arguments)
-    except TheirError as error:
-        return exchange.fail(Code.INVALID_PARAMS, error.message)
+    if "requestState" in params or "inputResponses" in params:
+        try:
+            exchange.reopen(target, arguments)
+        except TheirError as error:
+            return exchange.fail(Code.INVALID_PARAMS, error.message)
     answer = await exchange.govern(target, arguments, blocked)
     if isinstance(answer, Answered):
         result = answer.reply.result
         if result is not None:
+            if exchange.passes(listing, result):
+                return exchange.ok(result)
             return await exchange.answered(listing, result)
         return errored(exchange, answer.reply.error or _NO_REASON)
     if isinstance(answer, Refused) and answer.code == "definition_unknown":

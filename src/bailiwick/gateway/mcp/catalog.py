@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bailiwick.core.call import CallKind
+from bailiwick.core.call import CallKind, Target
 from bailiwick.core.errors import OurError, StoreError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.mcp.pins import PinBook, Sighting, Standing
@@ -77,9 +77,11 @@ class Entry:
     """What is known of one definition now.
 
     Attributes:
+        target: what it defines, as calls of it name it.
         standing: its pin's, from the moment that is recorded.
     """
 
+    target: Target
     digest: str
     quick: bytes
     headers: tuple[ParamHeader, ...]
@@ -201,11 +203,12 @@ class Catalog:
     def shelf(self, server: str) -> Shelf | None:
         """The shelf of a server; None when there is no such server."""
         upstream = self._servers().get(server)
+        shelf = self._shelves.get(server)
+        if shelf is not None and shelf.upstream is upstream:
+            return shelf
         if upstream is None:
             return None
-        shelf = self._shelves.get(server)
-        if shelf is None or shelf.upstream is not upstream:
-            shelf = self._shelves[server] = Shelf(server, upstream)
+        shelf = self._shelves[server] = Shelf(server, upstream)
         return shelf
 
     async def facts(self, shelf: Shelf, version: str) -> ServerFacts:
@@ -294,7 +297,8 @@ class Catalog:
         if definition.name != name:
             raise TheirError("definition_malformed", "its name reads in two ways")
         sightings.append(Sighting(shelf.name, listing.pin, name, definition.digest, raw.decode()))
-        return Entry(definition.digest, quick, definition.headers)
+        target = Target(listing.kind, shelf.name, name)
+        return Entry(target, definition.digest, quick, definition.headers)
 
     async def load(self, shelf: Shelf, listing: Listing, client: ClientFacts) -> None:
         """Read a whole list, for what it teaches. Raises as `page` does."""
@@ -337,7 +341,8 @@ class Catalog:
         """A definition that is known and may be used; None to `check` it. As most are, this comes
         first."""
         entry = shelf.entries.get((listing.pin, name))
-        if entry is None or entry.standing is None or entry.standing.accepted != entry.digest:
+        standing = None if entry is None else entry.standing
+        if entry is None or standing is None or standing.accepted != entry.digest:
             return None
         if self._monotonic() - shelf.read_at.get(listing.method, 0.0) > FRESH_SECONDS:
             self._refresh_later(shelf, listing, client)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -66,6 +66,7 @@ MAX_QUESTIONS = 256
 _TICK_STEP = 0.001
 _LISTED = {CallKind.TOOL: TOOLS, CallKind.PROMPT: PROMPTS, CallKind.RESOURCE: RESOURCES}
 _NOT_BESIDE = frozenset({"name", "uri", "arguments", "_meta", "requestState"})
+_no_more_beside = _NOT_BESIDE.issuperset
 NEVER_PASSED = frozenset(
     {
         # Ids are those of this hop: a server could take back another one's question.
@@ -90,10 +91,13 @@ class Exchange(ABC):
     What most requests leave as it is stands with the class, so that nobody sets it for each.
 
     Attributes:
+        edge: which door it came in by, for the record.
         says_more: the request's `_meta` may hold something for the gateway (`said.says_more`).
+        follows: what the gate answers is to be seen by `followed` first.
     """
 
     modern: bool
+    edge: str
     asked: Asked
     outgoing: UpstreamRequest
     shelf: Shelf
@@ -107,6 +111,7 @@ class Exchange(ABC):
     run_key = ""
     said = NOTHING_SAID
     says_more = True
+    follows = False
     address = ""
     objection: Deny | None = None
     names_of_model = False
@@ -169,23 +174,28 @@ class Exchange(ABC):
     ) -> Awaitable[Answer]:
         """Send the aimed request through the gate."""
         more = self.says_more
-        names = self.outgoing.params.keys() - _NOT_BESIDE
+        params = self.outgoing.params
         self.asked = asked = Asked(
             self.caller,
             target,
             arguments,
             self.run_key,
-            f"mcp/{self.facts.version}",
-            self._traceparent() if more or self.headers.traceparent is not None else "",
+            self.edge,
+            self._traceparent() if more else self.headers.trace,
             blocked if self.objection is None else self.objection,
-            self._beside(names) if names else NOTHING,
+            NOTHING if _no_more_beside(params) else _beside(params),
             self.said,
             self.address,
             None,
             self._hints(target) if more else NO_HINTS,
         )
         # Not awaited here: each waking of a call passes through every coroutine that waits for it.
-        return self.core.gate.govern(asked, self._dispatch_checked, self.on_tick)
+        governed = self.core.gate.govern(asked, self._dispatch_checked, self.on_tick)
+        return self.followed(governed) if self.follows else governed
+
+    @abstractmethod
+    async def followed(self, governed: Awaitable[Answer]) -> Answer:
+        """What the gate answers, where the era has to do something about it."""
 
     def _traceparent(self) -> str:
         return trace_parent(self.headers, self.request.params.get("_meta"))
@@ -209,14 +219,6 @@ class Exchange(ABC):
             )
         return self.dispatch()
 
-    def _beside(self, names: Iterable[str]) -> JsonObject:
-        """What the aimed request carries beside what the mandate judges: a stamp binds it too.
-
-        Not `_meta`, which is about this one message, nor what the server itself has sealed.
-        """
-        params = self.outgoing.params
-        return {name: params[name] for name in sorted(names)}
-
     @abstractmethod
     def dispatch(self) -> Awaitable[UpstreamReply]:
         """Send the aimed request; called by the gate once its intent is durable."""
@@ -224,6 +226,10 @@ class Exchange(ABC):
     @abstractmethod
     def reopen(self, target: Target, arguments: JsonObject) -> None:
         """Open the state a retry carries. Raises TheirError when it is not this caller's."""
+
+    @abstractmethod
+    def passes(self, listing: Listing, result: bytes) -> bool:
+        """Whether a result goes to the client as it is: nothing for `answered` to look at."""
 
     @abstractmethod
     async def answered(self, listing: Listing, result: bytes) -> Outcome:
@@ -336,7 +342,7 @@ class Exchange(ABC):
             Target(CallKind.CLIENT, self.shelf.name, capability),
             arguments,
             self.run_key,
-            f"mcp/{self.facts.version}",
+            self.edge,
             self._traceparent(),
             said=self.said,
             address=self.address,
@@ -364,6 +370,14 @@ def broken(exchange: Exchange, error: Exception) -> Outcome:
     """What a client is told when a handler failed: the last line of defence of one request."""
     _log.error("an exchange failed: %s", type(error).__name__, exc_info=error)
     return exchange.fail(Code.INTERNAL_ERROR, "internal error")
+
+
+def _beside(params: JsonObject) -> JsonObject:
+    """What a request carries beside what the mandate judges: a stamp binds it too.
+
+    Not `_meta`, which is about this one message, nor what the server itself has sealed.
+    """
+    return {name: params[name] for name in sorted(params.keys() - _NOT_BESIDE)}
 
 
 def error_reply(code: int, message: str) -> UpstreamReply:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable
 
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answer
 from bailiwick.gateway.mcp.calls import task_created
 from bailiwick.gateway.mcp.catalog import Listing
@@ -106,12 +105,14 @@ class LegacyExchange(Exchange):
     """One request of a session."""
 
     modern = False
+    follows = True
 
     def __init__(
         self, core: Core, caller: Caller, where: Where, session: Session, sink: SessionSink
     ) -> None:
         super().__init__(core, caller, where, session.facts)
         self.session = session
+        self.edge = f"mcp/{session.facts.version}"
         self.run_key = session.run_key
         self.log_level = session.log_level or None
         self._sink = sink
@@ -127,13 +128,8 @@ class LegacyExchange(Exchange):
         if not params.keys().isdisjoint(_RETRY_FIELDS):
             self._resend({k: v for k, v in params.items() if k not in _RETRY_FIELDS})
 
-    def govern(
-        self, target: Target, arguments: JsonObject, blocked: Deny | None
-    ) -> Awaitable[Answer]:
-        """As ever, and remember the answer in case the client cannot be told it."""
-        return self._remembered(super().govern(target, arguments, blocked))
-
-    async def _remembered(self, governed: Awaitable[Answer]) -> Answer:
+    async def followed(self, governed: Awaitable[Answer]) -> Answer:
+        """Remember the answer in case the client cannot be told it."""
         self._answer = await governed
         return self._answer
 
@@ -141,6 +137,10 @@ class LegacyExchange(Exchange):
         """Keep an answer that could not be delivered, for when the client asks again."""
         if self._sink.lost and self._answer is not None:
             self.core.gate.keep_answer(self.asked, self._answer)
+
+    def passes(self, listing: Listing, result: bytes) -> bool:
+        """One that makes no task."""
+        return b'"taskId"' not in result
 
     async def answered(self, listing: Listing, result: bytes) -> Outcome:
         """Pass a result on as it is."""

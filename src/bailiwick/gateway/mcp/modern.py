@@ -9,7 +9,6 @@ from collections.abc import Awaitable
 from bailiwick.core.call import NOTHING, Target
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import TheirError
-from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import Answer, StillWaiting, Tick
 from bailiwick.gateway.mcp.calls import task_created
 from bailiwick.gateway.mcp.catalog import RESOURCES, Listing
@@ -40,6 +39,7 @@ class ModernExchange(Exchange):
     """One request of a stateless client."""
 
     modern = True
+    edge = f"mcp/{MODERN}"
 
     def __init__(
         self, core: Core, visit: Visit, understood: Understood, request: Request, sink: PostSink
@@ -81,6 +81,7 @@ class ModernExchange(Exchange):
         state = unseal(token, self.core.state_key, self.caller.key, self._bound, now_ms)
         if state.parked:
             self._resumed = self.core.parking.take(state.parked)
+            self.follows = True
             if self._resumed is None:
                 raise TheirError("request_state_invalid", "`requestState` has been used or expired")
             answers = params.get("inputResponses", {})
@@ -92,24 +93,15 @@ class ModernExchange(Exchange):
         going = self.outgoing
         self.outgoing = UpstreamRequest(going.method, restored, going.client, going.param_headers)
 
-    def govern(
-        self, target: Target, arguments: JsonObject, blocked: Deny | None
-    ) -> Awaitable[Answer]:
-        """As ever; a parked request the gate did not let go on is parked again, or given up."""
-        if self._resumed is None:
-            return super().govern(target, arguments, blocked)
-        return self._go_on(self._resumed, target, arguments, blocked)
-
-    async def _go_on(
-        self, resumed: Parked, target: Target, arguments: JsonObject, blocked: Deny | None
-    ) -> Answer:
+    async def followed(self, governed: Awaitable[Answer]) -> Answer:
+        """A parked request that the gate did not let go on is parked again, or given up."""
         answer: Answer | None = None
         try:
-            answer = await super().govern(target, arguments, blocked)
+            answer = await governed
             return answer
         finally:
-            if not self._taken_up:
-                self._leave(resumed, again=isinstance(answer, StillWaiting))
+            if self._resumed is not None and not self._taken_up:
+                self._leave(self._resumed, again=isinstance(answer, StillWaiting))
 
     def _leave(self, parked: Parked, *, again: bool) -> None:
         try:
@@ -179,6 +171,16 @@ class ModernExchange(Exchange):
         return error_reply(Code.METHOD_NOT_FOUND, "the client takes no requests")
 
     # --- results --------------------------------------------------------------------------------
+
+    def passes(self, listing: Listing, result: bytes) -> bool:
+        """One that neither asks nor makes a task, and says its own type."""
+        return (
+            self.server_version >= MODERN
+            and listing is not RESOURCES
+            and b'"input_required"' not in result
+            and b'"taskId"' not in result
+            and not self._ours
+        )
 
     async def answered(self, listing: Listing, result: bytes) -> Outcome:
         """Pass a result on; one that asks for input is judged and sealed first."""
