@@ -91,3 +91,14 @@ def test_a_caller_is_keyed_by_agent_mandate_and_run() -> None:
     bound = replace(CLERK, run="R1")
     assert (CLERK.key, bound.key) == ("clerk|payments", "clerk|payments|R1")
     assert replace(bound, run="").key == CLERK.key
+
+
+def test_whoever_looks_at_revoked_tokens_sees_those_that_are_revoked_later(house: House) -> None:
+    refused = house.authority.revoked_tokens.__contains__
+    assert not refused("token-1")
+    house.authority.revoke_tokens({"token-1"})
+    house.authority.revoke_tokens({"token-2"})
+    house.authority.install(snapshot(mandate(version=2)))
+    assert refused("token-1")
+    assert refused("token-2")
+    assert not refused("token-3")

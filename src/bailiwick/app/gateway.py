@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -152,7 +153,7 @@ class Gateway:
                 limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),
                 state_key=self.folder.state_key(),
             ),
-            proxies=lambda: _proxies(rooms.authority),
+            proxies=partial(_proxies, rooms.authority),
         )
 
     def _model_edge(self, hosts: frozenset[str]) -> LlmEdge:
@@ -164,7 +165,7 @@ class Gateway:
             hosts=sorted(hosts),
             clock=rooms.clock,
             limits=EdgeLimits(body_bytes=self.settings.max_body_bytes),
-            proxies=lambda: _proxies(rooms.authority),
+            proxies=partial(_proxies, rooms.authority),
             tools=rooms.pins.tools,
         )
 
@@ -300,7 +301,8 @@ async def _build(
 
     journal.on_append = on_append
     tokens = folder.token_key()
-    standing = Standing(authority.mandate_agent, authority.person, authority.token_revoked)
+    revoked = authority.revoked_tokens.__contains__
+    standing = Standing(authority.mandate_agent, authority.person, revoked)
     rooms = Rooms(
         journal=journal,
         records=records,

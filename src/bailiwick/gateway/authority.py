@@ -59,28 +59,30 @@ class Authority:
 
     Attributes:
         snapshot: what is in force. Only `install` and `add` put another in its place.
+        chains: see `chain`. What each call asks for is looked up here without a call in between.
+        revoked_tokens: ids of tokens that are refused; one set for good, which only grows.
     """
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
-        self._chains: dict[str, Chain] = {}
-        self._revoked_tokens: set[str] = set()
+        self.chains: dict[str, Chain] = {}
+        self.revoked_tokens: set[str] = set()
 
     def install(self, snapshot: Snapshot) -> None:
         """Put a whole new snapshot in force, between two calls."""
         self.snapshot = snapshot
         mandates = snapshot.mandates
-        self._chains = {name: chain_of(name, mandates, self.owner) for name in mandates}
+        self.chains = {name: chain_of(name, mandates, self.owner) for name in mandates}
 
     def add(self, mandate: Mandate) -> None:
         """Put one new mandate in force, beside all that is."""
         mandates = {**self.snapshot.mandates, mandate.name: mandate}
         self.snapshot = dataclasses.replace(self.snapshot, mandates=mandates)
-        self._chains[mandate.name] = chain_of(mandate.name, mandates, self.owner)
+        self.chains[mandate.name] = chain_of(mandate.name, mandates, self.owner)
 
     def chain(self, mandate: str) -> Chain:
         """The chain of the mandate of this name, root first; () when there is none. O(1)."""
-        return self._chains.get(mandate, ())
+        return self.chains.get(mandate, ())
 
     def below(self, mandate: str) -> list[Mandate]:
         """Its children, their children, and so on."""
@@ -118,8 +120,8 @@ class Authority:
 
     def token_revoked(self, token: str) -> bool:
         """Whether this token id is refused."""
-        return token in self._revoked_tokens
+        return token in self.revoked_tokens
 
     def revoke_tokens(self, tokens: Set[str]) -> None:
         """Refuse these token ids from now on."""
-        self._revoked_tokens |= tokens
+        self.revoked_tokens.update(tokens)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.context import NO_STEP
 from bailiwick.core.errors import BailiwickError, StoreError
-from bailiwick.core.flow.labels import Labels
+from bailiwick.core.flow.labels import Facts, Labels
 from bailiwick.core.judge import judge, stopped, visible
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.thinking.offering import Offering
@@ -30,11 +30,19 @@ from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.events import Events
 from bailiwick.gateway.first_message import instruction_of
 from bailiwick.gateway.footing import Footings
-from bailiwick.gateway.gate import NOT_RECORDED, Answer, Asked, Dispatch, OnTick, Refused
+from bailiwick.gateway.gate import (
+    NOT_RECORDED,
+    NOTHING_SAID,
+    Answer,
+    Asked,
+    Dispatch,
+    OnTick,
+    Refused,
+)
 from bailiwick.gateway.held import HeldCalls, Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.joining import Joining
-from bailiwick.gateway.memories import Chain, Memories
+from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
 from bailiwick.gateway.run_facts import RunFacts, facts_of, objection, thinking
@@ -135,32 +143,38 @@ class Pipeline:
         call_id = self._new_id()
         caller = asked.caller
         footing = self._footings.of(caller)
-        if not footing.chain:
+        chain, plan = footing.chain, footing.plan
+        if not chain:
             return Refused(call_id, "mandate_unknown", f"there is no mandate `{caller.mandate}`")
         try:
             call = Call.of(call_id, asked.target, asked.arguments, asked.beside, asked.use)  # 1
         except BailiwickError as error:
             return Refused(call_id, error.code, error.message)
-        chain, plan = footing.chain, footing.plan
-        came, asked = asked, self._joining.keyed(asked, plan)
-        told = self._joining.run(call, asked, plan) or self._runs.known(asked)
+        came, told, waited = asked, None, False
+        if plan.matters or asked.hints.session:
+            asked = self._joining.keyed(asked, plan)
+        if self._thoughts.thinking:
+            told = self._joining.run(call, asked, plan)
+        if told is None:
+            told = self._runs.known(asked)
         if told is None or not self._recorder.ready(chain[-1].principal):
             try:
                 told = await self._begin(asked, chain[-1], told)
             except StoreError:
                 return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
-        zones = None
-        if asked.address:
-            zones = self._authority.snapshot.networks.around(asked.address)
-        facts = facts_of(told, asked, zones)
-        labels = self._memories.known(told, plan, facts)
-        if labels is None:
-            labels = await self._memories.open(told, chain, facts)
+            waited = True
+        labels: Labels = told.fresh
+        if plan.matters or asked.address or asked.said is not NOTHING_SAID:
+            facts = self._facts(told, asked)
+            known = self._memories.known(told, plan, facts)
+            if known is None:
+                known, waited = await self._memories.open(told, chain, facts), True
+            labels = known
         thoughts = self._thoughts.of(told.run)
         if thoughts is None:
             await self._thoughts.open(told.run)
-            thoughts = self._thoughts.of(told.run)
-        if chain is not self._authority.chain(caller.mandate):
+            thoughts, waited = self._thoughts.of(told.run), True
+        if waited and chain is not self._authority.chain(caller.mandate):
             # Declared anew, or stopped, while something was looked up: judged by what stands now.
             return await self.govern(came, dispatch, on_tick)
         # INVARIANT: no await from here to the verdict, and to `use` if it lets the call run: what a
@@ -170,9 +184,15 @@ class Pipeline:
             found = self._thoughts.find(told.run, call, asked.hints.tool_call)
         if found is not None:
             labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
+        policies = self._authority.snapshot.policies
         verdict: Verdict | None = objection(told, asked)
         if verdict is None:
-            verdict = self._judged(call, asked, chain, labels)  # 2
+            now = self._clock.wall_ms()
+            verdict = judge(call, chain, policies, self._counters, labels, NO_STEP, now)  # 2
+            if asked.blocked is not None and not isinstance(verdict, Deny):
+                # What the mandate refuses anyway is refused for that: whether a server has such a
+                # thing is nothing to tell an agent that may not use it.
+                verdict = asked.blocked
         context = CallContext(
             call=call,
             run=told.run,
@@ -184,7 +204,7 @@ class Pipeline:
             token=caller.token,
             labels=labels,
             charges=() if isinstance(verdict, Deny) else verdict.charges,
-            policies=self._authority.snapshot.policies.version,
+            policies=policies.version,
             address=asked.address,
         )
         if found is not None:
@@ -217,11 +237,9 @@ class Pipeline:
         words = instruction_of(asked, mandate, self._thoughts)
         return await self._runs.open(asked, mandate.principal, now, words)
 
-    def _judged(self, call: Call, asked: Asked, chain: Chain, labels: Labels) -> Verdict:
-        policies, now = self._authority.snapshot.policies, self._clock.wall_ms()
-        verdict = judge(call, chain, policies, self._counters, labels, NO_STEP, now)
-        if asked.blocked is not None and not isinstance(verdict, Deny):
-            # What the mandate refuses anyway is refused for that: whether a server has such a
-            # thing is nothing to tell an agent that may not use it.
-            return asked.blocked
-        return verdict
+    def _facts(self, told: RunFacts, asked: Asked) -> Facts:
+        """What `judge` is told of a call that says something of itself, or comes from somewhere."""
+        zones = None
+        if asked.address:
+            zones = self._authority.snapshot.networks.around(asked.address)
+        return facts_of(told, asked, zones)

@@ -238,18 +238,18 @@ class Running:
         INVARIANT: mandates do not change, and a chain of which one is stopped or replaced is
         another chain. So while the one that let the call through stands, it is in force.
         """
-        call_id, name = context.call.id, context.chain[-1].name
-        standing = self._authority.chain(name)
-        if standing is not context.chain:
+        authority, chain, ended = self._authority, context.chain, self._runs.ended
+        call_id, name = context.call.id, chain[-1].name
+        standing = authority.chains.get(name)
+        if standing is not chain:
             if not standing:
                 return Refused(call_id, "mandate_revoked", f"mandate `{name}` is gone")
             for mandate in standing:
                 if mandate.state is not MandateState.ACTIVE:
                     return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
-        if self._authority.token_revoked(context.token):
+        if context.token in authority.revoked_tokens:
             return Refused(call_id, "token_revoked", "the token this came with was revoked")
-        ended = self._runs.ended
-        if context.run in ended or context.asked_in in ended:
+        if ended and (context.run in ended or context.asked_in in ended):
             run = context.run if context.run in ended else context.asked_in
             return Refused(call_id, "run_ended", f"the run `{run}` was ended by a person")
         return None

@@ -109,6 +109,7 @@ class Thoughts:
     Attributes:
         tools: all tools behind the gateway, as far as they are known now: another object when
             there are others.
+        thinking: the latest runs in which models were called, by agent and mandate.
     """
 
     def __init__(self, recalls: Recalls, now_ms: Callable[[], int]) -> None:
@@ -122,7 +123,7 @@ class Thoughts:
         self._building: dict[str, _Building] = {}
         self._size = 0
         self._used: OrderedDict[str, tuple[str, OpenCall]] = OrderedDict()
-        self._thinking: OrderedDict[tuple[str, str], OrderedDict[str, None]] = OrderedDict()
+        self.thinking: OrderedDict[tuple[str, str], OrderedDict[str, None]] = OrderedDict()
 
     # --- keeping ---------------------------------------------------------------------------------
 
@@ -216,12 +217,12 @@ class Thoughts:
             while len(thoughts.traces) > MAX_LOOKED_AT:
                 thoughts.traces.popitem(last=False)
         name = context.agent, context.chain[-1].name
-        latest = self._thinking.get(name)
+        latest = self.thinking.get(name)
         if latest is None:
-            latest = self._thinking[name] = OrderedDict()
-            while len(self._thinking) > MAX_RUNS:
-                self._thinking.popitem(last=False)
-        self._thinking.move_to_end(name)
+            latest = self.thinking[name] = OrderedDict()
+            while len(self.thinking) > MAX_RUNS:
+                self.thinking.popitem(last=False)
+        self.thinking.move_to_end(name)
         if context.run not in latest:
             latest[context.run] = None
             while len(latest) > MAX_LOOKED_AT:
@@ -295,7 +296,7 @@ class Thoughts:
 
     def think(self, caller: Caller) -> bool:
         """Whether models were called by this agent under this mandate."""
-        return (caller.agent, caller.mandate) in self._thinking
+        return (caller.agent, caller.mandate) in self.thinking
 
     def run_of(self, call: Call, asked: Asked, own: str) -> str:
         """The run of the same agent and mandate whose model asked for a call; "" if that is none,
@@ -309,7 +310,7 @@ class Thoughts:
             own: the run it belongs to by its session, preferred among those that fit.
         """
         caller = asked.caller
-        latest = self._thinking.get((caller.agent, caller.mandate))
+        latest = self.thinking.get((caller.agent, caller.mandate))
         if not latest or call.target.kind is not CallKind.TOOL:
             return ""
         runs = {run: kept for run in latest if (kept := self._kept.get(run)) is not None}
@@ -333,7 +334,7 @@ class Thoughts:
     def wrote(self, caller: Caller, words: str) -> bool:
         """Whether a model of this agent and mandate may have written `words`: they stand in a call
         that it asked for and that is open, or the other way round. In doubt it has."""
-        for run in self._thinking.get((caller.agent, caller.mandate), ()):
+        for run in self.thinking.get((caller.agent, caller.mandate), ()):
             kept = self._kept.get(run)
             if kept is None or not kept.asked.complete or kept.asked.holds(words):
                 return True
