@@ -19,12 +19,14 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Never
+from typing import Annotated, Any, Never, TypeVar
 
 import msgspec
 
 from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json
 from bailiwick.core.errors import TheirError
+
+T = TypeVar("T")
 
 MAX_DEPTH = 64
 
@@ -43,8 +45,8 @@ _MAX_SHAPES = 2048
 _MAX_SHAPE_NAMES = 64
 _MAX_SHAPE_CHARS = 512
 
-_PLAIN_DEPTH = 8
-"""Levels that `_decode_plain` takes. Each doubles the types that are made for it at the start."""
+PLAIN_DEPTH = 8
+"""Levels that are read quickly. Each doubles the types that are made for it at the start."""
 
 _SPACED, _SPACED_WITHIN = b'": ', 64
 """Where a text begins like this, it isn't compact, and reading it quickly would be for nothing."""
@@ -59,24 +61,39 @@ def parse(body: bytes, max_values: int = 0) -> Json:
     Raises:
         TheirError: with one of the codes of the module's list.
     """
+    if not 0 < max_values < len(body):  # in which there may be too many
+        plain = parse_plain(body, _decode_object)
+        if plain is not None:
+            return plain
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise TheirError("body_not_utf8", f"not UTF-8 at byte {error.start}") from None
     if max_values and len(text) > max_values:
         _check_values(text, max_values)
+    return _parse_slowly(text)
+
+
+def parse_plain(body: bytes, decode: Callable[[bytes], T]) -> T | None:
+    """What `decode` makes of a text that is sure to be strict; None of any other: `parse` it.
+
+    INVARIANT: what comes of it is what `parse` finds in the same text. A compact text of ASCII is
+    sure to be strict if `decode` takes it, and what it says in lower case is written again byte for
+    byte: a name that stands twice, whatever its case, would be written once. All else has one
+    meaning in every compact text, but for numbers and depth.
+
+    Args:
+        decode: of msgspec, for a type whose numbers and depth are those of `plain_object`.
+    """
     if body.isascii() and body.find(_SPACED, 0, _SPACED_WITHIN) < 0:
-        # INVARIANT: whatever passes here is what `_parse_slowly` returns. The decoder keeps to the
-        # rules on numbers and depth; and a text that is written again byte for byte holds no name
-        # twice, as that would come out shorter. In lower case, so that case counts for nothing.
         try:
-            value: Json = _decode_plain(body)
+            value = decode(body)
             folded = body.lower()
             if encode(_decode(folded)) == folded:
                 return value
         except (msgspec.DecodeError, RecursionError):
-            pass  # what is wrong with it, if anything is, is said below
-    return _parse_slowly(text)
+            return None  # who parses it finds out what is wrong with it, if anything is
+    return None
 
 
 def _parse_slowly(text: str) -> Json:
@@ -114,8 +131,8 @@ def _separators(text: str) -> int:
     return text.count(",") + text.count("[") + text.count("{")
 
 
-def _plain_object() -> Any:
-    """The type of an object as `parse` takes it, of few levels."""
+def plain_object(levels: int = PLAIN_DEPTH) -> Any:
+    """The type of an object that is strict as to its numbers, and so many levels deep."""
     value: Any = (
         None
         | bool
@@ -124,12 +141,12 @@ def _plain_object() -> Any:
         | str
     )
     one = value
-    for _ in range(_PLAIN_DEPTH - 1):
+    for _ in range(levels - 1):
         value = one | dict[str, value] | list[value]
     return dict[str, value]
 
 
-_decode_plain = msgspec.json.Decoder(_plain_object()).decode
+_decode_object: Callable[[bytes], Json] = msgspec.json.Decoder(plain_object()).decode
 _decode = msgspec.json.Decoder().decode
 
 

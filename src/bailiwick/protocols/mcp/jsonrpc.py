@@ -11,19 +11,21 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import cast
 
+import msgspec
+
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.protocols.mcp.messages import Message as Message
 from bailiwick.protocols.mcp.messages import Notification as Notification
+from bailiwick.protocols.mcp.messages import PlainRequest
 from bailiwick.protocols.mcp.messages import Request as Request
 from bailiwick.protocols.mcp.messages import RequestId as RequestId
 from bailiwick.protocols.mcp.messages import Response as Response
-from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
+from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse, parse_plain
 
 MAX_ID_CHARS = 256
 
 _ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 _JUDGED = frozenset(
     {
         "_meta", "name", "arguments", "uri", "cursor", "ref", "argument", "context", "level",
@@ -31,6 +33,7 @@ _JUDGED = frozenset(
         "progressToken", "protocolVersion", "capabilities", "clientInfo",
     }
 )  # fmt: skip
+_decode_plain = msgspec.json.Decoder(PlainRequest).decode
 _JUDGED_FOLDED = frozenset(word.casefold() for word in _JUDGED)
 
 
@@ -57,20 +60,11 @@ def parse_message(body: bytes) -> Message:
             `message_malformed` for anything that is not one message. `rpc_code` tells which
             JSON-RPC code they answer with.
     """
-    value = parse(body, MAX_VALUES)
-    if type(value) is dict and value.keys() == _REQUEST:
-        # As most are: nothing is missing and nothing strange, so there is little to look at.
-        identity, method, params = value["id"], value["method"], value["params"]
-        if (
-            type(identity) is int
-            and type(method) is str
-            and method
-            and type(params) is dict
-            and params.keys() <= _JUDGED
-            and value["jsonrpc"] == "2.0"
-        ):
-            return Request(identity, b"%d" % identity, method, params)
-    return _read(value)
+    if len(body) <= MAX_VALUES:
+        plain = parse_plain(body, _decode_plain)
+        if plain is not None and plain.params.keys() <= _JUDGED:
+            return Request(plain.id, b"%d" % plain.id, plain.method, plain.params)
+    return _read(parse(body, MAX_VALUES))
 
 
 def _read(value: Json) -> Message:

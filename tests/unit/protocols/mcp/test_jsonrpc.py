@@ -117,6 +117,7 @@ anything = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-5, 5),
+    st.sampled_from([2**53 - 1, 1 - 2**53, 2**53, 1.0]),
     st.sampled_from(["", "2.0", "tools/call", "a" * 300]),
     st.dictionaries(st.sampled_from(["name", "Name", "_meta", "x", "X"]), st.none(), max_size=3),
     st.just([]),
