@@ -16,6 +16,7 @@ from bailiwick.app import http_protocol as limits
 from bailiwick.app.http_exchange import HIGH_WATER_BYTES, Scope
 from bailiwick.app.http_known import MAX_KNOWN, MAX_KNOWN_BYTES, MAX_STRANGERS, KnownHeads
 from bailiwick.app.http_protocol import HttpProtocol
+from bailiwick.app.http_request import MAX_HEAD_BYTES
 from bailiwick.app.http_round import Round
 from bailiwick.protocols.http_head import HEAD
 from tests.app.raw_http import HOST, WAIT_SECONDS, Client, House, State, body_of, get, post
@@ -262,7 +263,7 @@ def test_a_body_that_looks_like_a_head_does_not_lend_it_to_the_request_behind(
 async def test_a_large_head_is_refused_also_behind_other_requests_in_one_piece(
     before: bytes,
 ) -> None:
-    large = get(b"/early", *[b"X: " + b"y" * (limits.MAX_HEAD_BYTES // 2)] * 3)
+    large = get(b"/early", *[b"X: " + b"y" * (MAX_HEAD_BYTES // 2)] * 3)
     seen, said = await _told(before + large, [], [6], knows=True)
     assert len(seen) == said.count(b"HTTP/1.1 200 ") == len(before) // len(USUAL)
     assert said.count(b"HTTP/1.1 431 ") == 1

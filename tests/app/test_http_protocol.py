@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bailiwick.app import http_protocol as limits
 from bailiwick.app.http_exchange import HIGH_WATER_BYTES
+from bailiwick.app.http_request import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from tests.app.raw_http import HOST, WAIT_SECONDS, Client, House, body_of, get, post
 
 
@@ -255,9 +256,9 @@ BAD = {
     "another method": (b"PROPFIND /early HTTP/1.1\r\n" + HOST, 501),
     "no method at all": (b"\x16\x03\x01\x02\x00\x01\r\n", 400),
     "another expectation": (GET + b"Expect: miracles\r\n", 417),
-    "a long target": (b"GET /" + b"a" * limits.MAX_TARGET_BYTES + b" HTTP/1.1\r\n" + HOST, 414),
-    "many fields": (GET + b"A: b\r\n" * limits.MAX_FIELDS, 431),
-    "a large head": (GET + b"A: " + b"b" * limits.MAX_HEAD_BYTES + b"\r\n", 431),
+    "a long target": (b"GET /" + b"a" * MAX_TARGET_BYTES + b" HTTP/1.1\r\n" + HOST, 414),
+    "many fields": (GET + b"A: b\r\n" * MAX_FIELDS, 431),
+    "a large head": (GET + b"A: " + b"b" * MAX_HEAD_BYTES + b"\r\n", 431),
 }  # fmt: skip
 
 
@@ -338,7 +339,7 @@ def test_noise_is_never_served_and_harms_nobody(shared: House, noise: bytes) -> 
 )
 def test_what_the_parser_gathers_is_bounded_however_it_comes(client: Client, begun: bytes) -> None:
     client.send(begun)
-    for _ in range(limits.MAX_HEAD_BYTES // 4096 * 8):
+    for _ in range(MAX_HEAD_BYTES // 4096 * 8):
         client.send(b"a" * 4096)
     assert client.rest().startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 414 "))
 
@@ -348,7 +349,7 @@ def test_what_the_parser_gathers_is_bounded_however_it_comes(client: Client, beg
 
 def test_a_head_that_trickles_is_cut_off(house: House, client: Client) -> None:
     client.send(b"GET /early HTTP/1.1\r\n")
-    house.until(lambda: any(connection._fed for connection in house.state.connections))
+    house.until(lambda: any(line._reader.gathered_bytes for line in house.state.connections))
     house.later(limits.HEAD_SECONDS - 2)
     client.send(b"Host: x\r\n")
     house.later(limits.HEAD_SECONDS + 1)

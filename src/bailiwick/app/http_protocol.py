@@ -1,23 +1,13 @@
-"""HTTP/1.1 on one connection: httptools reads, an ASGI application answers, in order.
+"""HTTP/1.1 on one connection: requests are read, an ASGI application answers, in order.
 
-uvicorn accepts the connections and ends them in order (`bailiwick.app.server`); this speaks the
-protocol on them. The parser is strict, and what it lets through that two readers could take for
-two things is refused here, so that nobody before or behind the gateway sees other requests in the
-same bytes (RFC 9112 sections 2.2, 3.2, 6.1, 6.3):
+uvicorn accepts the connections and ends them in order (`bailiwick.app.server`); this keeps the
+order on each of them, and its deadlines. `bailiwick.app.http_request` reads, strictly. A request
+that is refused is answered after those before it, and ends the connection. Slow heads and bodies,
+idle connections and peers that do not read are ended by the `Round`.
 
-1. the version is 1.0 or 1.1, the method one of `_METHODS`                       505, 501
-2. request line, number and size of fields within bounds                         414, 431
-3. one `Host`, the same as in a target that names one                            400
-4. at most one of `Content-Length` and `Transfer-Encoding`, once;                400
-   the latter `chunked`, and not of 1.0
-5. an `Upgrade` is ignored, and nothing after it is read; with a body            400
-
-A request that is refused is answered after those before it, and ends the connection. Slow heads
-and bodies, idle connections and peers that do not read are ended by the `Round`.
-
-A head that the parser has accepted on this connection before is found again by its bytes
+A head that the reader has accepted on this connection before is found again by its bytes
 (`bailiwick.app.http_known`), and its body is counted here: only a request that begins with a piece
-of its own, whose head is in that piece, while no other is under way. All else is the parser's.
+of its own, whose head is in that piece, while no other is under way. All else is the reader's.
 """
 
 from __future__ import annotations
@@ -26,21 +16,15 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from itertools import chain
 from typing import Any, Protocol, cast
-from urllib.parse import unquote
-
-import httptools
 
 from bailiwick.app.http_exchange import App, Exchange
 from bailiwick.app.http_known import KnownHeads
+from bailiwick.app.http_request import MAX_HEAD_BYTES, Refused, RequestReader
 from bailiwick.app.http_response import plain_response
 from bailiwick.app.http_round import Round
 from bailiwick.app.http_worker import Worker
 
-MAX_TARGET_BYTES = 8 * 1024
-MAX_HEAD_BYTES = 64 * 1024
-MAX_FIELDS = 200
 MAX_PIPELINED = 64
 MAX_IGNORED_BYTES = 1024 * 1024
 """Bytes of a body nobody wants, or after a broken request, that are read and dropped."""
@@ -52,21 +36,7 @@ STALL_SECONDS = 120.0
 """A peer that takes nothing for so long is gone."""
 LINGER_SECONDS = 5.0
 
-_METHODS = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-}
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
-_WATCHED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
-_USUAL = ([b"host", b"content-length"], [b"host"], [b"content-length", b"host"])
 _NEVER = math.inf
-
-
-class _Refused(Exception):
-    """The request under way cannot be served."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class ServerState(Protocol):
@@ -87,14 +57,13 @@ class HttpProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_active", "_app", "_body_left", "_client", "_deadline", "_fed", "_fields", "_first",
-        "_heads", "_ignored_bytes", "_last", "_parser", "_parser_rests", "_path", "_queue",
-        "_quiet", "_read_paused", "_receiving", "_refusal", "_round", "_server", "_stalls",
-        "_state", "_target", "_target_known", "_transport", "_watched", "_worker", "_writable",
-        "head", "write", "write_paused",
+        "_active", "_app", "_body_left", "_deadline", "_heads", "_ignored_bytes", "_last", "_queue",
+        "_quiet", "_read_paused", "_reader", "_receiving", "_refusal", "_round", "_stalls",
+        "_state", "_transport", "_worker", "_writable", "head", "write", "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
+    _reader: RequestReader
 
     # See `Connection`. Functions of the round and of the transport, with no step between.
     head: Callable[..., bytes]
@@ -105,25 +74,14 @@ class HttpProtocol(asyncio.Protocol):
         self._state = state
         self._round = round_
         self.head = round_.head
-        self._parser = httptools.HttpRequestParser(self)
-        self._server: tuple[str, int] | None = None
-        self._client: tuple[str, int] | None = None
         self._deadline = _NEVER
         self._stalls = _NEVER
-        # The request that is being read.
-        self._target = b""
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._watched: list[bytes] = []
-        self._fed = 0
+        # The request whose body is not all here.
         self._receiving: Exchange | None = None
-        self._target_known = b""
-        self._path: tuple[str, bytes, bytes] = ("", b"", b"")
-        self._parser_rests = True  # it has read nothing of a request that is not complete
-        self._first = b""  # the piece that the parser's next head begins with
         # Heads that were read before, and what is missing of a body behind one of them.
         self._heads = KnownHeads()
         self._body_left = 0
-        self._quiet = True  # the parser rests and has gathered nothing, nothing is under way
+        self._quiet = True  # the reader rests and has gathered nothing, nothing is under way
         # The request that is being answered, and those behind it.
         self._active: Exchange | None = None
         self._queue: deque[Exchange] = deque()
@@ -142,8 +100,8 @@ class HttpProtocol(asyncio.Protocol):
         """A peer has connected."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
         self.write = self._transport.write
-        self._server = _address(transport, "sockname")
-        self._client = _address(transport, "peername")
+        ends = _address(transport, "sockname"), _address(transport, "peername")
+        self._reader = RequestReader(self, self._heads, *ends)
         self._state.connections.add(self)
         self._round.enter(self)
         self._deadline = self._round.now + HEAD_SECONDS
@@ -189,7 +147,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body_left = left
         self._deadline = self._round.now + BODY_SECONDS
         if body:
-            self.on_body(body)
+            self.take_body(body)
         self._start(exchange)
         return True
 
@@ -197,26 +155,20 @@ class HttpProtocol(asyncio.Protocol):
         """More of a body behind a head that was read before, and what comes after it."""
         body = data[: self._body_left]
         self._body_left -= len(body)
-        self.on_body(body)
+        self.take_body(body)
         if not self._body_left:
-            self.on_message_complete()
+            self.request_complete()
             if len(body) < len(data):
                 self._feed(data[len(body) :])
 
     def _feed(self, data: bytes) -> None:
         self._quiet = False
-        self._first = data if self._parser_rests else b""
-        # What the parser gathers until it tells of it: reset whenever it tells.
-        self._fed += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(0)
-        except httptools.HttpParserError as error:
-            self._broken(error)
-        else:
-            if self._fed:
-                self._unfinished()
+        refused = self._reader.feed(data)
+        if refused is not None:
+            # 0 for bytes after a request that was to be the last.
+            self._refuse(0 if self._last and self._receiving is None else refused)
+        elif self._reader.gathered_bytes:
+            self._unfinished()
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than is written."""
@@ -232,95 +184,41 @@ class HttpProtocol(asyncio.Protocol):
             self._writable.set()
             self._writable = None
 
-    # --- the parser ----------------------------------------------------------------------------
+    # --- the reader ----------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """The first byte of a request."""
-        self._parser_rests = False
+    def request_begun(self) -> None:
+        """See `Listener`."""
         # A body that ends after its answer makes a connection quiet, and a request may stand
         # behind it in the same piece.
         self._quiet = False
 
-    def on_url(self, url: bytes) -> None:
-        """A piece of the request's target."""
-        self._target += url
-        if len(self._target) > MAX_TARGET_BYTES:
-            raise _Refused(414)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One field; after a chunked body a trailer, which goes nowhere."""
-        name = name.lower()
-        if name in _WATCHED:
-            self._watched.append(name)
-        self._fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is here: check it, and let the application begin."""
-        method = _METHODS.get(self._parser.get_method())
-        if method is None:
-            raise _Refused(501)
-        version = self._parser.get_http_version()
-        if version != "1.1" and version != "1.0":
-            raise _Refused(505)
-        fields, self._fields = self._fields, []
-        if len(fields) > MAX_FIELDS or _too_large(fields):
-            raise _Refused(431)
-        watched, self._watched = self._watched, []
-        expects_continue = False
-        usual = watched in _USUAL
-        if not usual:
-            _check_framing(watched, fields, version)
-            expects_continue = b"expect" in watched and version == "1.1"
-        target, self._target = self._target, b""
-        if target != self._target_known:
-            self._path = _read_target(target, fields)
-            # One that names a host is held against `Host` each time.
-            self._target_known = target if target.startswith(b"/") else b""
-        closes = version == "1.0" or not self._parser.should_keep_alive()
-        if self._parser.should_upgrade():
-            if b"content-length" in watched or b"transfer-encoding" in watched:
-                raise _Refused(400)  # the parser would take the body for the other protocol
-            closes = True
-        path, raw_path, query = self._path
-        scope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "server": self._server,
-            "client": self._client,
-            "scheme": "http",
-            "method": method,
-            "root_path": "",
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": fields,
-            "state": {},
-        }
-        first, self._first = self._first, b""
-        if first and usual and not closes and b"content-length" in watched:
-            self._heads.learn(first, scope)
+    def take_head(self, scope: dict[str, Any], *, closes: bool, expects_continue: bool) -> None:
+        """See `Listener`."""
+        if self._active is not None and len(self._queue) >= MAX_PIPELINED:
+            raise Refused(503)
         exchange = Exchange(self, scope, closes=closes, expects_continue=expects_continue)
-        if method == "HEAD":
+        if scope["method"] == "HEAD":
             exchange.says_no_body = True
-        self._take(exchange)
+        self._last = closes
+        self._receiving = exchange
+        self._deadline = self._round.now + BODY_SECONDS
+        if self._active is None:
+            self._start(exchange)
+        else:
+            self._queue.append(exchange)
+            self._pause_reading()
 
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        self._fed = 0
+    def take_body(self, data: bytes) -> None:
+        """See `Listener`."""
         exchange = self._receiving
         if exchange is None or exchange.complete or exchange.gone:
             self._ignore(len(data))
         elif exchange.take_body(data):
             self._pause_reading()
 
-    def on_message_complete(self) -> None:
-        """The request is all here."""
-        self._fed = self._ignored_bytes = 0
-        if self._fields:  # trailers are nobody's fields
-            self._fields = []
-            self._watched = []
-        self._parser_rests = True
+    def request_complete(self) -> None:
+        """See `Listener`."""
+        self._ignored_bytes = 0
         exchange, self._receiving = self._receiving, None
         if exchange is not None:
             exchange.body_complete()
@@ -331,22 +229,10 @@ class HttpProtocol(asyncio.Protocol):
 
     # --- exchanges -----------------------------------------------------------------------------
 
-    def _take(self, exchange: Exchange) -> None:
-        if self._active is not None and len(self._queue) >= MAX_PIPELINED:
-            raise _Refused(503)
-        self._fed = 0
-        self._last = exchange.closes
-        self._receiving = exchange
-        self._deadline = self._round.now + BODY_SECONDS
-        if self._active is None:
-            self._start(exchange)
-        else:
-            self._queue.append(exchange)
-            self._pause_reading()
-
     def _idle(self) -> None:
-        # Empty lines are the parser's to forget, with the head that comes after them.
-        self._quiet = self._parser_rests and not self._fed
+        # Empty lines are the reader's to forget, with the head that comes after them.
+        reader = self._reader
+        self._quiet = reader.rests and not reader.gathered_bytes
         self._deadline = self._round.now + IDLE_SECONDS
 
     def _start(self, exchange: Exchange) -> None:
@@ -414,24 +300,17 @@ class HttpProtocol(asyncio.Protocol):
             else:
                 self._refuse(408)
         elif self._active is None:
-            if self._fed:
+            if self._reader.gathered_bytes:
                 self._refuse(408)
             else:
                 self._conclude(0)
 
     def _unfinished(self) -> None:
-        """Bytes came that told the parser nothing yet: bound their number and their time."""
-        if self._fed > MAX_HEAD_BYTES:
+        """Bytes came that told nothing yet: bound their number and their time."""
+        if self._reader.gathered_bytes > MAX_HEAD_BYTES:
             self._refuse(431)
         else:
             self._deadline = min(self._deadline, self._round.now + HEAD_SECONDS)
-
-    def _broken(self, error: httptools.HttpParserError) -> None:
-        if self._last and self._receiving is None:
-            self._refuse(0)  # only bytes after a request that was to be the last
-        else:
-            cause = error.__context__
-            self._refuse(cause.status if isinstance(cause, _Refused) else 400)
 
     def _refuse(self, status: int) -> None:
         """Read no more requests; say `status` (0: nothing) once those before are answered."""
@@ -473,38 +352,6 @@ class HttpProtocol(asyncio.Protocol):
         if not self._read_paused:
             self._read_paused = True
             self._transport.pause_reading()
-
-
-def _check_framing(watched: list[bytes], fields: list[tuple[bytes, bytes]], version: str) -> None:
-    hosts = watched.count(b"host")
-    if hosts > 1 or (not hosts and version == "1.1"):
-        raise _Refused(400)
-    if watched.count(b"content-length") + watched.count(b"transfer-encoding") > 1:
-        raise _Refused(400)
-    for name, value in fields:
-        if name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
-            raise _Refused(400)
-        if name == b"expect" and value.lower() != b"100-continue":
-            raise _Refused(417)
-
-
-def _read_target(target: bytes, fields: list[tuple[bytes, bytes]]) -> tuple[str, bytes, bytes]:
-    """Path, raw path and query of a request's target."""
-    # Its types say that every part is there; an absent one is None.
-    parsed: Any = httptools.parse_url(target)
-    if parsed.fragment or parsed.userinfo or b"#" in target or not parsed.path:
-        raise _Refused(400)
-    if parsed.host:
-        # RFC 9112 section 3.2.2: the target decides; `Host`, which others decide by, must agree.
-        authority = target.partition(b"://")[2].partition(b"/")[0]
-        if (b"host", authority) not in fields:
-            raise _Refused(400)
-    return unquote(parsed.path.decode("ascii")), parsed.path, parsed.query or b""
-
-
-def _too_large(fields: list[tuple[bytes, bytes]]) -> bool:
-    # No Python in between: this is for each head, however little of it came in a piece of its own.
-    return sum(map(len, chain.from_iterable(fields))) + 4 * len(fields) > MAX_HEAD_BYTES
 
 
 def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int] | None:
