@@ -83,7 +83,35 @@ def judge(
         Codes of Deny: docs/reference/verdicts.md.
     """
     try:
-        return _judge(call, chain, policies, counters, labels, now)
+        if not chain:
+            return Deny("no_mandate", (), f"{named(call.target)} was asked for under no mandate")
+        line, asking = line_of(chain, call.target), _NOBODY
+        way, allowed = line.way, line.allowed
+        if (
+            way is None
+            or allowed is None
+            or not way.since <= now < way.until
+            or not way.takes(call.arguments)
+        ):
+            found = _step_by_step(call, line, labels, now)
+            if isinstance(found, Deny):
+                return found
+            allowed, asking = found
+        if policies is not NO_POLICIES:
+            refused = policies.decide(call, chain, labels, now)  # 6
+            if refused is not None:
+                return refused
+        if not line.limits:
+            return _hold(call, asking, allowed.rules) if asking else allowed
+        taken = charged(call, line.limits, labels.facts.run, now)  # 7
+        if isinstance(taken, Deny):
+            return taken
+        before = compare(taken, counters)
+        if isinstance(before, Deny):
+            return before
+        if asking:
+            return _hold(call, asking, allowed.rules, taken, before)
+        return Allow(allowed.rules, allowed.because, taken, before)
     except Exception as error:  # noqa: BLE001 - promise 6: whatever goes wrong here is a Deny
         return Deny("judge_failed", (), f"judging failed ({type(error).__name__}), so it is denied")
 
@@ -121,45 +149,6 @@ def merge(rules: Sequence[StampRule]) -> Requirement | None:
         count=max(rule.count for rule in rules),
         expires_after_seconds=min(waits, default=None),
     )
-
-
-def _judge(
-    call: Call,
-    chain: Sequence[Mandate],
-    policies: Policies,
-    counters: Counters,
-    labels: Labels,
-    now: int,
-) -> Verdict:
-    if not chain:
-        return Deny("no_mandate", (), f"{named(call.target)} was asked for under no mandate")
-    line, asking = line_of(chain, call.target), _NOBODY
-    way, allowed = line.way, line.allowed
-    if (
-        way is None
-        or allowed is None
-        or not way.since <= now < way.until
-        or not way.takes(call.arguments)
-    ):
-        found = _step_by_step(call, line, labels, now)
-        if isinstance(found, Deny):
-            return found
-        allowed, asking = found
-    if policies is not NO_POLICIES:
-        refused = policies.decide(call, chain, labels, now)  # 6
-        if refused is not None:
-            return refused
-    if not line.limits:  # 7
-        return _hold(call, asking, allowed.rules) if asking else allowed
-    taken = charged(call, line.limits, labels.facts.run, now)
-    if isinstance(taken, Deny):
-        return taken
-    before = compare(taken, counters)
-    if isinstance(before, Deny):
-        return before
-    if asking:
-        return _hold(call, asking, allowed.rules, taken, before)
-    return Allow(allowed.rules, allowed.because, taken, before)
 
 
 def _step_by_step(

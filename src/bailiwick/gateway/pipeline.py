@@ -164,7 +164,8 @@ class Pipeline:
                 return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
             waited = True
         labels: Labels = told.fresh
-        if plan.matters or asked.address or asked.said is not NOTHING_SAID:
+        says_nothing = asked.said is NOTHING_SAID
+        if plan.matters or asked.address or not says_nothing:
             facts = self._facts(told, asked)
             known = self._memories.known(told, plan, facts)
             if known is None:
@@ -185,7 +186,9 @@ class Pipeline:
         if found is not None:
             labels = self._memories.with_facts(labels, thinking(labels.facts, found.thought))
         policies = self._authority.snapshot.policies
-        verdict: Verdict | None = objection(told, asked)
+        verdict: Verdict | None = None
+        if told.ended or caller.run or not says_nothing:
+            verdict = objection(told, asked)
         if verdict is None:
             now = self._clock.wall_ms()
             verdict = judge(call, chain, policies, self._counters, labels, NO_STEP, now)  # 2
@@ -214,7 +217,8 @@ class Pipeline:
             context = replace(context, retold=retold, offered=asked.hints.offered)
         match verdict:
             case Allow():
-                answer = await self._running.allow(context, verdict, dispatch)
+                refused = await self._running.begin(context, verdict)
+                answer = refused or await self._running.dispatch(context, dispatch)
             case Deny():
                 answer = await self._running.deny(context, verdict)
             case Hold():

@@ -116,8 +116,8 @@ class Running:
         now = self._clock.wall_ms()
         return judge(call, chain, policies, self._counters, labels, NO_STEP, now)
 
-    async def allow(self, context: CallContext, verdict: Allow, dispatch: Dispatch) -> Answer:
-        """Record that a call is let run, and run it."""
+    async def begin(self, context: CallContext, verdict: Allow) -> Answer | None:
+        """Record that a call is let run: `dispatch` it next. Else the answer: it is not."""
         if context.asked_for is not None:
             self.use_up(context, used=True)
         try:
@@ -133,7 +133,7 @@ class Running:
             self.use_up(context, used=False)
             await asyncio.shield(self.end_cancelled(context, Settlement.VOIDED))
             raise
-        return await self.dispatch(context, dispatch)
+        return None
 
     def _over(self, context: CallContext, reached: LimitReached) -> Deny:
         """Why a call is denied that fitted when it was judged: another one was faster."""
@@ -155,7 +155,8 @@ class Running:
 
     async def dispatch(self, context: CallContext, dispatch: Dispatch) -> Answer:
         """Send a call whose intent is durable, and record its outcome before it is told."""
-        call_id = context.call.id
+        call, charges = context.call, context.charges
+        call_id, model = call.id, call.target.kind is CallKind.MODEL
         # 5. INVARIANT: no await between this look and handing the call to the upstream.
         gone = self.no_longer(context)
         if gone is not None:
@@ -164,8 +165,8 @@ class Running:
             return await self._end(context, CallState.DENIED, gone.code, gone, ending)
         self._in_flight[call_id] = context
         if self._memories.used:
-            self._memories.sending(context.run, context.call)
-        if context.call.target.kind is CallKind.MODEL:
+            self._memories.sending(context.run, call)
+        if model:
             self._thoughts.sending(context)
         try:
             reply = await dispatch()
@@ -181,28 +182,38 @@ class Running:
             await asyncio.shield(self.end_cancelled(context, Settlement.UNKNOWN, heard))
             raise
         except Exception as error:  # noqa: BLE001 - it was sent: whatever happened, it is unknown
-            detail = error.message if isinstance(error, BailiwickError) else type(error).__name__
-            code = "outcome_unknown"
-            text = (
-                f"it was sent, and what came of it is not known: {detail}. Do not repeat it "
-                "before a person has looked"
-            )
-            ending = self._unanswered(context, Settlement.UNKNOWN)
-            if isinstance(error, UpstreamBroken) and error.code == "upstream_refused":
-                ending = key_refused(call_id, context.charges, self._clock.wall_ms())
-            refused = Refused(call_id, code, text)
-            return await self._end(context, CallState.UNKNOWN, code, refused, ending)
+            return await self._end_unknown(context, error)
         finally:
             self._in_flight.pop(call_id, None)
-        failed = failed_by(reply)
+        failed, ending = failed_by(reply), NOTHING
         state = CallState.FAILED if failed else CallState.DONE
-        charges = context.charges
-        ending = (
-            answered(call_id, charges, reply, failed=failed, at_ms=self._clock.wall_ms())
-            if charges
-            else NOTHING
+        answer = Answered(call_id, reply)
+        if charges:
+            at_ms = self._clock.wall_ms()
+            ending = answered(call_id, charges, reply, failed=failed, at_ms=at_ms)
+            if ending.over:
+                return await self._end(context, state, "", answer, ending, reply)
+        try:
+            await self._register.end(context, state, "", ending, (), reply)  # 6
+        except BailiwickError:
+            return self._withheld(context)
+        if model or self._memories.used:
+            self._learn(context, state, reply)
+        return answer
+
+    async def _end_unknown(self, context: CallContext, error: Exception) -> Answer:
+        """Record that nobody knows what became of a call that was sent."""
+        call_id, code = context.call.id, "outcome_unknown"
+        detail = error.message if isinstance(error, BailiwickError) else type(error).__name__
+        text = (
+            f"it was sent, and what came of it is not known: {detail}. Do not repeat it "
+            "before a person has looked"
         )
-        return await self._end(context, state, "", Answered(call_id, reply), ending, reply)  # 6
+        ending = self._unanswered(context, Settlement.UNKNOWN)
+        if isinstance(error, UpstreamBroken) and error.code == "upstream_refused":
+            ending = key_refused(call_id, context.charges, self._clock.wall_ms())
+        refused = Refused(call_id, code, text)
+        return await self._end(context, CallState.UNKNOWN, code, refused, ending)
 
     async def end_cancelled(
         self, context: CallContext, how: Settlement, heard: UpstreamReply | None = None
@@ -270,15 +281,23 @@ class Running:
             # and whoever hangs up meanwhile must not keep it all from the record.
             await (asyncio.shield(recorded) if frozen else recorded)
         except BailiwickError:
-            self._thoughts.ended(context, None)
-            text = (
-                "it was sent, but what came back could not be recorded, so it is withheld. Do "
-                "not repeat it before a person has looked"
-            )
-            return Refused(context.call.id, "outcome_not_recorded", text)
+            return self._withheld(context)
+        self._learn(context, state, reply)
+        return answer
+
+    def _withheld(self, context: CallContext) -> Refused:
+        """What is told of a call whose outcome could not be recorded."""
+        self._thoughts.ended(context, None)
+        text = (
+            "it was sent, but what came back could not be recorded, so it is withheld. Do not "
+            "repeat it before a person has looked"
+        )
+        return Refused(context.call.id, "outcome_not_recorded", text)
+
+    def _learn(self, context: CallContext, state: CallState, reply: UpstreamReply | None) -> None:
+        """Remember what a call that is over, and on record, has taught its run."""
         if reply is not None and self._memories.used:
             self._memories.learned(context.run, context.call, reply)
         if context.call.target.kind is CallKind.MODEL:
             unsent = state in (CallState.DENIED, CallState.FAILED) and reply is None
             self._thoughts.ended(context, reply, nothing=unsent)
-        return answer
