@@ -115,11 +115,10 @@ def _used(
         before = tuple(map(counters.used, taken))
     else:
         taken, before = verdict.charges, verdict.used
-    pairs: list[Json] = [[used, used] for used in before]
-    for at, charge in enumerate(taken):
-        if charge.member:
-            pairs[at] = [before[at], counters.used(_memberless(charge))]
-    return pairs
+    return [
+        [used, counters.used(_memberless(charge)) if charge.member else used]
+        for charge, used in zip(taken, before, strict=True)
+    ]
 
 
 def _memberless(charge: Charge) -> Charge:

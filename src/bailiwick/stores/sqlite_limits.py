@@ -20,7 +20,7 @@ import msgspec
 
 from bailiwick.core.errors import Conflict, OurError
 from bailiwick.core.limits.accounts import Held
-from bailiwick.core.limits.books import Books
+from bailiwick.core.limits.books import NOTHING, Books
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.postings import Posting, Reservation
 from bailiwick.core.limits.transfers import Balance, Place, Transfer
@@ -154,7 +154,7 @@ class SqliteLimits:
                     raise OurError("reservation_in_halves", text) from conflict
                 return conflict
             done = True
-            if made:
+            if made is not NOTHING:
                 self._unwritten.append(made)
         return None
 
@@ -174,7 +174,7 @@ class SqliteLimits:
                 text = self._apart(db, posting, batch)
             else:
                 text = reservation.row or self._reserving(db, reservation)
-                batch.touched.update([held for _, held, _ in reservation.lines])
+                batch.touched.update(reservation.held)
                 if whole is not Place.PENDING:  # what was reserved once more, but for the places
                     text = text.replace(_AS_RESERVED, _AS_SETTLED[whole])
                     if whole is Place.UNKNOWN:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from bailiwick.core.errors import Conflict, LimitReached, OurError
 from bailiwick.core.limits.books import MAX_OLD, Balance, Books, Place, Transfer
@@ -79,6 +80,24 @@ def test_a_reservation_is_all_or_nothing() -> None:
     assert refused.value.code == "limit_exceeded"
     assert books.used(daily(0)) == 0
     assert not books.settle("b", 3, Place.POSTED)
+
+
+@given(st.permutations([daily(60), rolling(100_000, 3), payee('"y"', 3), at_once(2)]))
+def test_what_comes_before_the_charge_that_does_not_fit_is_given_back(
+    charges: list[Charge],
+) -> None:
+    books = Books()
+    books.reserve("a", 99_000, [daily(30), rolling(99_000, 3), payee('"x"', 3), at_once(2)])
+    asked = [*charges, daily(30), rolling(99_000), payee('"x"'), payee('"z"'), rolling(1)]
+    before = [books.used(each) for each in asked]
+    full = [replace(each, ceiling=1) if each is charges[-1] else each for each in charges]
+    for _ in range(2):
+        with pytest.raises(LimitReached):
+            books.reserve("b", 100_000, full)
+    assert [books.used(each) for each in asked] == before
+    assert all(balance.pending in (0, 1, 30) for _, _, balance in books.balances())
+    assert len(books.reserve("b", 100_000, charges)) == 4
+    assert not books.settle("c", 100_001, Place.POSTED)
 
 
 def test_the_same_reservation_again_does_nothing_and_another_is_a_conflict() -> None:

@@ -29,13 +29,17 @@ from bailiwick.core.limits.charging import are_apart, exceeded
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.postings import Posting, Reservation, ReservedLine
 from bailiwick.core.limits.transfers import Balance, Leg, Place, Transfer, leg_of
+from bailiwick.core.limits.wording import too_much
 
-__all__ = ["MAX_OLD", "Balance", "Books", "Loader", "Place", "Posting", "Transfer"]
+__all__ = ["MAX_OLD", "NOTHING", "Balance", "Books", "Loader", "Place", "Posting", "Transfer"]
 
 MAX_ACCOUNTS = 50_000
 MAX_CALLS = 50_000
 """How many accounts and unsettled calls are remembered before all that a loader can bring back is
 forgotten."""
+
+NOTHING = Posting("", 0)
+"""What there is to write where nothing has changed."""
 
 MAX_OLD = 512
 """How many entries of a sliding account are kept after they have left its window."""
@@ -84,15 +88,11 @@ class Books:
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`. Loads the account if it is not remembered."""
-        name = charge.account, charge.key, charge.member
-        held = self._held.get(name)
-        account = self._account(charge) if held is None else held.account
-        if charge.since_ms and charge.since_ms < account.horizon_ms:
-            self._go_back(charge, account)
+        held = self._held.get((charge.account, charge.key, charge.member))
         if held is None:
-            held = self._held.get(name)
-            if held is None:
-                return account.used(charge)
+            return self._used_unseen(charge)
+        if charge.since_ms and charge.since_ms < held.account.horizon_ms:
+            self._go_back(charge, held.account)
         return held.used(charge)
 
     def held(self, charge: Charge) -> Held:
@@ -125,23 +125,10 @@ class Books:
         if before is not None:
             if before.amounts() != _amounts(call, charges):
                 raise Conflict("reserved_otherwise", f"call `{call}` has reserved something else")
-            return _NOTHING
+            return NOTHING
         if not charges:
-            return _NOTHING
-        lines: list[ReservedLine] = []
-        sliding: list[tuple[Held, int]] = []
-        for charge, held in self._with_room(call, charges):
-            counts_from = at_ms
-            if not held.plain:
-                account = held.account
-                counts_from = account.reserve(charge, at_ms, held)
-                if account.window is not None:
-                    sliding.append((held, counts_from))
-                    if account.window.old > self._keep_old:
-                        self._long.add(account)
-            held.total += charge.amount
-            lines.append((charge, held, counts_from))
-        reservation = Reservation(lines, sliding, _PENDING)
+            return NOTHING
+        reservation = self._taken(call, at_ms, charges)
         self._calls[call] = reservation
         return Posting(call, at_ms, _PENDING, reservation)
 
@@ -175,7 +162,7 @@ class Books:
         if reservation is None:
             reservation = self._loaded_call(call)
             if reservation is None:
-                return _NOTHING
+                return NOTHING
         if reservation.together is not _PENDING or only:
             legs = reservation.ended(call, to, actual, only)
             self._move(call, legs)
@@ -184,7 +171,7 @@ class Books:
                 self._calls[call] = reservation
             else:
                 self._calls.pop(call, None)
-            return Posting(call, at_ms, legs=legs) if legs else _NOTHING
+            return Posting(call, at_ms, legs=legs) if legs else NOTHING
         posting = Posting(call, at_ms, to, reservation)
         if to is _FREE:
             self._move(call, posting.moves())
@@ -238,29 +225,52 @@ class Books:
                 account.drop_old()
             self._long.clear()
 
-    def _with_room(self, call: str, charges: Sequence[Charge]) -> list[tuple[Charge, Held]]:
-        """Each charge with what its member holds, once all of them fit; LimitReached."""
-        known, found = self._held, []
-        new = False
-        fit = are_apart(charges)
-        for charge in charges:
-            held = known.get((charge.account, charge.key, charge.member))
-            if held is None:
-                held = self.held(charge)
-                new = True
-            if charge.since_ms and charge.since_ms < held.account.horizon_ms:
-                self._go_back(charge, held.account)
-            if held.used(charge) + charge.amount > charge.ceiling:
-                fit = False
-            found.append((charge, held))
-        if not fit:  # or several are on one account: what they take of it is added up
+    def _taken(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Reservation:
+        """All `charges`, moved from FREE to PENDING; LimitReached if one of them does not fit."""
+        if not are_apart(charges):  # what several take of one account is added up
             _amounts(call, charges)
             refused = exceeded(charges, self)
             if refused is not None:
                 raise LimitReached(refused.code, refused.because)
-        if new:
-            known.update((_name_of(charge), held) for charge, held in found)
-        return found
+        lines: list[ReservedLine] = []
+        taken: list[Held] = []
+        sliding: list[tuple[Held, int]] = []
+        known = self._held
+        for charge in charges:
+            name = charge.account, charge.key, charge.member
+            held = known.get(name)
+            if held is None:
+                held = known[name] = self.held(charge)
+            if charge.since_ms and charge.since_ms < held.account.horizon_ms:
+                self._go_back(charge, held.account)
+            amount = charge.amount
+            used = held.used(charge)
+            if used + amount > charge.ceiling:
+                for other, _, reserved_ms in lines:  # all or nothing
+                    self._move(call, ((other, reserved_ms, _PENDING, _FREE, other.amount),))
+                over = too_much(charge, used, amount)
+                raise LimitReached(over.code, over.because)
+            counts_from = at_ms
+            if not held.plain:
+                account = held.account
+                counts_from = account.reserve(charge, at_ms, held)
+                if account.window is not None:
+                    sliding.append((held, counts_from))
+                    if account.window.old > self._keep_old:
+                        self._long.add(account)
+            held.total += amount
+            taken.append(held)
+            lines.append((charge, held, counts_from))
+        return Reservation(lines, taken, sliding, _PENDING)
+
+    def _used_unseen(self, charge: Charge) -> int:
+        """`used` where nothing is remembered of the member: not by `held`, since whoever only
+        looks must not fill the memory."""
+        account = self._account(charge)
+        if charge.since_ms and charge.since_ms < account.horizon_ms:
+            self._go_back(charge, account)
+        held = self._held.get(_name_of(charge))
+        return account.used(charge) if held is None else held.used(charge)
 
     def _account(self, charge: Charge) -> Account:
         """The account of a charge; loaded, with what its members hold, if it is not remembered."""
@@ -306,7 +316,6 @@ class Books:
                 self._long.add(held.account)
 
 
-_NOTHING = Posting("", 0)
 _FREE, _PENDING, _UNKNOWN = Place.FREE, Place.PENDING, Place.UNKNOWN
 
 _name_of = attrgetter("account", "key", "member")

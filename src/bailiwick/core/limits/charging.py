@@ -126,12 +126,15 @@ def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
 def compare(taken: Sequence[Charge], counters: Counters) -> Deny | tuple[int, ...]:
     """The first charge that does not fit, as a refusal saying what is left; if all fit, what is
     used before each (`Counters.used`)."""
-    before = tuple(map(counters.used, taken))
+    before: list[int] = []
+    full: Deny | None = None
+    for charge in taken:
+        used = counters.used(charge)
+        if used + charge.amount > charge.ceiling and full is None:
+            full = too_much(charge, used, charge.amount)
+        before.append(used)
     if are_apart(taken):
-        for charge, used in zip(taken, before, strict=True):
-            if used + charge.amount > charge.ceiling:
-                return too_much(charge, used, charge.amount)
-        return before
+        return tuple(before) if full is None else full
     together: dict[tuple[str, str], list[Charge]] = {}
     for charge in taken:
         together.setdefault((charge.account, charge.key), []).append(charge)
@@ -140,7 +143,7 @@ def compare(taken: Sequence[Charge], counters: Counters) -> Deny | tuple[int, ..
         for charge in group:
             if used + more > charge.ceiling:
                 return too_much(charge, used, more)
-    return before
+    return tuple(before)
 
 
 def are_apart(taken: Sequence[Charge]) -> bool:
