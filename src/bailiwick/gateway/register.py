@@ -134,25 +134,38 @@ class Register:
     ) -> None:
         """Write how a call ended, what became of its reservation, and what that froze."""
         now = self._clock.wall_ms()
-        entry = self._recorder.outcome(context, state, code, now, reply, ending.settled)
-        moved = CallMoved(context.call.id, now, state, code, entry=0)
-        entries: tuple[Entry, ...] = (entry,)
-        changes: tuple[Change, ...] = (moved, *ending.settled)
+        settled = ending.settled
+        entry = self._recorder.outcome(context, state, code, now, reply, settled)
+        moved = CallMoved(context.call.id, now, state, code, "", 0)
         if frozen:
-            await self._recorder.prepare([""], now)
-            entries += tuple(self._freezing(context, mandate, now) for mandate in frozen)
-            changes += tuple(
-                ObjectState("mandate", mandate.name, MandateState.SUSPENDED.value, now, "")
-                for mandate in frozen
-            )
-        await self._journal.commit(entries, changes)
+            await self._end_and_freeze(context, entry, (moved, *settled), frozen, now)
+        else:
+            await self._journal.commit((entry,), (moved, *settled) if settled else (moved,))
         if context.traceparent or self._events.readers:
             self._tell(context, state)
         if self._events.watcher is not None:
             self._events.watcher.ended(context, state, code, now, reply)
-        for mandate in frozen:
-            state_now = MandateState.SUSPENDED.value
-            self._events.publish({"event": "mandate", "id": mandate.name, "state": state_now})
+        if frozen:
+            for mandate in frozen:
+                state_now = MandateState.SUSPENDED.value
+                self._events.publish({"event": "mandate", "id": mandate.name, "state": state_now})
+
+    async def _end_and_freeze(
+        self,
+        context: CallContext,
+        entry: Entry,
+        changes: tuple[Change, ...],
+        frozen: Sequence[Mandate],
+        now: int,
+    ) -> None:
+        """Commit the end of a call together with the stop of the mandates that it overran."""
+        await self._recorder.prepare([""], now)
+        acts = [self._freezing(context, mandate, now) for mandate in frozen]
+        stopped = [
+            ObjectState("mandate", mandate.name, MandateState.SUSPENDED.value, now, "")
+            for mandate in frozen
+        ]
+        await self._journal.commit((entry, *acts), (*changes, *stopped))
 
     def _freezing(self, context: CallContext, mandate: Mandate, now: int) -> Entry:
         """The entry of an act of the gateway's own: it stops a mandate."""

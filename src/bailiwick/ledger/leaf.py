@@ -150,9 +150,10 @@ def _check(value: LeafValue) -> None:
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            for name, item in value.items():
-                if name not in _ascii_names:
+            if not _ascii_names.issuperset(value):
+                for name in value:
                     _check_name(name)
+            for item in value.values():
                 kind = type(item)
                 if kind is not str and (kind is not int or not _MIN_INTEGER <= item <= MAX_INTEGER):
                     pending.append(item)

@@ -15,7 +15,7 @@ from bailiwick.core.flow.labels import NO_FLOW, Facts
 from bailiwick.core.judge import judge
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate
-from bailiwick.core.seen import see
+from bailiwick.core.seen import looked, see
 from bailiwick.core.verdict import Allow
 from tests.unit.core.chains import TRANSFER, SomeRun, calls, chains, limit, open_chains, runs
 from tests.unit.core.mandates import NOW, allow, at, call, mandate
@@ -39,6 +39,8 @@ def test_what_is_recorded_follows_from_every_rule_about_the_call(
         assert ("untrusted" in found) is (asks and run.untrusted is not None)
         assert ("confidential" in found) is (asks and bool(run.confidential))
         assert ("values" in found) is bool(vouched)
+    if not looked(chain, asked.target, policies=policies):
+        assert found == {}
     given = [each for path in vouched for each in reach(path, asked.arguments)]
     if found.get("values"):
         assert given
@@ -80,3 +82,8 @@ def test_nothing_is_recorded_where_nothing_was_looked_at() -> None:
     for each in (plain, counting):
         verdict = judge(asked, (each,), NO_POLICIES, Known(), SomeRun(Facts()), NO_STEP, NOW)
         assert see(asked, (each,), verdict, Known(), SomeRun(Facts()), NOW, policies=False) == {}
+        assert not looked((each,), asked.target, policies=False)
+        assert looked((each,), asked.target, policies=True)
+    mails = call("mail/send", {"payee": "x"}).target
+    assert looked((counting,), mails, policies=False)
+    assert looked((), asked.target, policies=False), "doubt means that it is looked at again"
