@@ -58,7 +58,14 @@ from bailiwick.gateway.mcp.wire import (
 from bailiwick.ports import Authenticator, Clock, Upstream
 from bailiwick.protocols.http_head import HEAD, Head
 from bailiwick.protocols.mcp.headers import Headers, read_headers
-from bailiwick.protocols.mcp.jsonrpc import Code, error_body, error_message, parse_message, rpc_code
+from bailiwick.protocols.mcp.jsonrpc import (
+    Code,
+    Message,
+    error_body,
+    error_message,
+    parse_message,
+    rpc_code,
+)
 from bailiwick.protocols.mcp.revisions import LEGACY_BYTES, Era, era_of
 from bailiwick.protocols.mcp.state import KEY_BYTES
 from bailiwick.protocols.strict_json import encode
@@ -73,6 +80,7 @@ _STATUS = {
     "body_too_slow": 408,
     "length_malformed": 400,
 }
+_REFUSED = {415: "content_type_not_json", 406: "not_acceptable"}
 _NAMES = {b"": None, b"names=model": True, b"names=path": False}
 
 
@@ -127,6 +135,7 @@ class McpEdge:
     ) -> None:
         settings = settings or EdgeSettings()
         self._settings = settings
+        self._limits = settings.limits
         self._authenticator = authenticator
         self._doorman = Doorman(hosts, settings.origins)
         self._public_url = public_url.rstrip("/")
@@ -170,23 +179,30 @@ class McpEdge:
         if caller is not knock.caller:
             knock.caller = caller
             knock.run_key = run_key(caller, knock.headers, NOTHING)
-        if head is None:
-            length = knock.headers.content_length
-        else:
-            length = scope["headers"][head.length_at][1]
-        address = self._address(scope)
-        visit = Visit(knock, caller, receive, send, length, self._authenticator, address)
-        key = caller.key
-        flying = self._core.in_flight
+        proxies = self._proxies()
+        address = "" if proxies is None else _address(scope, proxies)
+        visit = Visit(knock, caller, receive, send, self._authenticator, address)
+        key, flying = caller.key, self._core.in_flight
         count = flying.get(key, 0) + 1
-        if count > self._settings.limits.in_flight_per_caller:
+        if count > self._limits.in_flight_per_caller:
             await reply(send, 429, encode({"error": "too_many_requests"}), (b"retry-after", b"1"))
             return
         flying[key] = count
         try:
             # Every coroutine between a call and what it waits for is passed through at each waking.
-            await (self._post(visit) if scope["method"] == "POST" else self._other(scope, visit))
+            await (self._post if scope["method"] == "POST" else self._other)(scope, visit)
+        except TheirError as error:
+            await self._unreadable(visit, error)
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            if visit.watch is None or not visit.watch.late:
+                raise
+            visit.watch.task.uncancel()
+            await self._refuse(send, TheirError("body_too_slow", "the body came too slowly"))
         finally:
+            if visit.watch is not None:
+                visit.watch.stop()
             left = flying[key] - 1
             if left:
                 flying[key] = left
@@ -226,25 +242,16 @@ class McpEdge:
             return None
         authorization = headers.authorization
         wanted = accepts(headers.accept)
+        is_json = _is_json(headers.content_type)
         return Knock(
             where=where,
             headers=headers,
             authorization=None if authorization is None else authorization.decode("latin-1"),
-            is_json=_is_json(headers.content_type),
+            refused=415 if not is_json else 406 if wanted is Accepts.NOTHING else 0,
             json=wanted in (Accepts.JSON, Accepts.BOTH),
             events=wanted in (Accepts.EVENTS, Accepts.BOTH),
             modern=None if headers.version is None else headers.version not in LEGACY_BYTES,
         )
-
-    def _address(self, scope: Scope) -> str:
-        proxies = self._proxies()
-        if proxies is None:
-            return ""
-        peer = scope.get("client")
-        forwarded = [
-            value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED
-        ]
-        return caller_address(peer[0] if peer else "", forwarded, proxies)
 
     def _other(self, scope: Scope, visit: Visit) -> Awaitable[None]:
         method = scope["method"]
@@ -256,40 +263,34 @@ class McpEdge:
             return self._legacy.delete(visit)
         return reply(visit.send, 405, b"", (b"allow", b"GET, POST, DELETE"))
 
-    async def _post(self, visit: Visit) -> None:
-        knock = visit.knock
-        if not knock.is_json:
-            await reply(visit.send, 415, encode({"error": "content_type_not_json"}))
-            return
-        if not (knock.json or knock.events):
-            await reply(visit.send, 406, encode({"error": "not_acceptable"}))
-            return
-        limits = self._settings.limits
-        watch = visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
-        try:
-            body = whole_body(visit.send, limits.body_bytes)
-            if body is None:
-                body = await read_body(visit.receive, visit.length, limits.body_bytes)
-            if len(body) <= _QUICK_BYTES:
-                message = parse_message(body)
-            else:
-                # Millions of small values take seconds to read; nobody else waits for them.
-                message = await asyncio.to_thread(parse_message, body)
-            modern = knock.modern
-            if modern is None:
-                modern = era_of(None, message) is Era.MODERN
-            await (self._modern if modern else self._legacy).post(visit, message)
-        except TheirError as error:
-            await self._unreadable(visit, error)
-        except ClientGone:
-            return
-        except asyncio.CancelledError:
-            if not watch.late:
-                raise
-            watch.task.uncancel()
-            await self._refuse(visit.send, TheirError("body_too_slow", "the body came too slowly"))
-        finally:
-            watch.stop()
+    def _post(self, scope: Scope, visit: Visit) -> Awaitable[None]:
+        """5 to 7. A body that is here, and soon read, is read at once."""
+        refused = visit.knock.refused
+        if refused:
+            return reply(visit.send, refused, encode({"error": _REFUSED[refused]}))
+        limits = self._limits
+        visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
+        body = whole_body(visit.send, limits.body_bytes)
+        if body is None or len(body) > _QUICK_BYTES:
+            return self._read(scope, visit, body)
+        return self._serve(visit, parse_message(body))
+
+    async def _read(self, scope: Scope, visit: Visit, body: bytes | None) -> None:
+        if body is None:
+            length = _content_length(scope, visit.knock)
+            body = await read_body(visit.receive, length, self._limits.body_bytes)
+        if len(body) <= _QUICK_BYTES:
+            message = parse_message(body)
+        else:
+            # Millions of small values take seconds to read; nobody else waits for them.
+            message = await asyncio.to_thread(parse_message, body)
+        await self._serve(visit, message)
+
+    def _serve(self, visit: Visit, message: Message) -> Awaitable[None]:
+        modern = visit.knock.modern
+        if modern is None:
+            modern = era_of(None, message) is Era.MODERN
+        return (self._modern if modern else self._legacy).post(visit, message)
 
     def _where(self, path: str, query: bytes) -> Where | None:
         root = self._settings.root
@@ -361,6 +362,21 @@ def _quietly(scope: Scope) -> Headers | None:
         return read_headers(scope["headers"])
     except TheirError:
         return None
+
+
+def _content_length(scope: Scope, knock: Knock) -> bytes | None:
+    """What this very request says: its head may be known from another."""
+    head: Head | None = scope.get(HEAD)
+    if head is None:
+        return knock.headers.content_length
+    length: bytes = scope["headers"][head.length_at][1]
+    return length
+
+
+def _address(scope: Scope, proxies: Sequence[Network]) -> str:
+    peer = scope.get("client")
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED]
+    return caller_address(peer[0] if peer else "", forwarded, proxies)
 
 
 def _is_json(content_type: bytes | None) -> bool:

@@ -61,9 +61,10 @@ class Knock(msgspec.Struct):
     """What a head that the edge has looked at says, and whose it was when it came last.
 
     Attributes:
-        headers: not for `content_length`: see `Visit`.
+        headers: not for `content_length`, which is each request's own.
         authorization: the header as received.
-        is_json: the body is said to be JSON.
+        refused: the status that a POST is refused with, 0 for none: it must be JSON, and take an
+            answer that we give.
         json, events: whether one JSON body, or an event stream, will do as an answer to a POST.
         modern: whether it names a version of the stateless era; None where it names none.
         caller: as its token was read; to be renewed before each use. None before the first.
@@ -74,7 +75,7 @@ class Knock(msgspec.Struct):
     where: Where
     headers: Headers
     authorization: str | None
-    is_json: bool
+    refused: int
     json: bool
     events: bool
     modern: bool | None
@@ -87,7 +88,6 @@ class Visit(msgspec.Struct):
     """One request that passed the door.
 
     Attributes:
-        length: its `Content-Length`.
         address: where it came from, "" if that is not known or nothing depends on it.
     """
 
@@ -95,7 +95,6 @@ class Visit(msgspec.Struct):
     caller: Caller
     receive: Receive
     send: Send
-    length: bytes | None
     authenticator: Authenticator
     address: str
     watch: Watch | None = None
