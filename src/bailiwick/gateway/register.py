@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from bailiwick.core.call import NOTHING
 from bailiwick.core.canonical import JsonObject
@@ -43,9 +43,9 @@ class Register:
         self._clock = clock
         self._events = events
 
-    async def open(
+    def open(
         self, context: CallContext, verdict: Verdict, state: CallState, code: str
-    ) -> None:
+    ) -> Awaitable[object]:
         """Write the intent of a call that is allowed (`running`) or denied.
 
         What it takes of limits is reserved by the same commit.
@@ -58,13 +58,31 @@ class Register:
         form = self._recorder.form(context, verdict, code)
         seen = self._seen(context, verdict, now) if form.looked else NOTHING
         entry, opened = self._recorder.opening(form, context, now, charges, seen)
+        changes: tuple[Change, ...] = (opened,)
         if charges:
-            reserved = Reserved(context.call.id, now, charges)
-            await self._journal.commit((entry,), (opened, reserved))
-        else:
-            await self._journal.commit((entry,), (opened,))
-        if context.traceparent or self._events.readers:
-            self._tell(context, state)
+            changes = (opened, Reserved(context.call.id, now, charges))
+        committed = self._journal.commit((entry,), changes)
+        if self._unheard(context):
+            return committed
+        return self._tell_opened(committed, context, verdict, state, code, now)
+
+    def _unheard(self, context: CallContext) -> bool:
+        """Whether nobody is to be told of a call. Then who waits for a commit waits for that
+        alone: each waking of a call passes through every coroutine in between."""
+        events = self._events
+        return events.watcher is None and not (events.readers or context.traceparent)
+
+    async def _tell_opened(
+        self,
+        committed: Awaitable[object],
+        context: CallContext,
+        verdict: Verdict,
+        state: CallState,
+        code: str,
+        now: int,
+    ) -> None:
+        await committed
+        self._tell(context, state)
         watcher = self._events.watcher
         if watcher is not None:
             if isinstance(verdict, Deny):
@@ -123,7 +141,7 @@ class Register:
             policies=context.policies != "",
         )
 
-    async def end(
+    def end(
         self,
         context: CallContext,
         state: CallState,
@@ -131,26 +149,23 @@ class Register:
         ending: Ending,
         frozen: Sequence[Mandate] = (),
         reply: UpstreamReply | None = None,
-    ) -> None:
+    ) -> Awaitable[object]:
         """Write how a call ended, what became of its reservation, and what that froze."""
         now = self._clock.wall_ms()
         settled = ending.settled
         entry = self._recorder.outcome(context, state, code, now, reply, settled)
         moved = CallMoved(context.call.id, now, state, code, "", 0)
+        changes: tuple[Change, ...] = (moved, *settled) if settled else (moved,)
+        committed: Awaitable[object]
         if frozen:
-            await self._end_and_freeze(context, entry, (moved, *settled), frozen, now)
+            committed = self._commit_with_stops(context, entry, changes, frozen, now)
         else:
-            await self._journal.commit((entry,), (moved, *settled) if settled else (moved,))
-        if context.traceparent or self._events.readers:
-            self._tell(context, state)
-        if self._events.watcher is not None:
-            self._events.watcher.ended(context, state, code, now, reply)
-        if frozen:
-            for mandate in frozen:
-                state_now = MandateState.SUSPENDED.value
-                self._events.publish({"event": "mandate", "id": mandate.name, "state": state_now})
+            committed = self._journal.commit((entry,), changes)
+            if self._unheard(context):
+                return committed
+        return self._tell_ended(committed, context, state, code, now, reply, frozen)
 
-    async def _end_and_freeze(
+    async def _commit_with_stops(
         self,
         context: CallContext,
         entry: Entry,
@@ -166,6 +181,24 @@ class Register:
             for mandate in frozen
         ]
         await self._journal.commit((entry, *acts), (*changes, *stopped))
+
+    async def _tell_ended(
+        self,
+        committed: Awaitable[object],
+        context: CallContext,
+        state: CallState,
+        code: str,
+        now: int,
+        reply: UpstreamReply | None,
+        frozen: Sequence[Mandate],
+    ) -> None:
+        await committed
+        self._tell(context, state)
+        if self._events.watcher is not None:
+            self._events.watcher.ended(context, state, code, now, reply)
+        for mandate in frozen:
+            state_now = MandateState.SUSPENDED.value
+            self._events.publish({"event": "mandate", "id": mandate.name, "state": state_now})
 
     def _freezing(self, context: CallContext, mandate: Mandate, now: int) -> Entry:
         """The entry of an act of the gateway's own: it stops a mandate."""
