@@ -12,7 +12,7 @@ import pytest
 from bailiwick.app.http_exchange import App, Exchange
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_response import Fields, encode_constant
-from bailiwick.app.http_round import Round
+from bailiwick.app.http_round import MAX_HEADS, Round
 from bailiwick.app.http_worker import Worker
 from tests.app.raw_http import State, post
 
@@ -218,3 +218,15 @@ async def test_a_whole_answer_is_not_taken_while_the_peer_reads_slowly() -> None
     peer.write_paused = False
     assert exchange.whole(200, (), (), b"one")
     assert (peer.answers, exchange.complete) == (1, True)
+
+
+async def test_heads_of_responses_are_kept_encoded_and_bounded() -> None:
+    round_ = Round()
+    server = (b"server", b"1")
+    assert round_.head(200, (server,)) == round_.head(200) + b"server: 1\r\n"
+    assert round_.head(404, (server,)) != round_.head(200, (server,))
+    for number in range(3 * MAX_HEADS):
+        assert round_.head(200, ((b"x", b"%d" % number),)).endswith(b"\r\nx: %d\r\n" % number)
+        assert len(round_._heads) <= MAX_HEADS
+    with pytest.raises(ValueError, match="constant"):
+        round_.head(200, ((b"content-length", b"1"),))

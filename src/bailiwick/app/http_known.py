@@ -35,11 +35,21 @@ class Known:
         length_at: where among its fields `content-length` is.
     """
 
-    __slots__ = ("after", "after_bytes", "before", "before_bytes", "fields", "length_at", "scope")
+    __slots__ = (
+        "after",
+        "after_bytes",
+        "before",
+        "fields",
+        "length_at",
+        "length_from",
+        "length_until",
+        "scope",
+    )
 
     def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], length_at: int) -> None:
         self.before = before
-        self.before_bytes = len(before)
+        self.length_from = len(before)
+        self.length_until = len(before) + _LENGTH_DIGITS + 1
         self.after = after
         self.after_bytes = len(after)
         self.scope = {**scope, HEAD: Head(length_at)}
@@ -63,17 +73,18 @@ class KnownHeads:
             Its scope, what is here behind its head, and how many bytes its body lacks of that:
             fewer than none if something follows the body.
         """
-        for known in self._heads:
+        heads = self._heads
+        for known in heads:
             if not data.startswith(known.before):
                 continue
-            start = known.before_bytes
-            stop = data.find(b"\r", start, start + _LENGTH_DIGITS + 1)
+            start = known.length_from
+            stop = data.find(b"\r", start, known.length_until)
             digits = data[start:stop]
             # Where no line ends so near, `stop` is -1, and nothing of `after` begins there.
             if digits.isdigit() and data.startswith(known.after, stop):
-                if known is not self._heads[0]:
-                    self._heads.remove(known)
-                    self._heads.insert(0, known)
+                if known is not heads[0]:
+                    heads.remove(known)
+                    heads.insert(0, known)
                 self._strangers = 0
                 scope = known.scope.copy()
                 scope["headers"] = fields = known.fields.copy()

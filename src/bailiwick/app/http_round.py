@@ -14,6 +14,9 @@ from bailiwick.app.http_response import Fields, encode_constant, status_line
 
 ROUND_SECONDS = 1.0
 
+MAX_HEADS = 256
+"""Different heads of responses that are kept within a round."""
+
 
 class Timed(Protocol):
     """A connection as the round sees it."""
@@ -59,6 +62,8 @@ class Round:
         """
         head = self._heads.get((status, constant))
         if head is None:
+            if len(self._heads) >= MAX_HEADS:
+                self._heads.clear()
             head = status_line(status) + self._date + encode_constant(constant)
             self._heads[status, constant] = head
         return head

@@ -214,8 +214,7 @@ class HttpClient:
     def _on_free(self, connection: Connection) -> None:
         if self._closed:
             connection.abort()
-            return
-        if not self._waiting or not self._wake(connection):
+        elif not (self._waiting and self._wake(connection)):
             connection.free_since = self._time()
             self._free.append(connection)
 
