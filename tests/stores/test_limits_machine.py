@@ -337,9 +337,11 @@ class LimitsMachine(RuleBasedStateMachine):
         self, journal: SqliteJournal, steps: Sequence[Step], gone: Collection[int]
     ) -> list[BaseException | None]:
         """How each ended; all of them share one transaction."""
-        tasks = [
-            asyncio.ensure_future(journal.commit([entry("x")], step.changes)) for step in steps
-        ]
+
+        async def ask(step: Step) -> range:
+            return await journal.commit([entry("x")], step.changes)
+
+        tasks = [asyncio.ensure_future(ask(step)) for step in steps]
         for number, task in enumerate(tasks):
             if number in gone:  # when it has asked, and nothing has been written yet
                 asyncio.get_running_loop().call_soon(task.cancel)

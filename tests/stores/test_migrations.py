@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bailiwick.core.limits.limit import Charge
-from bailiwick.ports import Entry
+from bailiwick.ports import CallMoved, CallQuery, CallRow, CallState, Entry
 from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
@@ -97,5 +99,68 @@ async def test_entries_with_a_row_each_are_read_together_with_those_that_share_o
     assert await records.leaves(1, 5) == [b'{"n":%d}' % index for index in range(1, 5)]
     stored = await records.entries(2, 5)
     assert [(each.index, each.sealed) for each in stored] == [(2, b"s"), (3, b""), (4, b"t")]
+    await records.close()
+    await journal.close()
+
+
+CALLS = (
+    # Ended well, with a plain name; running; a resource held; denied; approved and unknown.
+    ("c1", "r1", "tool", "pay", "", "done", "", "plain", "", 7, 0, 1, None),
+    ("c2", "r1", "tool", "pay", "", "running", "", "plain", "", None, 2, None, None),
+    (
+        "c3",
+        "r2",
+        "resource",
+        "sealed",
+        "sealed",
+        "held",
+        "held",
+        "sealed",
+        "h3",
+        None,
+        3,
+        None,
+        None,
+    ),
+    ("c4", "r2", "tool", "pay", "", "denied", "not_allowed", "sealed", "", None, 4, None, None),
+    ("c5", "r1", "tool", "pay", "sealed", "unknown", "crash", "sealed", "h5", 8, 5, 9, 6),
+)
+
+
+async def test_calls_of_before_read_as_they_did_and_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "bailiwick.db"
+    old = sqlite3.connect(path)
+    for script in MIGRATIONS[:7]:
+        old.executescript(script)
+    for ident, run, kind, name, digest, state, code, because, *more in CALLS:
+        cells = [
+            SEAL.seal(f"a {column}", "calls", column, ident) if cell == "sealed" else cell
+            for column, cell in (("name", name), ("digest", digest), ("because", because))
+        ]
+        row = (ident, 5, run, "clerk", "m@1", "jo", kind, "bank", *cells[:2], state, code)
+        old.execute(f"INSERT INTO calls VALUES ({', '.join('?' * 18)})", (*row, cells[2], *more))
+    old.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    old.execute("PRAGMA user_version=7")
+    old.commit()
+    old.close()
+    journal = SqliteJournal(path, seal=SEAL)
+    records = SqliteRecords(path, seal=SEAL)
+    for ident, run, kind, name, digest, state, code, because, *more in CALLS:
+        texts = [
+            f"a {column}" if cell == "sealed" else cell
+            for column, cell in (("name", name), ("digest", digest), ("because", because))
+        ]
+        row = (ident, 5, run, "clerk", "m@1", "jo", kind, "bank", *texts[:2], state, code)
+        names = [each.name for each in fields(CallRow)]
+        expected = dict(zip(names, (*row, texts[2], *more), strict=True))
+        assert await records.call(ident) == msgspec.convert(expected, CallRow)
+    assert [call.id for call in await records.calls(CallQuery(run="r1"))] == ["c5", "c2", "c1"]
+    assert [call.id for call in await records.open_calls()] == ["c2", "c3"]
+    await journal.commit([Entry(b"{}")], [CallMoved("c2", 9, CallState.DONE, entry=0)])
+    await journal.commit([Entry(b"{}")], [CallMoved("c3", 9, CallState.RUNNING, "approved")])
+    assert [call.id for call in await records.open_calls()] == ["c3"]
+    ended = await records.call("c2")
+    assert ended is not None
+    assert (ended.state, ended.ended_ms, ended.outcome_index) == (CallState.DONE, 9, 0)
     await records.close()
     await journal.close()

@@ -242,7 +242,8 @@ async def test_a_calls_text_moved_to_another_call_is_not_read(tmp_path: Path, co
     await write(path, *calls)
     tamper(
         path,
-        f"UPDATE calls SET {column} = (SELECT {column} FROM calls WHERE id = 'c2') WHERE id = 'c1'",
+        f"UPDATE opened_calls SET {column} = "
+        f"(SELECT {column} FROM opened_calls WHERE id = 'c2') WHERE id = 'c1'",
     )
     assert await refused(path, lambda records: records.call("c1")) == "text_damaged"
 

@@ -196,7 +196,7 @@ class _Past:
 
     def events(self) -> Iterator[Asked | Ended]:
         """Intents and their outcomes. What was erased, or cannot be read, is counted instead."""
-        query = "SELECT min(intent_index) FROM calls WHERE id >= ?"
+        query = "SELECT min(intent_index) FROM opened_calls WHERE id >= ?"
         (start,) = self._db.execute(query, (first_id_at(self._since),)).fetchone()
         if start is None:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -336,7 +336,7 @@ class Journal(Protocol):
         """What is used of limits, as of the last commit here. Synchronous and cheap."""
         ...
 
-    async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+    def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> Awaitable[range]:
         """Append `entries` and apply `changes`, all or nothing, durably.
 
         When this returns, everything in it survives a crash of the process and of the machine,

@@ -80,9 +80,13 @@ UNION SELECT account FROM balances WHERE account NOT IN (SELECT id FROM accounts
 
 # A line of a call stands where its last transfer took it.
 _LINES = """
+WITH c AS (
+    SELECT o.id, coalesce(m.state, o.state, 'running') AS state
+    FROM opened_calls o LEFT JOIN moved_calls m ON m.id = o.id
+)
 SELECT t.call, sum(t.target = 'pending'), sum(t.target = 'unknown'), c.state, u.call IS NOT NULL
 FROM (SELECT call, target, max(idx) FROM transfers GROUP BY call, account) t
-LEFT JOIN calls c ON c.id = t.call LEFT JOIN unsettled u ON u.call = t.call GROUP BY t.call
+LEFT JOIN c ON c.id = t.call LEFT JOIN unsettled u ON u.call = t.call GROUP BY t.call
 HAVING c.state IS NULL OR (c.state = 'running') <> (sum(t.target = 'pending') > 0)
     OR (u.call IS NOT NULL) <> (sum(t.target = 'unknown') > 0)
     OR (c.state IN ('done', 'failed', 'denied') AND sum(t.target = 'unknown') > 0)

@@ -148,6 +148,50 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # Entries of one transaction share a row (`entry_rows.py`); each had its own.
     "ALTER TABLE entries ADD COLUMN count INTEGER NOT NULL DEFAULT 1;",
+    # What calls say alike stands once, and a call that ends is a row more (`call_rows.py`). It was
+    # a row of eighteen columns in two indexes, written again when the call ended.
+    """
+    CREATE TABLE call_runs (number INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
+    CREATE TABLE call_heads (
+        number INTEGER PRIMARY KEY, agent TEXT NOT NULL, mandate TEXT NOT NULL,
+        principal TEXT NOT NULL, kind TEXT NOT NULL, upstream TEXT NOT NULL, name TEXT NOT NULL,
+        code TEXT NOT NULL, because TEXT NOT NULL,
+        UNIQUE (agent, mandate, principal, kind, upstream, name, code, because)
+    );
+    CREATE TABLE opened_calls (
+        id TEXT PRIMARY KEY, intent_index INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+        run INTEGER NOT NULL, head INTEGER NOT NULL,
+        name, digest, state TEXT, code TEXT, because, hold TEXT
+    ) WITHOUT ROWID;
+    CREATE TABLE moved_calls (
+        id TEXT PRIMARY KEY, state TEXT NOT NULL, ended_ms INTEGER, code TEXT NOT NULL,
+        because NOT NULL, outcome_index INTEGER, approved_index INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE running_calls (one INTEGER PRIMARY KEY CHECK (one = 1), ids TEXT NOT NULL);
+    INSERT INTO call_runs (run) SELECT DISTINCT run FROM calls;
+    INSERT INTO call_heads (agent, mandate, principal, kind, upstream, name, code, because)
+        SELECT DISTINCT agent, mandate, principal, kind, upstream, '', '', '' FROM calls;
+    INSERT INTO opened_calls SELECT c.id, c.intent_index, c.at_ms, r.number, h.number, c.name,
+        c.digest, c.state, c.code, c.because, c.hold
+        FROM calls c JOIN call_runs r ON r.run = c.run JOIN call_heads h
+        ON (h.agent, h.mandate, h.principal, h.kind, h.upstream) =
+        (c.agent, c.mandate, c.principal, c.kind, c.upstream) ORDER BY c.id;
+    INSERT INTO moved_calls SELECT id, state, ended_ms, '', '', outcome_index, approved_index
+        FROM calls WHERE coalesce(ended_ms, outcome_index, approved_index) IS NOT NULL;
+    INSERT INTO running_calls SELECT 1, json_group_array(id) FROM calls WHERE state = 'running';
+    DROP TABLE calls;
+    CREATE INDEX calls_by_run ON opened_calls (run, id);
+    CREATE INDEX calls_once_held ON opened_calls (id) WHERE state = 'held';
+    CREATE VIEW calls AS SELECT
+        c.id, c.at_ms, r.run, h.agent, h.mandate, h.principal, h.kind, h.upstream,
+        coalesce(c.name, h.name) AS name, coalesce(c.digest, '') AS digest,
+        coalesce(m.state, c.state, 'running') AS state,
+        coalesce(nullif(m.code, ''), c.code, h.code) AS code,
+        coalesce(nullif(m.because, ''), c.because, h.because) AS because,
+        coalesce(c.hold, '') AS hold, m.ended_ms, c.intent_index, m.outcome_index, m.approved_index
+        FROM opened_calls c JOIN call_runs r ON r.number = c.run
+        LEFT JOIN call_heads h ON h.number = c.head LEFT JOIN moved_calls m ON m.id = c.id;
+    """,
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

@@ -2,7 +2,7 @@
 
 A sealed value is a BLOB. Some columns may also hold TEXT, where it shows nothing of a payload:
 
-* `calls.because` of a call that was let run at once: it names the target and the rule;
+* `call_heads.because`, of calls that were let run at once: it names the target and the rule;
 * `calls.name`, `holds.name`: but a resource's name is a URI, which may hold personal data, so it
   is sealed with what quotes it (as `gateway/recorder.py` keeps it out of leaves);
 * `calls.digest` is empty unless the call was held.
@@ -11,8 +11,6 @@ A sealed value is a BLOB. Some columns may also hold TEXT, where it shows nothin
 from __future__ import annotations
 
 import sqlite3
-
-from msgspec.structs import astuple
 
 from bailiwick.core.call import CallKind
 from bailiwick.ports import CallMoved, CallOpened, CallState, HoldOpened, Stamped
@@ -31,45 +29,33 @@ _SEALED_OR_TEXT = {"calls": ("name", "digest", "because"), "holds": ("name",), "
 Cell = str | bytes
 
 
-def opened_row(seal: TextSeal, call: CallOpened, start: int) -> list[object]:
-    """The first cells of a row of `calls`, which are the fields of `CallOpened` in their order.
-
-    Args:
-        start: the index of its commit's first entry.
-    """
-    cells: list[object] = [*astuple(call)]
-    if call.state is not _RUNNING or call.kind == _RESOURCE or call.digest:
-        # Not the path of every call: one that simply runs has nothing to seal.
-        cells[8], cells[9], cells[12] = _call_cells(seal, call)
-    cells[10] = call.state._value_  # the driver asks about an enum at length before it binds it
-    cells[14] = start + call.entry
-    return cells
-
-
-def _call_cells(seal: TextSeal, call: CallOpened) -> tuple[Cell, Cell, Cell]:
-    """`name`, `digest` and `because` as they are stored."""
-    plain_name = call.kind != _RESOURCE
+def call_cells(seal: TextSeal, call: CallOpened) -> tuple[Cell, ...]:
+    """`name`, `digest`, `state`, `code`, `because` and `hold` of a call, as they are stored."""
     return (
-        call.name if plain_name else seal.seal(call.name, "calls", "name", call.id),
+        call.name if call.kind != _RESOURCE else seal.seal(call.name, "calls", "name", call.id),
         seal.seal(call.digest, "calls", "digest", call.id) if call.digest else "",
+        call.state._value_,
+        call.code,
         seal.seal(call.because, "calls", "because", call.id),
+        call.hold,
     )
 
 
 def moved_row(seal: TextSeal, move: CallMoved, start: int) -> tuple[object, ...]:
-    """What the store is told of a call that changed state.
+    """The row of `moved_calls` for a call that changed state.
 
-    `because` "" leaves the one it has. Args: `start` as of `opened_row`.
+    `because` "" leaves the one it has.
+
+    Args:
+        start: the index of its commit's first entry.
     """
-    entry, because = move.entry, move.because
-    return (
-        move.id,
-        move.state._value_,
-        move.at_ms,
-        move.code,
-        seal.seal(because, "calls", "because", move.id) if because else "",
-        None if entry < 0 else start + entry,
-    )
+    state, because = move.state, move.because
+    index = None if move.entry < 0 else start + move.entry
+    cell = seal.seal(because, "calls", "because", move.id) if because else ""
+    # `_value_`: the driver asks about an enum at length before it binds it.
+    if state is _RUNNING:
+        return (move.id, state._value_, None, move.code, cell, None, index)
+    return (move.id, state._value_, move.at_ms, move.code, cell, index, None)
 
 
 def hold_cells(seal: TextSeal, hold: HoldOpened) -> dict[str, Cell]:

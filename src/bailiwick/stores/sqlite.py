@@ -41,27 +41,17 @@ from bailiwick.ports import (
     SubjectKey,
     TokenRevoked,
 )
+from bailiwick.stores.call_rows import CallRows
 from bailiwick.stores.entry_rows import INSERT_ENTRIES, entry_rows, leaves_of, next_index
 from bailiwick.stores.schema import damaged, prepare
-from bailiwick.stores.sealed_rows import hold_cells, moved_row, opened_row, stamp_cells
+from bailiwick.stores.sealed_rows import hold_cells, stamp_cells
 from bailiwick.stores.sqlite_limits import SqliteLimits
 from bailiwick.stores.text_seal import TextSeal
 
-_INSERT_CALL = (
-    "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL)"
-)
 _INSERT_HOLD = (
     "INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
     "'waiting', NULL, ?)"
 )
-_MOVE_CALL = (
-    "UPDATE calls SET state = ?2, ended_ms = CASE WHEN ?2 = 'running' THEN NULL ELSE ?3 END, "
-    "code = CASE WHEN ?4 = '' THEN code ELSE ?4 END, "
-    "because = CASE WHEN ?5 = '' THEN because ELSE ?5 END, "
-    "outcome_index = CASE WHEN ?2 = 'running' THEN NULL ELSE coalesce(?6, outcome_index) END, "
-    "approved_index = CASE WHEN ?2 = 'running' THEN ?6 ELSE approved_index END WHERE id = ?1"
-)
-
 CommitHook = Callable[[sqlite3.Connection], None]
 
 
@@ -74,9 +64,16 @@ _OF_LIMITS = _OF_CALLS | {Reserved, Settled}
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What one transaction holds: where each commit's entries stand, and the leaves of all."""
+    """What one transaction holds.
 
-    ranges: list[range | Conflict]
+    Attributes:
+        ranges: where the entries of each commit stand.
+        conflicts: the commits that nothing was written of.
+        first, leaves: the index of the first entry, and all leaves.
+    """
+
+    ranges: list[tuple[asyncio.Future[range], range]]
+    conflicts: list[tuple[asyncio.Future[range], Conflict]]
     first: int
     leaves: list[bytes]
 
@@ -138,6 +135,7 @@ class SqliteJournal:
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = ThreadPoolExecutor(1, "bailiwick-commit")
+        self._calls = CallRows(seal)
         self._limits = SqliteLimits(seal, lambda: connect(path, read_only=True))
         self.counters: Counters = self._limits.books
         self.on_append: Callable[[int, Sequence[bytes]], None] = _nothing
@@ -153,11 +151,14 @@ class SqliteJournal:
             prepare(self._db, size)
             self._version = _data_version(self._db)
             self._next = next_index(self._db)
+            self._calls.load(self._db)
         except BaseException:
             self._db.close()
             raise
 
-    async def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+    def commit(
+        self, entries: Sequence[Entry], changes: Sequence[Change] = ()
+    ) -> asyncio.Future[range]:
         """See `ports.Journal.commit`."""
         if self._closed:
             raise StoreError("store_closed", "the store is closed")
@@ -168,7 +169,7 @@ class SqliteJournal:
             self._busy = True
             self._idle.clear()
             loop.call_soon(self._flush, loop)
-        return await done
+        return done
 
     async def close(self) -> None:
         """Finish what is pending, then close. Later commits raise StoreError."""
@@ -215,14 +216,12 @@ class SqliteJournal:
         if error is not None:
             self._fail(batch, error)
         else:
-            for (_, _, done), outcome in zip(batch, written.ranges, strict=True):
-                if done.done():  # its waiter was cancelled; what it wrote stands
-                    continue
-                if type(outcome) is range:
-                    done.set_result(outcome)
-                else:
-                    assert isinstance(outcome, Conflict)
-                    done.set_exception(outcome)
+            for done, where in written.ranges:
+                if not done.done():  # else its waiter was cancelled; what it wrote stands
+                    done.set_result(where)
+            for done, conflict in written.conflicts:
+                if not done.done():
+                    done.set_exception(conflict)
             self._limits.trim()
             if written.leaves:  # durable now; a commit that conflicted left no gap
                 self.on_append(written.first, written.leaves)
@@ -257,37 +256,29 @@ class SqliteJournal:
                 )
 
     def _apply_all(self, batch: list[_Pending]) -> _Written:
-        db = self._begin()
+        db, calls = self._begin(), self._calls
         first = start = self._next
         made: list[Entry] = []
-        opened: list[list[object]] = []
-        moved: list[tuple[object, ...]] = []
-        ranges: list[range | Conflict] = []
-        for entries, changes, _ in batch:
+        ranges: list[tuple[asyncio.Future[range], range]] = []
+        conflicts: list[tuple[asyncio.Future[range], Conflict]] = []
+        for entries, changes, done in batch:
             if not _OF_CALLS.issuperset(map(type, changes)):
                 conflict = self._apply_others(changes, start)
                 if conflict is not None:
-                    ranges.append(conflict)
+                    conflicts.append((done, conflict))
                     continue
-            for change in changes:
-                if type(change) is CallMoved:
-                    moved.append(moved_row(self._seal, change, start))
-                elif type(change) is CallOpened:
-                    opened.append(opened_row(self._seal, change, start))
+            calls.take(db, changes, start)
             made += entries
             stop = first + len(made)
-            ranges.append(range(start, stop))
+            ranges.append((done, range(start, stop)))
             start = stop
         leaves = leaves_of(made)
         if made:
             db.executemany(INSERT_ENTRIES, entry_rows(first, made, leaves))
-        if opened:
-            db.executemany(_INSERT_CALL, opened)
-        if moved:
-            db.executemany(_MOVE_CALL, moved)
+        calls.write(db)
         self._limits.write(db)
         self._next = start
-        return _Written(ranges, first, leaves)
+        return _Written(ranges, conflicts, first, leaves)
 
     def _begin(self) -> sqlite3.Connection:
         """Open a transaction, and drop what is remembered of a file that others have changed."""
@@ -299,6 +290,7 @@ class SqliteJournal:
         db = self._db
         if self._version != (version := _data_version(db)):
             self._version, self._next = version, next_index(db)
+            self._calls.load(db)
             self._limits.forget()
         return db
 

@@ -50,6 +50,14 @@ _T = TypeVar("_T")
 
 _MAX_LIMIT = 1000
 
+# Only a few are looked at: those that run, and those that were ever held.
+_OPEN_CALLS = """
+SELECT * FROM calls WHERE id IN (
+    SELECT value FROM running_calls, json_each(ids)
+    UNION SELECT id FROM opened_calls WHERE state = 'held'
+) AND state IN ('held', 'running') ORDER BY id
+"""
+
 # INVARIANT: what msgspec knows of a class is made here, by one thread. It is made at first use
 # otherwise, and two reading threads that do so at once end the whole process (msgspec 0.22: the
 # second one follows a field that the first has not filled in yet).
@@ -125,8 +133,7 @@ class SqliteRecords:
 
     async def open_calls(self) -> Sequence[CallRow]:
         """See `ports.Records.open_calls`."""
-        sql = "SELECT * FROM calls WHERE state IN ('held', 'running') ORDER BY id"
-        return await self._read(lambda db: [self._call(row) for row in db.execute(sql)])
+        return await self._read(lambda db: [self._call(row) for row in db.execute(_OPEN_CALLS)])
 
     async def runs(self, limit: int = 50) -> Sequence[RunRow]:
         """See `ports.Records.runs`."""

@@ -1,0 +1,155 @@
+"""Calls as rows of the SQLite store, so laid out that a call writes little and nothing twice.
+
+* `opened_calls`: a row for each call. What many calls say alike stands once, in `call_runs` and
+  `call_heads`, and is NULL in the row of a call that was let run at once.
+* `moved_calls`: where a call stands if it has moved since; most move once, to their end.
+* `running_calls`: one row, the ids of the calls that run just now as a JSON array. A start has to
+  find what a crash left behind without looking at every call there ever was.
+
+The view `calls` (schema.py) puts them together. Which cells are sealed: `sealed_rows.py`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
+
+import msgspec
+from msgspec.structs import astuple
+
+from bailiwick.core.call import CallKind
+from bailiwick.ports import CallMoved, CallOpened, CallState, Change
+from bailiwick.stores.schema import damaged
+from bailiwick.stores.sealed_rows import call_cells, moved_row
+from bailiwick.stores.text_seal import TextSeal
+
+MAX_KNOWN_HEADS: Final = 10_000
+"""What calls have in common is remembered for so many sorts of call: beyond it, looked up again."""
+
+_INSERT_CALL = "INSERT INTO opened_calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MOVE_CALL = (
+    "INSERT INTO moved_calls VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "state = excluded.state, ended_ms = excluded.ended_ms, "
+    "code = CASE WHEN excluded.code = '' THEN code ELSE excluded.code END, "
+    "because = CASE WHEN excluded.because = '' THEN because ELSE excluded.because END, "
+    "outcome_index = CASE WHEN excluded.state = 'running' THEN NULL "
+    "ELSE coalesce(excluded.outcome_index, outcome_index) END, "
+    "approved_index = CASE WHEN excluded.state = 'running' THEN excluded.approved_index "
+    "ELSE approved_index END"
+)
+_PUT_RUNNING = "UPDATE running_calls SET ids = ?"
+_FIND_RUN = "SELECT number FROM call_runs WHERE run = ?"
+_INSERT_RUN = "INSERT INTO call_runs (run) VALUES (?)"
+_FIND_HEAD = (
+    "SELECT number FROM call_heads WHERE agent = ? AND mandate = ? AND principal = ? "
+    "AND kind = ? AND upstream = ? AND name = ? AND code = ? AND because = ?"
+)
+_INSERT_HEAD = (
+    "INSERT INTO call_heads (agent, mandate, principal, kind, upstream, name, code, because) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_RESOURCE = CallKind.RESOURCE.value
+_RUNNING = CallState.RUNNING
+_NOTHING_OF_ITS_OWN = (None,) * 6
+
+_Row = tuple[object, ...]
+
+_id_of = itemgetter(0)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(set[str]).decode
+
+
+class CallRows:
+    """What the commits of one transaction say of calls, until it is written.
+
+    What is remembered of the file stands as long as nobody else writes to it: then, `load`.
+    """
+
+    __slots__ = ("_alike", "_moved", "_opened", "_running", "_seal")
+
+    def __init__(self, seal: TextSeal) -> None:
+        self._seal = seal
+        self._opened: list[_Row] = []
+        self._moved: list[_Row] = []
+        self._running: set[str] = set()
+        # What a call that was let run at once says beside its id, time and intent, and the rest
+        # of its row.
+        self._alike: dict[_Row, _Row] = {}
+
+    def load(self, db: sqlite3.Connection) -> None:
+        """Forget what was not written, and what is remembered; read what runs."""
+        self._opened, self._moved = [], []
+        self._alike.clear()
+        found = db.execute("SELECT ids FROM running_calls").fetchone()
+        try:
+            self._running = _decode(found[0])
+        except (TypeError, msgspec.DecodeError) as error:
+            raise damaged(f"`running_calls` cannot be read: {error}") from error
+
+    def take(self, db: sqlite3.Connection, changes: Sequence[Change], start: int) -> None:
+        """Take in those of one commit's changes that are of calls.
+
+        Args:
+            db: in the open transaction.
+            start: the index of the commit's first entry.
+        """
+        for change in changes:
+            if type(change) is CallMoved:
+                row = moved_row(self._seal, change, start)
+                if change.state is _RUNNING:  # held before; it ends in a later transaction
+                    db.execute(_MOVE_CALL, row)
+                    self._running.add(change.id)
+                    db.execute(_PUT_RUNNING, (_encode(self._running).decode(),))
+                else:
+                    self._moved.append(row)
+            elif type(change) is CallOpened:
+                rest = self._alike.get(astuple(change)[2:14])
+                if rest is None:
+                    self._open(db, change, start)
+                else:
+                    self._opened.append((change.id, start + change.entry, change.at_ms, *rest))
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Write what was taken in since the last time, in `db`'s open transaction."""
+        opened, moved, running = self._opened, self._moved, self._running
+        if opened:
+            db.executemany(_INSERT_CALL, opened)
+            running.update(map(_id_of, opened))
+        if moved:
+            db.executemany(_MOVE_CALL, moved)
+            running.difference_update(map(_id_of, moved))
+        if opened or moved:
+            db.execute(_PUT_RUNNING, (_encode(running).decode(),))
+            opened.clear()
+            moved.clear()
+
+    def _open(self, db: sqlite3.Connection, call: CallOpened, start: int) -> None:
+        """A call with cells of its own, or the first that says what others will."""
+        where = (call.id, start + call.entry, call.at_ms)
+        cells = astuple(call)
+        run = _number(db, _FIND_RUN, _INSERT_RUN, (call.run,))
+        if call.state is _RUNNING and call.kind != _RESOURCE and not call.digest and not call.hold:
+            head = _number(db, _FIND_HEAD, _INSERT_HEAD, (*cells[3:9], call.code, call.because))
+            rest = (run, head, *_NOTHING_OF_ITS_OWN)
+            if len(self._alike) >= MAX_KNOWN_HEADS:
+                self._alike.clear()
+            self._alike[cells[2:14]] = rest
+            self._opened.append((*where, *rest))
+            return
+        head = _number(db, _FIND_HEAD, _INSERT_HEAD, (*cells[3:8], "", "", ""))
+        row = (*where, run, head, *call_cells(self._seal, call))
+        if call.state is _RUNNING:
+            self._opened.append(row)
+        else:
+            db.execute(_INSERT_CALL, row)
+
+
+def _number(db: sqlite3.Connection, find: str, insert: str, cells: _Row) -> int:
+    """The number of a row; it is made when it is new."""
+    row = db.execute(find, cells).fetchone()
+    made = db.execute(insert, cells).lastrowid if row is None else row[0]
+    assert isinstance(made, int)
+    return made
