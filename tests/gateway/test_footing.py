@@ -102,3 +102,12 @@ def test_whoever_looks_at_revoked_tokens_sees_those_that_are_revoked_later(house
     assert refused("token-1")
     assert refused("token-2")
     assert not refused("token-3")
+
+
+def test_whoever_looks_up_the_agent_of_a_mandate_sees_what_is_declared_later(house: House) -> None:
+    agent_of = house.authority.agents.get
+    assert agent_of("payments") == "clerk"
+    house.authority.add(replace(mandate(), name="invoices", agent="reader"))
+    assert agent_of("invoices") == "reader"
+    house.authority.install(snapshot(replace(mandate(version=2), agent="reader")))
+    assert (agent_of("payments"), agent_of("invoices")) == ("reader", None)

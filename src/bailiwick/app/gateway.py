@@ -302,7 +302,7 @@ async def _build(
     journal.on_append = on_append
     tokens = folder.token_key()
     revoked = authority.revoked_tokens.__contains__
-    standing = Standing(authority.mandate_agent, authority.person, revoked)
+    standing = Standing(authority.agents.get, authority.person, revoked)
     rooms = Rooms(
         journal=journal,
         records=records,

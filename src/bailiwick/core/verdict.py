@@ -7,7 +7,7 @@ sentence reaches the agent: it never holds a secret or another person's data.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, ClassVar, Never
 
 import msgspec
 
@@ -76,6 +76,9 @@ class Deny(_NoTruth, frozen=True):
         because: what was refused and why.
         allowed: what would have been allowed, in words a model can act on; empty if nothing.
     """
+
+    charges: ClassVar[tuple[Charge, ...]] = ()
+    """As of the other verdicts: nothing is taken."""
 
     code: str
     rules: tuple[str, ...]

@@ -60,12 +60,14 @@ class Authority:
     Attributes:
         snapshot: what is in force. Only `install` and `add` put another in its place.
         chains: see `chain`. What each call asks for is looked up here without a call in between.
+        agents: which agent each mandate is for; one mapping for good.
         revoked_tokens: ids of tokens that are refused; one set for good, which only grows.
     """
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
         self.chains: dict[str, Chain] = {}
+        self.agents: dict[str, str] = {}
         self.revoked_tokens: set[str] = set()
 
     def install(self, snapshot: Snapshot) -> None:
@@ -73,12 +75,15 @@ class Authority:
         self.snapshot = snapshot
         mandates = snapshot.mandates
         self.chains = {name: chain_of(name, mandates, self.owner) for name in mandates}
+        self.agents.clear()
+        self.agents.update((name, each.agent) for name, each in mandates.items())
 
     def add(self, mandate: Mandate) -> None:
         """Put one new mandate in force, beside all that is."""
         mandates = {**self.snapshot.mandates, mandate.name: mandate}
         self.snapshot = dataclasses.replace(self.snapshot, mandates=mandates)
         self.chains[mandate.name] = chain_of(mandate.name, mandates, self.owner)
+        self.agents[mandate.name] = mandate.agent
 
     def chain(self, mandate: str) -> Chain:
         """The chain of the mandate of this name, root first; () when there is none. O(1)."""
@@ -105,8 +110,7 @@ class Authority:
 
     def mandate_agent(self, mandate: str) -> str | None:
         """The agent a mandate is for."""
-        found = self.snapshot.mandates.get(mandate)
-        return None if found is None else found.agent
+        return self.agents.get(mandate)
 
     def person(self, name: str, method: str) -> Person | None:
         """A declared person as authenticated by `method`."""

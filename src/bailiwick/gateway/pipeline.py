@@ -196,6 +196,7 @@ class Pipeline:
                 # What the mandate refuses anyway is refused for that: whether a server has such a
                 # thing is nothing to tell an agent that may not use it.
                 verdict = asked.blocked
+        retold = self._thoughts.retold(told.run, asked) if kind is CallKind.MODEL else ()
         context = CallContext(
             call=call,
             run=told.run,
@@ -206,15 +207,14 @@ class Pipeline:
             traceparent=asked.traceparent,
             token=caller.token,
             labels=labels,
-            charges=() if isinstance(verdict, Deny) else verdict.charges,
+            charges=verdict.charges,
             policies=policies.version,
+            retold=retold,
+            offered=asked.hints.offered,
             address=asked.address,
         )
         if found is not None:
             context = replace(context, thought=found.thought, asked_for=found.open)
-        elif kind is CallKind.MODEL:
-            retold = self._thoughts.retold(told.run, asked)
-            context = replace(context, retold=retold, offered=asked.hints.offered)
         match verdict:
             case Allow():
                 refused = await self._running.begin(context, verdict)

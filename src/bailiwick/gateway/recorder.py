@@ -48,6 +48,8 @@ class Recorder:
         self._vault = vault
         self._random = random
         intents = Intents(vault, random)
+        self.ready: Callable[[str], bool] = vault.knows
+        """Whether `prepare` has nothing to do for a person."""
         self.form = intents.form
         self.opening = intents.write
 
@@ -214,10 +216,6 @@ class Recorder:
         for person in people:
             if not self._vault.knows(person or GATEWAY):
                 await self._vault.ensure(person or GATEWAY, now_ms)
-
-    def ready(self, person: str) -> bool:
-        """Whether `prepare` has nothing to do for this person."""
-        return self._vault.knows(person)
 
     def open(self, leaf: bytes, sealed: bytes) -> Json:
         """A payload in clear. Raises VerificationError when damaged or erased."""

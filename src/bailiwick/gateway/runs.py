@@ -50,7 +50,7 @@ class Runs:
         self._records = records
         self._recorder = recorder
         self._new_id = new_id
-        self._keys: dict[_Name, str] = {}
+        self._by_key: dict[_Name, RunFacts] = {}
         self._known: OrderedDict[str, tuple[_Name, RunFacts]] = OrderedDict()
         self.ended: set[str] = set()
         """Runs that were ended. Synchronous: what `end` has said stands at once."""
@@ -63,16 +63,18 @@ class Runs:
     def known(self, asked: Asked) -> RunFacts | None:
         """The run of a call, if this process has seen it. Look at its `objection` next."""
         caller = asked.caller
-        run = wanted = caller.run or asked.said.joins
-        if not wanted:
-            run = self._keys.get((caller.agent, caller.mandate, asked.run_key[:MAX_KEY_CHARS]), "")
-        found = self._known.get(run)
-        if found is None:
-            return None
-        if wanted and found[0][:2] != (caller.agent, caller.mandate):
-            return None
-        self._known.move_to_end(run)
-        return found[1]
+        wanted = caller.run or asked.said.joins
+        if wanted:
+            told = self.facts(wanted)
+            if told is None or (told.agent, told.mandate) != (caller.agent, caller.mandate):
+                return None
+        else:
+            name = caller.agent, caller.mandate, asked.run_key[:MAX_KEY_CHARS]
+            told = self._by_key.get(name)
+            if told is None:
+                return None
+        self._known.move_to_end(told.run)
+        return told
 
     def facts(self, run: str) -> RunFacts | None:
         """A run by its id, if this process has seen it."""
@@ -156,7 +158,8 @@ class Runs:
         found = self._known.get(run)
         if found is not None:
             name, told = found
-            self._known[run] = name, msgspec.structs.replace(told, ended=True)
+            told = self._by_key[name] = msgspec.structs.replace(told, ended=True)
+            self._known[run] = name, told
 
     async def read(self, row: RunRow) -> RunFacts:
         """What the run of a row was told.
@@ -212,13 +215,13 @@ class Runs:
 
     def _keep(self, told: RunFacts, key: str) -> RunFacts:
         name = told.agent, told.mandate, key
-        self._keys[name] = told.run
+        self._by_key[name] = told
         self._known[told.run] = name, told
         if told.ended:
             self.ended.add(told.run)
         while len(self._known) > _REMEMBERED:
             _, (gone, _) = self._known.popitem(last=False)
-            del self._keys[gone]
+            del self._by_key[gone]
         return told
 
 
