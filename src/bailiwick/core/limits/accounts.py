@@ -6,6 +6,7 @@ What is kept of it, and where, is the business of `books.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.sliding import SlidingWindow
@@ -91,7 +92,7 @@ class Held:
 
     __slots__ = ("account", "posted", "row", "total", "unknown")
 
-    plain = True
+    plain: ClassVar[bool] = True
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -161,7 +162,7 @@ class HeldByMember(Held):
 
     __slots__ = ()
 
-    plain = False
+    plain: ClassVar[bool] = False
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`."""
@@ -173,7 +174,7 @@ class HeldInWindow(Held):
 
     __slots__ = ()
 
-    plain = False
+    plain: ClassVar[bool] = False
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`."""

@@ -92,22 +92,21 @@ def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Ch
         # What one look at the arguments tells is remembered by that; `_charge` tells the rest.
         amount: int | str = 1
         value: Json = ""
-        plain = limit.counts_one
-        if limit.sums_at:
-            amount = steps_of(arguments.get(limit.sums_at), limit.unit or "")
-            plain = type(amount) is int
-        elif limit.tells_apart:
-            value = arguments.get(limit.tells_apart)
-            plain = type(value) is str
+        looks_at = limit.looks_at
+        if looks_at:
+            value = arguments.get(looks_at)
+            if limit.sums:
+                amount, value = steps_of(value, limit.unit or ""), ""
+        which: tuple[int | str, str] | None = None
         charge: Charge | None = None
-        if plain:
+        if looks_at is not None and type(amount) is int and type(value) is str:
             which = minute if limit.by_clock else run if limit.by_run else "", value
             charge = limit.made.get(which)
         if charge is None:
             refused = _charge(limit, call, run, now, taken)
             if refused is not None:
                 return refused
-            if plain:
+            if which is not None:
                 _remember(limit, which, taken[-1])
         elif limit.slides_ms:
             since_ms = max(1, now - limit.slides_ms)

@@ -165,9 +165,10 @@ class Limit:
         unit: the one unit there is, or None where the call decides, derived.
         per_words: `per` for messages, derived.
         takes: the name of what is counted of a model call (`TAKEN`), or "", derived.
-        counts_one: of every call it takes one, whatever the call says, derived.
-        sums_at, tells_apart: the one argument that tells what of a call is summed, or counted once,
-            where a plain amount, or a plain text, tells all; else "". Derived.
+        looks_at: the one argument that tells what a call takes, where a plain amount or a plain
+            text tells all; "" where the call says nothing of it, and each takes one; else None.
+            Derived.
+        sums: what stands there is an amount, derived.
         by_clock, by_run: what tells its windows apart, derived.
         slides_ms: length of a sliding window, else 0, derived.
         made: charges on it that calls were given, remembered by `charging.py`: by window, unit, key
@@ -200,9 +201,8 @@ class Limit:
     scale: int = field(init=False, repr=False, compare=False)
     unit: str | None = field(init=False, repr=False, compare=False)
     takes: str = field(init=False, repr=False, compare=False)
-    counts_one: bool = field(init=False, repr=False, compare=False)
-    sums_at: str = field(init=False, repr=False, compare=False)
-    tells_apart: str = field(init=False, repr=False, compare=False)
+    looks_at: str | None = field(init=False, repr=False, compare=False)
+    sums: bool = field(init=False, repr=False, compare=False)
     by_clock: bool = field(init=False, repr=False, compare=False)
     by_run: bool = field(init=False, repr=False, compare=False)
     slides_ms: int = field(init=False, repr=False, compare=False)
@@ -230,15 +230,19 @@ class Limit:
         names = ", ".join(f"`{format_argument_path(path)}`" for path in self.per)
         object.__setattr__(self, "takes", TAKEN.get(self.measure, ""))
         object.__setattr__(self, "per_words", f" for this {names}" if names else "")
-        calls = self.measure is Measure.COUNT or self.measure is Measure.CONCURRENT
-        apart = self.per or self.rows or unit is None or window.kind == "call"
-        object.__setattr__(self, "counts_one", calls and not apart)
-        alone = "" if apart or self.minor_units or len(self.of) != 1 else str(self.of[0])
-        object.__setattr__(self, "sums_at", alone if self.measure is Measure.SUM else "")
-        object.__setattr__(self, "tells_apart", alone if self.measure is Measure.DISTINCT else "")
+        object.__setattr__(self, "looks_at", self._looks_at())
+        object.__setattr__(self, "sums", self.measure is Measure.SUM)
         object.__setattr__(self, "by_clock", window.kind in ZONED)
         object.__setattr__(self, "by_run", window.kind == "run")
         object.__setattr__(self, "slides_ms", window.seconds * 1000)
+
+    def _looks_at(self) -> str | None:
+        if self.per or self.rows or self.unit is None or self.window.kind == "call":
+            return None
+        if self.measure in (Measure.COUNT, Measure.CONCURRENT):
+            return ""
+        plain = self.measure in (Measure.SUM, Measure.DISTINCT) and not self.minor_units
+        return str(self.of[0]) if plain and len(self.of) == 1 else None
 
     def _shape(self) -> str:
         """What makes amounts comparable, beside what the account's name tells: eight hex digits.
