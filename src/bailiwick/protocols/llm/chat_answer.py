@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.chat_plain import decode_arguments, decode_chunk
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
-from bailiwick.protocols.llm.frame import Frame, find_frame
+from bailiwick.protocols.llm.frame import Frame, find_frame, slot_of
 from bailiwick.protocols.llm.gathering import (
     Room,
     Text,
@@ -35,12 +34,14 @@ _DETAILS = {
 }
 """OpenRouter's `reasoning_details`: type → what of it is seen, and where it stands."""
 
-_SLOT = re.compile(rb'"(?:content|reasoning|reasoning_content)": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
+_SLOT = slot_of("content", "reasoning", "reasoning_content")
 """Where the text of a piece may stand."""
 
 
 class ChatHearer:
     """Adds up `chat.completion.chunk` objects, or reads one `chat.completion`."""
+
+    framed = True
 
     __slots__ = (
         *("_asked", "_choices", "_error", "_id", "_model", "_named", "_room"),
@@ -137,12 +138,13 @@ class ChatHearer:
         if choice is None or chunk.usage is not None or not chunk.choices:
             return None
         first = chunk.choices[0]
-        said = [text for text in astuple(first.delta) if text]
-        if first.finish_reason or len(said) != 1:
+        said, new, old = first.delta.content, first.delta.reasoning, first.delta.reasoning_content
+        thought = new or old
+        if first.finish_reason or (said and thought) or (new and old):
             return None
-        if first.delta.content:
-            return choice.text, said[0]
-        return choice.thoughts.text(Visibility.FULL), said[0]
+        if thought:
+            return choice.thoughts.text(Visibility.FULL), thought
+        return (choice.text, said) if said else None
 
     @property
     def room(self) -> Room:

@@ -49,6 +49,9 @@ class EmbeddingsHearer:
     asked = False
     """There is nothing to act on."""
 
+    framed = False
+    """There are none."""
+
     counted = None
     """There is no output."""
 
@@ -65,7 +68,7 @@ class EmbeddingsHearer:
         return next(texts, None)
 
     def frame(self, head: bytes, event: bytes) -> None:
-        """It has none."""
+        """See `framed`."""
 
     def take_whole(self, body: JsonObject) -> None:
         """Take the answer, or an error."""

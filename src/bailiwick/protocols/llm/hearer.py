@@ -56,6 +56,10 @@ class Hearer(Protocol):
     def counted(self) -> int | None:
         """Tokens of output by the server's own count so far; None if it has not said."""
 
+    @property
+    def framed(self) -> bool:
+        """Whether `frame` may find something in this dialect."""
+
     def take(self, data: JsonObject) -> None:
         """Take one event of a stream. Must not raise, whatever is in it."""
 
@@ -137,7 +141,7 @@ class Reader:
         self._lost = False
         self._unreadable = False
         self._frame: Frame | None = None
-        self._tries = _MOST_TRIES
+        self._tries = _MOST_TRIES if hearer.framed else 0
 
     def run(self, chunk: bytes) -> int:
         """Take the pieces that a chunk begins with, as far as nothing but their texts is new.
@@ -168,7 +172,7 @@ class Reader:
             if texts is not None:
                 self._begun = True
                 self._take_all(texts, len(chunk))
-                if self._tries:
+                if self._tries and texts[-1] != _DONE:
                     self._find_frame(chunk, texts[-1])
                 return
         if self._broken:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -11,7 +10,7 @@ import msgspec
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.dialect import AskedTool, Reasoning, Said, Usage, Visibility
-from bailiwick.protocols.llm.frame import Frame, find_frame
+from bailiwick.protocols.llm.frame import Frame, find_frame, slot_of
 from bailiwick.protocols.llm.gathering import (
     Brackets,
     Room,
@@ -61,12 +60,14 @@ _plain = msgspec.json.Decoder(_PlainPiece).decode
 _KINDS: dict[type[_PlainDelta], str] = {_PlainText: "text", _PlainThinking: "thinking"}
 """What is said in pieces → the kind of block that takes it."""
 
-_SLOT = re.compile(rb'"(?:text|thinking)": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
+_SLOT = slot_of("text", "thinking")
 """Where the text of such a piece may stand."""
 
 
 class MessagesHearer:
     """Adds up the events of a message, or reads one message."""
+
+    framed = True
 
     __slots__ = ("_asked", "_blocks", "_counts", "_error", "_finish", "_id", "_model", "_room")
 

@@ -90,6 +90,9 @@ _ENDS = frozenset(
 class ResponsesHearer:
     """Adds up the events of a response, or reads one response."""
 
+    framed = False
+    """Its events are numbered: no two are alike."""
+
     __slots__ = ("_asked", "_error", "_finish", "_id", "_items", "_model", "_room", "_usage")
 
     def __init__(self, room: Room | None = None) -> None:
@@ -151,7 +154,7 @@ class ResponsesHearer:
         return text
 
     def frame(self, head: bytes, event: bytes) -> None:
-        """Its events are numbered: no two are alike."""
+        """See `framed`."""
 
     def take_whole(self, body: JsonObject) -> None:
         """Take a response, or an error; what its items already said stands."""
