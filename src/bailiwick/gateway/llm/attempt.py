@@ -7,9 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from bailiwick.core.call import CallKind, ModelUse, Target
+from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
-from bailiwick.core.values import show
 from bailiwick.core.verdict import Deny
 from bailiwick.gateway.gate import (
     Answer,
@@ -24,6 +23,7 @@ from bailiwick.gateway.gate import (
 from bailiwick.gateway.llm.aliases import Alias
 from bailiwick.gateway.llm.bounds import bounded
 from bailiwick.gateway.llm.call import ModelCall
+from bailiwick.gateway.llm.chosen import Choices
 from bailiwick.gateway.llm.failures import BUSY, DENIED, LIMIT_REACHED
 from bailiwick.gateway.llm.health import Health
 from bailiwick.gateway.llm.names import Meant
@@ -36,12 +36,10 @@ from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import ClientGone
 from bailiwick.ports import Clock
 from bailiwick.protocols.llm.asked import with_model
-from bailiwick.protocols.llm.dialect import Asking, Dialect
+from bailiwick.protocols.llm.dialect import Asking
 
 _NOT_RETRIED = (b"x-should-retry", b"false")
 _RETRIED = (b"x-should-retry", b"true")
-_EDGES = {dialect: f"llm/{dialect.value}" for dialect in Dialect}
-"""The door that a call in each dialect comes through."""
 
 _SOON = ("upstream_busy", "alias_resting")
 """Refusals that may be over in a moment."""
@@ -115,6 +113,7 @@ class Asker:
         self._models = models
         self._limits = limits
         self._clock = clock
+        self._choices = Choices()
 
     async def ask(
         self,
@@ -126,26 +125,25 @@ class Asker:
     ) -> Tried:
         """Govern one call of one model."""
         visit, carried, asking, body = request.visit, request.carried, request.asking, request.body
-        caller, dialect = visit.caller, visit.dialect
-        server = self._models.current[found.server]
-        spec, counted = server.spec, self._gate.counts_tokens(caller)
+        caller = visit.caller
+        chosen = self._choices.of(found, asking.dialect, self._models.current)
+        server, model = chosen.server, chosen.model
+        counted = self._gate.counts_tokens(caller)
         if counted:
-            terms, counting, betas = spec.terms, carried.counting, carried.betas
-            use = bounded(use, asking, body, spec.name, terms, found.model, counting, betas)
+            spec, counting, betas = server.spec, carried.counting, carried.betas
+            use = bounded(use, asking, body, spec.name, spec.terms, model, counting, betas)
         beside = carried.beside
         if use.because:
             # A person stamps that it is a substitute.
             beside = {**beside, "in_place_of": use.because}
         if blocked is None:
-            blocked = request.blocked
-        if blocked is None:
-            blocked = _blocked(found, server, dialect)
+            blocked = chosen.blocked if request.blocked is None else request.blocked
         asked = Asked(
             caller,
-            Target(CallKind.MODEL, found.server, found.model),
+            chosen.target,
             body,
             request.key,
-            _EDGES[dialect],
+            chosen.edge,
             carried.traceparent,
             blocked,
             beside,
@@ -156,10 +154,8 @@ class Asker:
         )
         # What runs is what was judged: the judged parse, with the server's own name for the model.
         text = asking.text
-        if found.model != asking.model:
-            text = with_model(text, body, found.model)
-        name = f"{found.server}/{found.model}"
-        served = _served(name, use, self._models)
+        if model != asking.model:
+            text = with_model(text, body, model)
         call = ModelCall(
             visit.send,
             server,
@@ -167,11 +163,12 @@ class Asker:
             carried.path,
             text,
             carried.fields,
-            served,
-            spec.terms.of(found.model)[0],
+            _served(chosen.served, use, self._models),
+            chosen.price,
             patience,
             use if counted else None,
         )
+        name = chosen.name
         watch = request.watch
         watch.follow(call, self._limits.keep_alive_seconds, lambda: _lost(call, watch))
         if watch.gone:
@@ -254,9 +251,11 @@ def use_of(request: Request, because: str = "", instead_of: str = "") -> ModelUs
     )
 
 
-def _served(name: str, use: ModelUse, models: Models) -> tuple[tuple[bytes, bytes], ...]:
+def _served(
+    by: tuple[bytes, bytes], use: ModelUse, models: Models
+) -> tuple[tuple[bytes, bytes], ...]:
     """What the agent is told of who served it. Nothing is swapped silently."""
-    told = [(b"bailiwick-served-by", name.encode())]
+    told = [by]
     if use.asked_as in models.aliases:
         told.append((b"bailiwick-asked-as", use.asked_as.encode()))
         told.append((b"bailiwick-substitute", (use.because or "false").encode()))
@@ -276,15 +275,3 @@ def _lost(call: ModelCall, watch: Watch) -> None:
     """The client is gone: so is the call, unless only its record is still to be written."""
     if not call.sent:
         watch.task.cancel()
-
-
-def _blocked(found: Meant, server: ModelServer, dialect: Dialect) -> Deny | None:
-    """Why the server cannot take a call of this model in this dialect, if it cannot."""
-    if not found.served:
-        because = f"server `{found.server}` has no model {show(found.model)}"
-        return Deny("model_unknown", (), because)
-    if dialect not in server.spec.dialects:
-        spoken = ", ".join(sorted(server.spec.dialects))
-        because = f"server `{found.server}` speaks {spoken}, and calls are not translated"
-        return Deny("dialect_not_spoken", (), because)
-    return None
