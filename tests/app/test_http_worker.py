@@ -230,3 +230,18 @@ async def test_heads_of_responses_are_kept_encoded_and_bounded() -> None:
         assert len(round_._heads) <= MAX_HEADS
     with pytest.raises(ValueError, match="constant"):
         round_.head(200, ((b"content-length", b"1"),))
+
+
+async def test_all_who_receive_are_told_and_one_that_gave_up_is_nobodys_loss() -> None:
+    exchange = Exchange(_Peer(), SCOPE)
+    waiting = [asyncio.ensure_future(exchange.receive()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    exchange.take_body(b"one")
+    exchange.body_complete()
+    message = await waiting[0]
+    assert message == {"type": "http.request", "body": b"one", "more_body": False}
+    assert not waiting[2].done()  # the body is handed over once
+    exchange.whole(200, (), (), b"")
+    assert await waiting[2] == {"type": "http.disconnect"}
+    assert waiting[1].cancelled()

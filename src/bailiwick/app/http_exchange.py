@@ -82,7 +82,7 @@ class Exchange:
     _expects_continue = False
     _size = 0
     _handed = False
-    _news: asyncio.Event | None = None
+    _waiters: list[asyncio.Future[None]] | None = None
     _stage = _WAITING
     _head = b""
     _end = _NOWHERE
@@ -135,23 +135,23 @@ class Exchange:
             self._expects_continue = False
         self._parts.append(data)
         self._size += len(data)
-        if self._news is not None:
-            self._news.set()
+        if self._waiters is not None:
+            self._wake()
         return self._size > HIGH_WATER_BYTES
 
     def body_complete(self) -> None:
         """The request is all here."""
         self.more_body = False
-        if self._news is not None:
-            self._news.set()
+        if self._waiters is not None:
+            self._wake()
 
     def leave(self) -> None:
         """Nobody will read the response."""
         self.gone = True
         self._whole = None
         self._parts.clear()
-        if self._news is not None:
-            self._news.set()
+        if self._waiters is not None:
+            self._wake()
 
     # --- what the application calls ------------------------------------------------------------
 
@@ -181,11 +181,13 @@ class Exchange:
             if self._expects_continue and self._stage is _WAITING:
                 self._connection.write(_CONTINUE)
                 self._expects_continue = False
-            if self._news is None:
-                self._news = asyncio.Event()
-            self._news.clear()
+            waiter = asyncio.get_running_loop().create_future()
+            if self._waiters is None:
+                self._waiters = [waiter]
+            else:
+                self._waiters.append(waiter)
             self._connection.body_taken()
-            await self._news.wait()
+            await waiter
         return {"type": "http.disconnect"}
 
     async def __call__(self, message: AsgiMessage) -> None:
@@ -266,10 +268,17 @@ class Exchange:
         else:
             connection.write(b"%bcontent-length: %d\r\n%b%b" % (head, len(body), end, written))
         self._stage = _COMPLETE
-        if self._news is not None:
-            self._news.set()
+        if self._waiters is not None:
+            self._wake()
         connection.answered(self)
         return True
+
+    def _wake(self) -> None:
+        """Let whoever receives look again. An `asyncio.Event` costs three times as much."""
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _want_no_body(self) -> None:
         """The answer is here, and nobody was told to go on.
@@ -344,6 +353,6 @@ class Exchange:
             self._connection.write(body)
         if not more:
             self._stage = _COMPLETE
-            if self._news is not None:
-                self._news.set()
+            if self._waiters is not None:
+                self._wake()
             self._connection.answered(self)
