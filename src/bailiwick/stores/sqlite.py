@@ -162,13 +162,14 @@ class SqliteJournal:
         """See `ports.Journal.commit`."""
         if self._closed:
             raise StoreError("store_closed", "the store is closed")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[range] = loop.create_future()
-        self._pending.append((entries, changes, done))
         if not self._busy:
+            # Once a batch: who asks for the loop asks the kernel for the process.
+            self._loop = loop = asyncio.get_running_loop()
             self._busy = True
             self._idle.clear()
             loop.call_soon(self._flush, loop)
+        done: asyncio.Future[range] = self._loop.create_future()
+        self._pending.append((entries, changes, done))
         return done
 
     async def close(self) -> None:
