@@ -28,9 +28,14 @@ from bailiwick.stores.text_seal import TextSeal
 MAX_KNOWN_HEADS: Final = 10_000
 """What calls have in common is remembered for so many sorts of call: beyond it, looked up again."""
 
+# Binding None, or bytes, takes the driver five times as long as a number or a text: what nearly all
+# calls leave empty is not bound.
+_INSERT_ALIKE = (
+    "INSERT INTO opened_calls (id, intent_index, at_ms, run, head) VALUES (?, ?, ?, ?, ?)"
+)
 _INSERT_CALL = "INSERT INTO opened_calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_MOVE_CALL = (
-    "INSERT INTO moved_calls VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+_OR_MOVE = (
+    " ON CONFLICT (id) DO UPDATE SET "
     "state = excluded.state, ended_ms = excluded.ended_ms, "
     "code = CASE WHEN excluded.code = '' THEN code ELSE excluded.code END, "
     "because = CASE WHEN excluded.because = '' THEN because ELSE excluded.because END, "
@@ -39,6 +44,11 @@ _MOVE_CALL = (
     "approved_index = CASE WHEN excluded.state = 'running' THEN excluded.approved_index "
     "ELSE approved_index END"
 )
+_END_CALL = (
+    "INSERT INTO moved_calls (id, state, ended_ms, code, because, outcome_index) "
+    "VALUES (?, ?, ?, ?, '', ?)" + _OR_MOVE
+)
+_MOVE_CALL = "INSERT INTO moved_calls VALUES (?, ?, ?, ?, ?, ?, ?)" + _OR_MOVE  # noqa: S608  # our own text
 _PUT_RUNNING = "UPDATE running_calls SET ids = ?"
 _FIND_RUN = "SELECT number FROM call_runs WHERE run = ?"
 _INSERT_RUN = "INSERT INTO call_runs (run) VALUES (?)"
@@ -53,7 +63,6 @@ _INSERT_HEAD = (
 
 _RESOURCE = CallKind.RESOURCE.value
 _RUNNING = CallState.RUNNING
-_NOTHING_OF_ITS_OWN = (None,) * 6
 
 _Row = tuple[object, ...]
 
@@ -68,20 +77,20 @@ class CallRows:
     What is remembered of the file stands as long as nobody else writes to it: then, `load`.
     """
 
-    __slots__ = ("_alike", "_moved", "_opened", "_running", "_seal")
+    __slots__ = ("_alike", "_ended", "_opened", "_running", "_seal")
 
     def __init__(self, seal: TextSeal) -> None:
         self._seal = seal
         self._opened: list[_Row] = []
-        self._moved: list[_Row] = []
+        self._ended: list[_Row] = []
         self._running: set[str] = set()
-        # What a call that was let run at once says beside its id, time and intent, and the rest
-        # of its row.
-        self._alike: dict[_Row, _Row] = {}
+        # What a call that was let run at once says beside its id, time and intent, and the numbers
+        # of that: run and head.
+        self._alike: dict[_Row, tuple[int, int]] = {}
 
     def load(self, db: sqlite3.Connection) -> None:
         """Forget what was not written, and what is remembered; read what runs."""
-        self._opened, self._moved = [], []
+        self._opened, self._ended = [], []
         self._alike.clear()
         found = db.execute("SELECT ids FROM running_calls").fetchone()
         try:
@@ -98,53 +107,65 @@ class CallRows:
         """
         for change in changes:
             if type(change) is CallMoved:
-                row = moved_row(self._seal, change, start)
-                if change.state is _RUNNING:  # held before; it ends in a later transaction
-                    db.execute(_MOVE_CALL, row)
-                    self._running.add(change.id)
-                    db.execute(_PUT_RUNNING, (_encode(self._running).decode(),))
+                state, entry = change.state, change.entry
+                if state is _RUNNING or entry < 0 or change.because:
+                    self._move(db, change, start)
                 else:
-                    self._moved.append(row)
+                    cells = (change.id, state._value_, change.at_ms, change.code, start + entry)
+                    self._ended.append(cells)
             elif type(change) is CallOpened:
-                rest = self._alike.get(astuple(change)[2:14])
-                if rest is None:
+                numbers = self._alike.get(astuple(change)[2:14])
+                if numbers is None:
                     self._open(db, change, start)
                 else:
-                    self._opened.append((change.id, start + change.entry, change.at_ms, *rest))
+                    where = start + change.entry
+                    self._opened.append((change.id, where, change.at_ms, *numbers))
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write what was taken in since the last time, in `db`'s open transaction."""
-        opened, moved, running = self._opened, self._moved, self._running
+        opened, ended, running = self._opened, self._ended, self._running
         if opened:
-            db.executemany(_INSERT_CALL, opened)
+            db.executemany(_INSERT_ALIKE, opened)
             running.update(map(_id_of, opened))
-        if moved:
-            db.executemany(_MOVE_CALL, moved)
-            running.difference_update(map(_id_of, moved))
-        if opened or moved:
-            db.execute(_PUT_RUNNING, (_encode(running).decode(),))
+        if ended:
+            db.executemany(_END_CALL, ended)
+            running.difference_update(map(_id_of, ended))
+        if opened or ended:
+            self._put_running(db)
             opened.clear()
-            moved.clear()
+            ended.clear()
+
+    def _put_running(self, db: sqlite3.Connection) -> None:
+        db.execute(_PUT_RUNNING, (_encode(self._running).decode(),))
+
+    def _move(self, db: sqlite3.Connection, move: CallMoved, start: int) -> None:
+        """A call is let run that was held, or ends in a way of which there is more to say."""
+        self.write(db)  # what came before it
+        db.execute(_MOVE_CALL, moved_row(self._seal, move, start))
+        if move.state is _RUNNING:
+            self._running.add(move.id)
+        else:
+            self._running.discard(move.id)
+        self._put_running(db)
 
     def _open(self, db: sqlite3.Connection, call: CallOpened, start: int) -> None:
         """A call with cells of its own, or the first that says what others will."""
         where = (call.id, start + call.entry, call.at_ms)
         cells = astuple(call)
         run = _number(db, _FIND_RUN, _INSERT_RUN, (call.run,))
-        if call.state is _RUNNING and call.kind != _RESOURCE and not call.digest and not call.hold:
+        at_once = call.state is _RUNNING
+        if at_once and call.kind != _RESOURCE and not call.digest and not call.hold:
             head = _number(db, _FIND_HEAD, _INSERT_HEAD, (*cells[3:9], call.code, call.because))
-            rest = (run, head, *_NOTHING_OF_ITS_OWN)
             if len(self._alike) >= MAX_KNOWN_HEADS:
                 self._alike.clear()
-            self._alike[cells[2:14]] = rest
-            self._opened.append((*where, *rest))
+            self._alike[cells[2:14]] = run, head
+            self._opened.append((*where, run, head))
             return
         head = _number(db, _FIND_HEAD, _INSERT_HEAD, (*cells[3:8], "", "", ""))
-        row = (*where, run, head, *call_cells(self._seal, call))
-        if call.state is _RUNNING:
-            self._opened.append(row)
-        else:
-            db.execute(_INSERT_CALL, row)
+        db.execute(_INSERT_CALL, (*where, run, head, *call_cells(self._seal, call)))
+        if at_once:
+            self._running.add(call.id)
+            self._put_running(db)
 
 
 def _number(db: sqlite3.Connection, find: str, insert: str, cells: _Row) -> int:
