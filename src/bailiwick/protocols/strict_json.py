@@ -23,7 +23,7 @@ from typing import Annotated, Any, Never, TypeVar
 
 import msgspec
 
-from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json
+from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, JsonObject
 from bailiwick.core.errors import TheirError
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def parse(body: bytes, max_values: int = 0) -> Json:
         TheirError: with one of the codes of the module's list.
     """
     if not 0 < max_values < len(body):  # in which there may be too many
-        plain = parse_plain(body, _decode_object)
+        plain = parse_plain(body, decode_object)
         if plain is not None:
             return plain
     try:
@@ -146,7 +146,9 @@ def plain_object(levels: int = PLAIN_DEPTH) -> Any:
     return dict[str, value]
 
 
-_decode_object: Callable[[bytes], Json] = msgspec.json.Decoder(plain_object()).decode
+decode_object: Callable[[bytes], JsonObject] = msgspec.json.Decoder(plain_object()).decode
+"""For `parse_plain`: any object."""
+
 _decode = msgspec.json.Decoder().decode
 
 

@@ -23,7 +23,13 @@ CALL: Any = modern("tools/call", name="fs/read", arguments={})
 
 
 class Line:
-    """One raw connection to the edge, behind our own HTTP."""
+    """One raw connection to the edge, behind our own HTTP.
+
+    Attributes:
+        separators: of the JSON that is sent.
+    """
+
+    separators = (", ", ": ")
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -52,7 +58,7 @@ class Line:
             length: what is declared, -1 for what is sent.
             said: the message that the head is about.
         """
-        body = json.dumps(message).encode()
+        body = json.dumps(message, separators=self.separators).encode()
         lines = {
             "Host": HOST,
             "Authorization": ADA,

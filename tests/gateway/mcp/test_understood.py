@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from bailiwick.gateway.mcp import edge, modern_door
 from bailiwick.gateway.mcp.core import MAX_SHAPES_PER_CALLER, Limits
 from bailiwick.gateway.mcp.modern_door import _MAX_KEPT_BYTES as MAX_KEPT_BYTES
 from bailiwick.gateway.mcp.modern_door import ModernDoor
 from bailiwick.gateway.mcp.visit import Understood, Visit
+from bailiwick.ports import Caller
 from bailiwick.protocols.mcp.jsonrpc import Request
 from bailiwick.protocols.mcp.modern import Rejection
 from bailiwick.testing.mcp.fakes import FakeUpstream
@@ -30,6 +32,15 @@ def changed(**members: Any) -> dict[str, Any]:
 
 
 SAME: list[Any] = [1, True, 1.0, "1", {}, []]
+
+
+class Compact(Line):
+    """One that sends compact JSON, which has a frame."""
+
+    separators = (",", ":")
+
+
+LINES = [Line, Compact]
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 INFO = "io.modelcontextprotocol/clientInfo"
 BODIES: list[Any] = [
@@ -85,14 +96,16 @@ def told(house: House, since: int = 0) -> list[Any]:
     return [asked[since:], sent[since:]]
 
 
+@pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("first", [CALL, BODIES[2], BODIES[8]])
 async def test_whatever_came_before_a_request_means_what_it_means_by_itself(
-    house: House, first: Any
+    house: House, first: Any, kind: type[Line]
 ) -> None:
     alone = make_house(FakeUpstream("fs", tools=[tool("read"), tool("write")]))
-    async with serving(house) as port, Line(port) as line, serving(alone) as other:
+    async with serving(house) as port, kind(port) as line, serving(alone) as other:
         for body in BODIES:
-            for _ in range(3):  # the head is known from the second on, its meaning from the third
+            # The head is known from the second on, its meaning from the third, its frame with it.
+            for _ in range(4):
                 assert (await line.post(first))[0] == 200
             async with Line(other) as fresh:
                 expected = await fresh.post(body)
@@ -114,24 +127,26 @@ async def test_a_request_like_the_last_does_not_climb_again(
         assert (await line.post({**CALL, "id": 7}))[1]["id"] == 7
 
 
-async def test_each_caller_is_understood_by_itself(house: House) -> None:
-    async with serving(house) as port, Line(port) as line:
-        for _ in range(3):
+@pytest.mark.parametrize("kind", LINES)
+async def test_each_caller_is_understood_by_itself(house: House, kind: type[Line]) -> None:
+    async with serving(house) as port, kind(port) as line:
+        for _ in range(5):
             assert (await line.post())[0] == 200
             assert (await line.post(Authorization="Bearer bob"))[0] == 200
     upstream: Any = house.servers["fs"]
     calls = [request for request, _ in upstream.requests if request.method == "tools/call"]
-    assert len(calls) == 6
+    assert len(calls) == 10
     assert len({request.client.session for request in calls}) == 2
-    assert [request.client.session.partition("|")[0] for request in calls] == ["ada", "bob"] * 3
+    assert [request.client.session.partition("|")[0] for request in calls] == ["ada", "bob"] * 5
 
 
+@pytest.mark.parametrize("kind", LINES)
 async def test_a_client_that_was_forgotten_is_remembered_anew_and_pushes_out_another(
-    house: House,
+    house: House, kind: type[Line]
 ) -> None:
-    async with serving(house) as port, Line(port) as line, Line(port) as other:
+    async with serving(house) as port, kind(port) as line, Line(port) as other:
         first = modern("tools/call", name="fs/read", arguments={}, capabilities={"first": {}})
-        for _ in range(3):
+        for _ in range(4):
             assert (await line.post(first))[0] == 200
         for number in range(MAX_SHAPES_PER_CALLER):
             body = modern(
@@ -165,3 +180,53 @@ async def test_a_long_token_of_progress_is_not_kept(
             assert (await line.post({**body, "id": number}))[0] == 200
     # The head is known from the second request on, and with it what the request means.
     assert climbs == ([0, 1] if kept else [0, 1, 2, 3])
+
+
+async def test_a_request_that_fits_the_frame_of_the_last_is_not_parsed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(house) as port, Compact(port) as line:
+        for number in range(1, 4):
+            assert (await line.post({**CALL, "id": number}))[0] == 200
+        monkeypatch.setattr(edge, "parse_message", None)
+        again = changed(arguments={"b": [1, {"c": None}]})
+        status, answer = await line.post({**again, "id": 8})
+        assert (status, answer["id"]) == (200, 8)
+        assert house.gate.seen[-1].arguments == {"b": [1, {"c": None}]}
+
+
+async def test_a_token_revoked_opens_nothing_to_what_fits_a_frame(house: House) -> None:
+    async with serving(house) as port, Compact(port) as line:
+        assert [(await line.post())[0] for _ in range(4)] == [200] * 4
+        house.authenticator.revoked.add("ada")
+        assert (await line.post())[0] == 401
+    assert len(house.gate.seen) == 4
+
+
+async def test_a_renewed_token_is_judged_by_who_it_stands_for_now(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Caller("ada", "ada-work", "owner", "jti-first", 10**15)
+    monkeypatch.setattr(house.authenticator, "renew", lambda _: now)
+    async with serving(house) as port, Compact(port) as line:
+        assert [(await line.post())[0] for _ in range(4)] == [200] * 4
+        now = Caller("ada", "ada-less", "owner", "jti-second", 10**15)
+        assert [(await line.post())[0] for _ in range(2)] == [200] * 2
+    first, second = house.gate.seen[-3], house.gate.seen[-1]
+    assert (first.caller.token, first.run_key) == ("jti-first", "token:jti-first")
+    assert (second.caller.mandate, second.run_key) == ("ada-less", "token:jti-second")
+    upstream: Any = house.servers["fs"]
+    sessions = [one.client.session for one, _ in upstream.requests if one.method == "tools/call"]
+    assert sessions[-3].startswith("ada|ada-work|")
+    assert sessions[-1].startswith("ada|ada-less|")
+
+
+async def test_a_client_that_never_says_the_same_twice_gets_few_frames(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framed: list[bytes] = []
+    monkeypatch.setattr(modern_door, "frame_of", framed.append)
+    async with serving(house) as port, Compact(port) as line:
+        for _ in range(modern_door._MAX_STRANGERS + 10):
+            assert (await line.post())[0] == 200
+    assert len(framed) == modern_door._MAX_STRANGERS

@@ -20,6 +20,8 @@ The order is fixed, and each step costs an attacker the one before it:
 
 What 1 to 5 find in the head alone is kept with a head that its connection repeats (`Knock`); the
 rest of them is asked for each request: is the server there, the token still good, the body right.
+So is what 6 and 7 find in requests of the stateless era that are alike: what they say of their
+sender (`Understood`), and the text around what differs (`Frame`).
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ from bailiwick.protocols.mcp.revisions import LEGACY_BYTES, Era, era_of
 from bailiwick.protocols.mcp.state import KEY_BYTES
 from bailiwick.protocols.strict_json import encode
 
-_QUICK_BYTES = 64 * 1024
+_QUICK_BYTES = 48 * 1024
+"""Longest body that is read at once: it holds fewer values than are too many (`MAX_VALUES`)."""
 _FORWARDED = b"x-forwarded-for"
 _METADATA = "/.well-known/oauth-protected-resource"
 _STATUS = {
@@ -273,6 +276,12 @@ class McpEdge:
         body = whole_body(visit.send, limits.body_bytes)
         if body is None or len(body) > _QUICK_BYTES:
             return self._read(scope, visit, body)
+        frame = visit.knock.frame
+        if frame is not None:
+            request = frame.fill(body)
+            if request is not None:
+                return self._modern.post_again(visit, request)
+        visit.body = body
         return self._serve(visit, parse_message(body))
 
     async def _read(self, scope: Scope, visit: Visit, body: bytes | None) -> None:

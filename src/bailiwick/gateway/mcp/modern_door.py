@@ -20,6 +20,7 @@ from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
 from bailiwick.gateway.mcp.visit import Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome, reply
+from bailiwick.protocols.mcp.frame import frame_of
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
     Message,
@@ -53,6 +54,9 @@ _HANDLERS: dict[str, Handler] = {
 _MAX_KEPT_BYTES = 2 * MAX_CLIENT_BYTES
 """Longest `_meta` that is kept with a head: nothing but the token of progress makes one longer."""
 
+_MAX_STRANGERS = 32
+"""Frames made for one head: as much work as a request or two each."""
+
 
 class ModernDoor:
     """Serves POSTs of the stateless era."""
@@ -79,11 +83,30 @@ class ModernDoor:
                 return _reject(visit, message.id_json, climbed)
             known = climbed
             if not known.says_more and len(known.meta) <= _MAX_KEPT_BYTES:
-                knock.understood = known
-        sink = PostSink(visit.send, knock.events, knock.json)
+                knock.understood, knock.frame = known, None
+        elif knock.strangers < _MAX_STRANGERS and visit.body:
+            knock.strangers += 1
+            knock.frame = frame_of(visit.body) or knock.frame
         if known.says_more:
             message = without_ours(message)
-        return self._work(visit, ModernExchange(self._core, visit, known, message, sink), sink)
+        return self._begin(visit, known, message)
+
+    def post_again(self, visit: Visit, request: Request) -> Awaitable[None]:
+        """Serve a request that fits the frame of its knock: it is like the last but in two values,
+        neither of which is about its sender."""
+        known = visit.knock.understood
+        if (
+            known is None
+            or visit.caller is not known.caller
+            or self._core.forgotten != known.forgotten
+        ):
+            return self.post(visit, request)
+        return self._begin(visit, known, request)
+
+    def _begin(self, visit: Visit, known: Understood, request: Request) -> Awaitable[None]:
+        knock = visit.knock
+        sink = PostSink(visit.send, knock.events, knock.json)
+        return self._work(visit, ModernExchange(self._core, visit, known, request, sink), sink)
 
     def _climb(self, visit: Visit, request: Request) -> Understood | Rejection:
         """Make of a request what is the same for all that are like it."""

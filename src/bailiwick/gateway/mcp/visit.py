@@ -14,6 +14,7 @@ from bailiwick.gateway.mcp.core import Where
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Receive, Send
 from bailiwick.ports import Authenticator, Caller, ClientFacts
+from bailiwick.protocols.mcp.frame import Frame
 from bailiwick.protocols.mcp.headers import Headers
 
 
@@ -70,6 +71,8 @@ class Knock(msgspec.Struct):
         caller: as its token was read; to be renewed before each use. None before the first.
         run_key: of the run of that caller, as far as the head says which.
         understood: the last request of the stateless era that came with it.
+        frame: of its text, once the same was said again; what fits it says the same.
+        strangers: how many frames were made: a client that never says the same twice gets no more.
     """
 
     where: Where
@@ -82,6 +85,8 @@ class Knock(msgspec.Struct):
     caller: Caller | None = None
     run_key: str = ""
     understood: Understood | None = None
+    frame: Frame | None = None
+    strangers: int = 0
 
 
 class Visit(msgspec.Struct):
@@ -89,6 +94,7 @@ class Visit(msgspec.Struct):
 
     Attributes:
         address: where it came from, "" if that is not known or nothing depends on it.
+        body: of a POST, where it may be the first of many that are alike; else empty.
     """
 
     knock: Knock
@@ -98,6 +104,7 @@ class Visit(msgspec.Struct):
     authenticator: Authenticator
     address: str
     watch: Watch | None = None
+    body: bytes = b""
 
     def still_valid(self) -> bool:
         """Whether the same token still names the same authority."""
