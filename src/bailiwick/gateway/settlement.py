@@ -41,6 +41,7 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 NOTHING = Ending()
+_POSTED = Settlement.POSTED
 
 
 class _Result(msgspec.Struct):
@@ -114,6 +115,12 @@ def answered(
     """
     if not charges:
         return NOTHING
+    if not (failed or reply.used):
+        for charge in charges:
+            if charge.actual:
+                break
+        else:  # as mostly: nothing says that it took anything else
+            return Ending((Settled(call, at_ms, _POSTED),))
     actual: list[tuple[str, str, int]] = []
     over: dict[str, None] = {}
     if reply.used:  # by a model
@@ -121,12 +128,12 @@ def answered(
     if failed:
         frees = [each for each in charges if each.failed_frees]
         if not frees:
-            return Ending((Settled(call, at_ms, Settlement.POSTED, tuple(actual)),), tuple(over))
+            return Ending((Settled(call, at_ms, _POSTED, tuple(actual)),), tuple(over))
         voided = Settled(call, at_ms, Settlement.VOIDED, only=_only(frees))
         keeps = [each for each in charges if not each.failed_frees]
         if not keeps:
             return Ending((voided,))
-        kept = Settled(call, at_ms, Settlement.POSTED, tuple(actual), _only(keeps))
+        kept = Settled(call, at_ms, _POSTED, tuple(actual), _only(keeps))
         return Ending((voided, kept), tuple(over))
     by_limit: dict[str, list[Charge]] = {}
     for charge in charges:
@@ -143,7 +150,7 @@ def answered(
             actual.append((parts[0].account, parts[0].key, parts[0].amount + beyond))
         if beyond > 0:
             over[holder_of(rule)] = None
-    return Ending((Settled(call, at_ms, Settlement.POSTED, tuple(actual)),), tuple(over))
+    return Ending((Settled(call, at_ms, _POSTED, tuple(actual)),), tuple(over))
 
 
 def _used(

@@ -264,7 +264,10 @@ class SqliteJournal:
         conflicts: list[tuple[asyncio.Future[range], Conflict]] = []
         for entries, changes, done in batch:
             if not _OF_CALLS.issuperset(map(type, changes)):
-                conflict = self._apply_others(changes, start)
+                if _OF_LIMITS.issuperset(map(type, changes)):
+                    conflict = self._limits.apply(changes)
+                else:
+                    conflict = self._apply_special(changes, start)
                 if conflict is not None:
                     conflicts.append((done, conflict))
                     continue
@@ -295,14 +298,8 @@ class SqliteJournal:
             self._limits.forget()
         return db
 
-    def _apply_others(self, changes: Sequence[Change], start: int) -> Conflict | None:
-        """Apply what one commit changes beside calls; nothing of it on a conflict."""
-        if _OF_LIMITS.issuperset(map(type, changes)):
-            return self._limits.apply(changes)
-        return self._apply_special(changes, start)
-
     def _apply_special(self, changes: Sequence[Change], start: int) -> Conflict | None:
-        """Apply the rarer changes of one commit; undo them all on a conflict."""
+        """Apply what one commit changes beside calls and limits; undo it all on a conflict."""
         self._db.execute("SAVEPOINT one")
         try:
             for change in changes:

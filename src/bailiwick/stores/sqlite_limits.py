@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 
@@ -72,6 +72,10 @@ _NO_MORE_UNKNOWN = (
     "WHERE u.call = ?1 AND u.account = t.account))"
 )
 
+# A member of an enum may be looked up by a Python call each time.
+_PENDING, _UNKNOWN = Place.PENDING, Place.UNKNOWN
+
+_held_of = itemgetter(1)  # of a line of a reservation
 _balance_of = attrgetter("total", "posted", "unknown", "row")  # as `_PUT_BALANCE` takes it
 _encode = msgspec.json.Encoder().encode
 
@@ -174,10 +178,10 @@ class SqliteLimits:
                 text = self._apart(db, posting, batch)
             else:
                 text = reservation.row or self._reserving(db, reservation)
-                batch.touched.update(reservation.held)
-                if whole is not Place.PENDING:  # what was reserved once more, but for the places
+                batch.touched.update(map(_held_of, reservation.lines))
+                if whole is not _PENDING:  # what was reserved once more, but for the places
                     text = text.replace(_AS_RESERVED, _AS_SETTLED[whole])
-                    if whole is Place.UNKNOWN:
+                    if whole is _UNKNOWN:
                         batch.unknown.append((call, posting.at_ms))
                 elif reservation.sliding:
                     batch.sliding += [(held.row, at, call) for held, at in reservation.sliding]
@@ -214,9 +218,9 @@ class SqliteLimits:
             number = self._row(db, charge, held)
             beside = charge.ceiling, charge.since_ms, charge.pending_only
             rows.append((number, at, source, target, amount, *beside))
-            if target is Place.UNKNOWN:
+            if target is _UNKNOWN:
                 batch.unknown.append((posting.call, posting.at_ms))
-            elif source is Place.UNKNOWN:
+            elif source is _UNKNOWN:
                 batch.found.add(posting.call)
         return _encode(rows).decode()
 

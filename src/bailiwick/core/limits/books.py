@@ -233,7 +233,6 @@ class Books:
             if refused is not None:
                 raise LimitReached(refused.code, refused.because)
         lines: list[ReservedLine] = []
-        taken: list[Held] = []
         sliding: list[tuple[Held, int]] = []
         known = self._held
         for charge in charges:
@@ -259,9 +258,8 @@ class Books:
                     if account.window.old > self._keep_old:
                         self._long.add(account)
             held.total += amount
-            taken.append(held)
             lines.append((charge, held, counts_from))
-        return Reservation(lines, taken, sliding, _PENDING)
+        return Reservation(lines, sliding, _PENDING)
 
     def _used_unseen(self, charge: Charge) -> int:
         """`used` where nothing is remembered of the member: not by `held`, since whoever only

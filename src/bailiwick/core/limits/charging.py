@@ -93,20 +93,22 @@ def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Ch
         amount: int | str = 1
         value: Json = ""
         looks_at = limit.looks_at
+        plain = looks_at is not None
         if looks_at:
             value = arguments.get(looks_at)
             if limit.sums:
-                amount, value = steps_of(value, limit.unit or ""), ""
-        which: tuple[int | str, str] | None = None
-        charge: Charge | None = None
-        if looks_at is not None and type(amount) is int and type(value) is str:
-            which = minute if limit.by_clock else run if limit.by_run else "", value
-            charge = limit.made.get(which)
+                amount = steps_of(value, limit.unit or "")
+                value = ""
+                plain = type(amount) is int
+            else:
+                plain = type(value) is str
+        which = minute if limit.by_clock else run if limit.by_run else "", value
+        charge = limit.made.get(which) if plain else None
         if charge is None:
             refused = _charge(limit, call, run, now, taken)
             if refused is not None:
                 return refused
-            if which is not None:
+            if plain:
                 _remember(limit, which, taken[-1])
         elif limit.slides_ms:
             since_ms = max(1, now - limit.slides_ms)

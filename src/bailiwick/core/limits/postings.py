@@ -80,7 +80,6 @@ class Reservation(msgspec.Struct, eq=False):
     Attributes:
         lines: what was reserved together. An account is never let go of before the calls that know
             it.
-        held: of each of them, what its member holds.
         sliding: what of it is of sliding accounts, and when that counts as reserved.
         together: where all of it is; None where `by_account` tells.
         row: for whoever writes it down: as it was written; "" while it was not.
@@ -88,7 +87,6 @@ class Reservation(msgspec.Struct, eq=False):
     """
 
     lines: Sequence[ReservedLine] = ()
-    held: Sequence[Held] = ()
     sliding: Sequence[tuple[Held, int]] = ()
     together: Place | None = None
     row: str = ""
