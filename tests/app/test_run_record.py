@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,15 @@ from bailiwick.core.verdict import Allow
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.run_facts import as_payload, begun
 from bailiwick.ledger.commitment import open_commitment
-from bailiwick.ports import CallMoved, CallOpened, CallState, RunOpened, SubjectKey, UpstreamReply
+from bailiwick.ports import (
+    CallMoved,
+    CallOpened,
+    CallState,
+    RunOpened,
+    StoredEntry,
+    SubjectKey,
+    UpstreamReply,
+)
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Visibility
 from bailiwick.protocols.llm.kept import keep
 from bailiwick.stores.sqlite import SqliteJournal
@@ -154,17 +162,19 @@ async def test_a_story_of_what_was_erased_keeps_what_the_ledger_says(room: Room)
 
 
 async def test_a_damaged_payload_is_said_to_be_damaged(room: Room) -> None:
-    vault = Vault(b"w" * 32, [], room.journal)
-    await vault.ensure("eve", 1)
-    foreign = Room(room.journal, room.records, room.recorder)
-    (stored,) = await room.records.entries(1, 2)
-    text = room.recorder.text
+    (damaged,) = await room.records.entries(1, 2)
+    read = room.records.entries
 
-    def altered(leaf: bytes, sealed: bytes) -> bytes:
-        return text(leaf, sealed[:-1] + bytes([sealed[-1] ^ 1]) if leaf == stored.leaf else sealed)
+    async def altered(start: int, stop: int) -> list[StoredEntry]:
+        return [
+            replace(each, sealed=each.sealed[:-1] + bytes([each.sealed[-1] ^ 1]))
+            if each.leaf == damaged.leaf
+            else each
+            for each in await read(start, stop)
+        ]
 
-    foreign.recorder.text = altered  # type: ignore[method-assign]  # one entry altered on disk
-    _, model, _ = await foreign.lines()
+    room.records.entries = altered  # type: ignore[method-assign]  # one entry altered on disk
+    _, model, _ = await room.lines()
     assert model["entries"][0]["withheld"] == "damaged"
     assert model["entries"][1]["shown"]
 

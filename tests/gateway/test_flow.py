@@ -16,7 +16,7 @@ from bailiwick.core.call import Call, CallKind, Target
 from bailiwick.core.canonical import Digest, Json
 from bailiwick.core.conditions import Anything, Vouched
 from bailiwick.core.context import NoPolicies
-from bailiwick.core.errors import StoreError, UpstreamDown, VerificationError
+from bailiwick.core.errors import StoreError, UpstreamDown
 from bailiwick.core.flow.labels import NO_FLOW, Accepts, Facts, Flow, Labels, ResultLabels
 from bailiwick.core.flow.run_memory import RunMemory
 from bailiwick.core.mandate import AllowRule, Mandate, StampRule
@@ -31,6 +31,7 @@ from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.run_facts import RunFacts
 from bailiwick.ports import HoldRow, HoldState, Records, UpstreamReply
+from bailiwick.stores.vault import Vault
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, CLERK, Dispatched, House, mandate
 
@@ -482,11 +483,9 @@ async def test_what_cannot_be_opened_any_more_is_lost(
 ) -> None:
     await house.ask(BOOK, {}, says({"iban": OTHER}))
     await reopened(house)
-
-    def erased(leaf: bytes, sealed: bytes) -> Json:
-        raise VerificationError("payload_erased", "the key is destroyed")
-
-    monkeypatch.setattr(house.recorder, "open", erased)
+    vault = house.recorder._vault
+    assert isinstance(vault, Vault)
+    monkeypatch.setattr(vault, "_by_id", dict.fromkeys(vault._by_id))  # the keys are destroyed
     hold = await refuse(house, OTHER)
     assert "seen nowhere" in hold.because
 
