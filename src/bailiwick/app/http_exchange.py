@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bailiwick.app.http_response import CHUNKED, CLOSE, Fields, encode_fields
 
@@ -23,10 +23,15 @@ _NO_BODY = (204, 304)
 _LAST_LINES = CLOSE + b"\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_WAITING, _STARTED, _COMPLETE = range(3)
+_WAITING: Final = 0
+_STARTED: Final = 1
+_COMPLETE: Final = 2
 # Where a response's body ends (RFC 9112 section 6.3): before it starts, after the declared length,
 # with the last chunk, with the connection.
-_NOWHERE, _DECLARED, _CHUNKED, _WITH_CONNECTION = range(4)
+_NOWHERE: Final = 0
+_DECLARED: Final = 1
+_CHUNKED: Final = 2
+_WITH_CONNECTION: Final = 3
 
 
 class Connection(Protocol):
@@ -38,7 +43,7 @@ class Connection(Protocol):
 
     write_paused: bool
 
-    def head(self, status: int, constant: Fields = ..., /) -> bytes:
+    def head(self, status: int, constant: Fields = (), /) -> bytes:
         """Status line, date, and fields that many responses have."""
         ...
 
@@ -113,17 +118,17 @@ class Exchange:
     @property
     def started(self) -> bool:
         """The response has begun."""
-        return self._stage is not _WAITING
+        return self._stage != _WAITING
 
     @property
     def complete(self) -> bool:
         """The response is complete."""
-        return self._stage is _COMPLETE
+        return self._stage == _COMPLETE
 
     def end(self) -> None:
         """The application has returned, or failed."""
-        if self._stage is not _COMPLETE:
-            if self._end is _CHUNKED:
+        if self._stage != _COMPLETE:
+            if self._end == _CHUNKED:
                 self._send_head()
             self._connection.left(self)
 
@@ -167,7 +172,7 @@ class Exchange:
 
     async def receive(self) -> AsgiMessage:
         """The next piece of the body, or word that the client is gone or answered."""
-        while not self.gone and self._stage is not _COMPLETE:
+        while not self.gone and self._stage != _COMPLETE:
             if self._parts or (not self.more_body and not self._handed):
                 # Joining one piece copies nothing.
                 body = self.whole_body() or b"".join(self._parts)
@@ -178,7 +183,7 @@ class Exchange:
                 else:
                     self._handed = True
                 return {"type": "http.request", "body": body, "more_body": more}
-            if self._expects_continue and self._stage is _WAITING:
+            if self._expects_continue and self._stage == _WAITING:
                 self._connection.write(_CONTINUE)
                 self._expects_continue = False
             waiter = asyncio.get_running_loop().create_future()
@@ -202,9 +207,9 @@ class Exchange:
         if self.gone:
             return
         kind = message["type"]
-        if self._stage is _STARTED and kind == "http.response.body":
+        if self._stage == _STARTED and kind == "http.response.body":
             self._send_body(message.get("body", b""), message.get("more_body", False))
-        elif self._stage is _WAITING and kind == "http.response.start":
+        elif self._stage == _WAITING and kind == "http.response.start":
             self._send_start(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"`{kind}` is out of order")
@@ -220,9 +225,9 @@ class Exchange:
         if self.gone:
             return True
         connection = self._connection
-        if connection.write_paused or self._stage is not _STARTED:
+        if connection.write_paused or self._stage != _STARTED:
             return False
-        if self._end is _CHUNKED and data and not self._head:
+        if self._end == _CHUNKED and data and not self._head:
             connection.write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
             self._send_body(data, True)
@@ -248,7 +253,7 @@ class Exchange:
         connection = self._connection
         if connection.write_paused:
             return False
-        if self._stage is not _WAITING:
+        if self._stage != _WAITING:
             raise RuntimeError("a whole response is out of order")
         if self._expects_continue:
             self._want_no_body()
@@ -313,7 +318,7 @@ class Exchange:
         if self._left:
             # The body follows: one write for both.
             self._head = head
-        elif self._end is _CHUNKED:
+        elif self._end == _CHUNKED:
             # A first piece often follows at once; the head waits for it no longer than this turn.
             self._head = head
             asyncio.get_running_loop().call_soon(self._send_head)
@@ -326,7 +331,7 @@ class Exchange:
             self._connection.write(head)
 
     def _send_body(self, body: bytes, more: bool) -> None:
-        if self._end is _DECLARED:
+        if self._end == _DECLARED:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the body has another length than was declared")
@@ -337,7 +342,7 @@ class Exchange:
                     self._connection.write(head)
                 else:
                     body = head + body
-        elif self._end is _CHUNKED:
+        elif self._end == _CHUNKED:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             if not more:
                 body += b"0\r\n\r\n"
@@ -347,7 +352,7 @@ class Exchange:
                 else:
                     body = self._head + body
                     self._head = b""
-        elif self._end is _NOWHERE:
+        elif self._end == _NOWHERE:
             body = b""
         if body:
             self._connection.write(body)
