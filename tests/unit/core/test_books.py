@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bailiwick.core.errors import Conflict, LimitReached, OurError
 from bailiwick.core.limits.books import MAX_OLD, Balance, Books, Place, Transfer
 from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.sliding import SlidingWindow
 
 DAY = "pay:daily:sum:day:UTC:2026-11-22:CHF:00000000"
 ROLLING = "pay:rolling:count:sliding-60::::00000000"
@@ -271,6 +272,23 @@ def test_a_sliding_window_frees_what_has_left_it() -> None:
     with pytest.raises(LimitReached):
         books.reserve("c", 60_000, [rolling(60_000)])
     books.reserve("c", 61_000, [rolling(61_000)])
+
+
+def test_what_is_reserved_in_one_millisecond_is_one_entry_and_can_be_voided_apart() -> None:
+    books, window = Books(), SlidingWindow()
+    for number in range(3):
+        books.reserve(f"{number}", 1_000, [rolling(1_000, 3)])
+        assert window.reserve(rolling(1_000), 1_000) == 1_000
+    assert window.used(rolling(1_000)) == 3
+    assert window.used(rolling(70_000)) == 0
+    assert window.old == 1
+    books.settle("1", 1_001, Place.FREE)
+    assert books.used(rolling(1_001)) == 2
+    assert books.used(rolling(70_000)) == 0
+    books.settle("2", 70_000, Place.FREE)  # what is old is voided as well
+    assert books.used(rolling(1_002)) == 1
+    books.settle("1", 70_001, Place.POSTED)  # it happened after all
+    assert books.used(rolling(1_002)) == 2
 
 
 def test_a_clock_that_goes_back_frees_nothing_early() -> None:
