@@ -39,7 +39,7 @@ STAGES = (
     Stage("authenticate", "bailiwick.identity.tokens:TokenAuthenticator.authenticate"),
     Stage("fix the call: canonical form, digest", "bailiwick.gateway.pipeline:Call.of"),
     Stage("judge", "bailiwick.gateway.pipeline:judge"),
-    Stage("intent: leaf, commitment, seal", "bailiwick.gateway.recorder:Recorder.intent"),
+    Stage("intent: leaf, commitment, seal", "bailiwick.gateway.intents:Intents.write"),
     Stage("outcome: leaf, commitment, seal", "bailiwick.gateway.recorder:Recorder.outcome"),
     Stage("commit, waited for (twice)", "bailiwick.stores.sqlite:SqliteJournal.commit", waits=True),
     Stage("rows into the database", "bailiwick.stores.sqlite:SqliteJournal._apply_all"),
