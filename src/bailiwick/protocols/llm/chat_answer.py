@@ -11,7 +11,7 @@ from bailiwick.protocols.llm import think
 from bailiwick.protocols.llm.asked import objects
 from bailiwick.protocols.llm.chat_plain import decode_arguments, decode_chunk
 from bailiwick.protocols.llm.dialect import Reasoning, Said, Usage, Visibility
-from bailiwick.protocols.llm.frame import Frame, find_frame, slot_of
+from bailiwick.protocols.llm.frame import Frame, Sink, find_frame, slot_of
 from bailiwick.protocols.llm.gathering import (
     Room,
     Text,
@@ -34,7 +34,7 @@ _DETAILS = {
 }
 """OpenRouter's `reasoning_details`: type → what of it is seen, and where it stands."""
 
-_SLOT = slot_of("content", "reasoning", "reasoning_content")
+_SLOT = slot_of("content", "reasoning", "reasoning_content", "arguments")
 """Where the text of a piece may stand."""
 
 
@@ -129,12 +129,12 @@ class ChatHearer:
         # Before it is known who answers, each piece may still say so.
         return find_frame(head, event, _SLOT, self._spoken) if self._named else None
 
-    def _spoken(self, event: bytes) -> tuple[Text, str] | None:
+    def _spoken(self, event: bytes) -> tuple[Sink, str] | None:
         choice = self._choices.get(0)
         try:
             chunk = decode_chunk(event)
         except NO_PIECE:
-            return None
+            return None if choice is None else _called(choice, event)
         if choice is None or chunk.usage is not None or not chunk.choices:
             return None
         first = chunk.choices[0]
@@ -216,9 +216,7 @@ class ChatHearer:
                 if call is None:
                     return text
                 arguments = piece.function.arguments
-                if arguments:
-                    call.arguments.add_all([arguments])
-                if call.brackets.add(arguments):
+                if arguments and call.add_all([arguments]):
                     self._asked = True
                 if chunk.usage is not None:
                     self._usage, self._usage_of = chunk.usage.usage(), 1
@@ -355,3 +353,14 @@ class _Choice:
             if index is not None:
                 self.numbered[index] = call
         return call
+
+
+def _called(choice: _Choice, event: bytes) -> tuple[Sink, str] | None:
+    """The piece of a tool call that an event says and the call, if it is no more than that."""
+    try:
+        chunk = decode_arguments(event)
+    except NO_PIECE:
+        return None
+    piece = chunk.choices[0].delta.tool_calls[0]
+    call, arguments = choice.numbered.get(piece.index), piece.function.arguments
+    return (call, arguments) if call is not None and arguments and chunk.usage is None else None

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
-
-from bailiwick.protocols.llm.gathering import Text
 
 MAX_FRAMED_BYTES: Final = 8 * 1024
 """Longest piece that a frame is looked for in."""
@@ -25,7 +23,20 @@ _NEXT = b'","'
 _UNSURE = b"\\" + _NEXT
 _END = b"\n\n"
 
+_CLOSES = re.compile(r"[\]}]").search
+
 _texts: Callable[[bytes], list[str]] = msgspec.json.Decoder(list[str]).decode
+
+
+class Sink(Protocol):
+    """Where the texts of pieces are kept."""
+
+    @property
+    def closable(self) -> bool:
+        """Whether a text with a closing bracket may end something that is waited for."""
+
+    def add_all(self, pieces: list[str]) -> object:
+        """Append these. None of them is empty, and there is room for all."""
 
 
 class Frame:
@@ -34,16 +45,17 @@ class Frame:
     Args:
         begin: an event up to its text, with the quote before it.
         end: the event from the quote behind its text on, with the blank line that ends it.
-        text: takes the texts.
+        sink: takes the texts.
     """
 
-    __slots__ = ("_begin", "_between", "_end", "_text")
+    __slots__ = ("_begin", "_between", "_closable", "_end", "_sink")
 
-    def __init__(self, begin: bytes, end: bytes, text: Text) -> None:
+    def __init__(self, begin: bytes, end: bytes, sink: Sink) -> None:
         self._begin = begin
         self._end = end
         self._between = end + begin
-        self._text = text
+        self._sink = sink
+        self._closable = sink.closable
 
     def take(self, chunk: bytes) -> int:
         """Take the pieces of this frame that `chunk` begins with.
@@ -56,7 +68,8 @@ class Frame:
         quote that is not hidden would make more. No line can end within one.
 
         Returns:
-            In how many bytes they came; 0 for none, also when that cannot be told.
+            In how many bytes they came; 0 for none, also when that cannot be told, or when one of
+            them may close what is waited for.
         """
         begin, end = self._begin, self._end
         start, last = len(begin), chunk.rfind(end)
@@ -70,10 +83,12 @@ class Frame:
             return 0
         if len(pieces) != len(spelt) or _UNSURE in joined:
             return 0
+        if self._closable and any(map(_CLOSES, pieces)):
+            return 0
         if "" in pieces:
             pieces = [piece for piece in pieces if piece]
         if pieces:
-            self._text.add_all(pieces)
+            self._sink.add_all(pieces)
         return last + len(end)
 
 
@@ -87,7 +102,7 @@ def find_frame(
     head: bytes,
     event: bytes,
     slot: re.Pattern[bytes],
-    spoken: Callable[[bytes], tuple[Text, str] | None],
+    spoken: Callable[[bytes], tuple[Sink, str] | None],
 ) -> Frame | None:
     """The frame of a piece that was taken before, if it has one.
 

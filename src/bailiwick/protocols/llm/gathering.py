@@ -59,6 +59,9 @@ class Room:
 class Text:
     """One text that arrives in pieces."""
 
+    closable = False
+    """Nothing ends with it (see `frame.Sink`)."""
+
     __slots__ = ("_blocks", "_pieces", "_room")
 
     def __init__(self, room: Room) -> None:
@@ -181,6 +184,9 @@ _MARK = re.compile(r'\\.|\\\Z|["{}\[\]]', re.DOTALL)
 class ToolCall:
     """One tool call that arrives in pieces."""
 
+    closable = True
+    """It may be whole with the bracket that closes its arguments (see `frame.Sink`)."""
+
     __slots__ = ("arguments", "brackets", "id", "name")
 
     def __init__(self, room: Room) -> None:
@@ -188,6 +194,11 @@ class ToolCall:
         self.name = ""
         self.arguments = Text(room)
         self.brackets = Brackets()
+
+    def add_all(self, pieces: list[str]) -> bool:
+        """Append pieces of its arguments, as `Text.add_all`; whether they are closed by now."""
+        self.arguments.add_all(pieces)
+        return self.brackets.add("".join(pieces))
 
     def said(self) -> AskedTool:
         """What was asked for so far."""

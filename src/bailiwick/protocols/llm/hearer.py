@@ -146,7 +146,7 @@ class Reader:
     def run(self, chunk: bytes) -> int:
         """Take the pieces that a chunk begins with, as far as nothing but their texts is new.
 
-        Nothing is decided by them: no tool call is in them, and no end.
+        Nothing is decided by them: with none a tool call is whole, and there is no end in them.
 
         Returns:
             In how many bytes they came. The others are to be fed, and all of them if it is 0.
@@ -155,7 +155,8 @@ class Reader:
         # No more characters than bytes: pieces that fit need not be measured one by one.
         if frame is None or not self._between or len(chunk) > self._room.left:
             return 0
-        return frame.take(chunk)
+        # Behind what may be a whole tool call a piece may belong to another one.
+        return 0 if self._hearer.asked else frame.take(chunk)
 
     def first_of(self, chunk: bytes) -> int:
         """How many bytes of a chunk to feed before the next `run`: all of them, or two events that

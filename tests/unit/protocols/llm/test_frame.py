@@ -70,7 +70,7 @@ BODIES = (
         b"]",
         b"}",
     ),
-    *(b'"},"logprobs":null', b'"}}\n\n', b"\\/", b"\\x", _PROBE.encode(), b"x" * 400),
+    *(b'"},"logprobs":null', b'"}}\n\n', b"\\/", b"\\x", _PROBE.encode(), b"x" * 400, b"y" * 3_000),
 )
 """What may stand between the quotes, and what may not."""
 
@@ -81,7 +81,6 @@ def events(dialect: Dialect, bodies: list[bytes]) -> list[bytes]:
 
 def follow(capture: StreamCapture, chunks: list[bytes]) -> tuple[object, ...]:
     gone = b"".join(capture.add(chunk) for chunk in chunks if chunk)
-    assert re.search(rb'\{\}"[\]}]*\n', gone) is None  # no line with a tool call is whole
     return capture.said(), capture.made(), capture.record(), gone + capture.held_back()
 
 
@@ -108,9 +107,74 @@ def test_however_it_is_split_a_stream_says_what_it_says_byte_by_byte(
     each, called = events(dialect, bodies), CALLED[dialect] if calls else b""
     whole = BEGUN[dialect] + b"".join(each) + called + ENDS[dialect]
     expected = follow(StreamCapture(dialect, 200), cut(whole, [1] * len(whole)))
-    assert follow(StreamCapture(dialect, 200), cut(whole, sizes)) == expected
     one_by_one = [BEGUN[dialect], *each, called, ENDS[dialect]]
-    assert follow(StreamCapture(dialect, 200), one_by_one) == expected
+    for chunks in (cut(whole, sizes), one_by_one):
+        capture = StreamCapture(dialect, 200)
+        assert follow(capture, chunks) == expected
+        gone = whole.removesuffix(capture.held_back())
+        assert re.search(rb'\{\}"[\]}]*\n', gone) is None  # no line with a tool call is whole
+
+
+ARGUMENTS = (
+    *BODIES[:14],
+    b"{",
+    b"[",
+    b"[1,",
+    b'{\\"a\\":',
+    b"\\u007d",
+    b"{\\u007d",
+    b"{}",
+    b'\\\\\\"',
+)
+CALLING = BEGUN[Dialect.CHAT] + CALLED[Dialect.CHAT].replace(b'"{}"', b'""')
+
+
+@example([b"{", b"a", b"b", b"\\u007d", b"c"], [], False)
+@example([b"a"] * 40 + [b"{}"], [], True)
+@given(
+    st.lists(st.sampled_from(ARGUMENTS), max_size=30),
+    st.lists(st.integers(1, 3_000), max_size=12),
+    st.booleans(),
+)
+def test_of_a_tool_call_as_much_waits_as_waits_event_by_event(
+    bodies: list[bytes], sizes: list[int], again: bool
+) -> None:
+    head = (
+        b'data: {"id":"i","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"'
+    )
+    each = [head + body + b'"}}]}}]}\n\n' for body in bodies]
+    second = CALLED[Dialect.CHAT].replace(b'"id":"c"', b'"id":"d"') if again else b""
+    end = [second, *each[:3], ENDS[Dialect.CHAT]]
+    whole = CALLING + b"".join(each) + b"".join(end)
+    expected = follow(StreamCapture(Dialect.CHAT, 200), cut(whole, [1] * len(whole)))
+    for chunks in ([CALLING, *each, *end], cut(whole, sizes)):
+        slow, capture = StreamCapture(Dialect.CHAT, 200), StreamCapture(Dialect.CHAT, 200)
+        slow._reader._tries = 0
+        for chunk in chunks:
+            if chunk:
+                assert capture.add(chunk) == slow.add(chunk)
+        assert capture.held_back() == slow.held_back()
+        assert (capture.said(), capture.made(), capture.record()) == expected[:3]
+
+
+@pytest.mark.parametrize("dialect", FRAMED)
+def test_a_run_is_none_once_a_tool_call_may_be_whole(dialect: Dialect) -> None:
+    event = events(dialect, [b"a"])[0]
+    reader = learned(dialect, event, CALLED[dialect])
+    assert reader.asked
+    assert reader.run(event) == 0
+
+
+def test_arguments_are_runs_up_to_what_may_close_them() -> None:
+    head = b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"'
+    one, closing = (head + text + b'"}}]}}]}\n\n' for text in (b"1,", b"\\u005d"))
+    reader = learned(Dialect.CHAT, CALLING, one)
+    assert reader.run(one * 9) == len(one) * 9
+    assert reader.run(one + closing) == 0
+    before = reader.asked
+    reader.feed(closing)
+    assert (before, reader.asked) == (False, True)
+    assert reader.said().tool_calls[0].arguments == "1," * 10 + "]"
 
 
 @given(
