@@ -20,8 +20,8 @@ The order is fixed, and each step costs an attacker the one before it:
 
 What 1 to 5 find in the head alone is kept with a head that its connection repeats (`Knock`); the
 rest of them is asked for each request: is the server there, the token still good, the body right.
-So is what 6 and 7 find in requests of the stateless era that are alike: what they say of their
-sender (`Understood`), and the text around what differs (`Frame`).
+What 6 and 7 find in requests of the stateless era is kept with it for those that are alike: what
+they say of their sender (`Understood`), and the text around what differs (`Frame`).
 """
 
 from __future__ import annotations
@@ -171,13 +171,16 @@ class McpEdge:
         elif knock.where.server and knock.where.server not in self._upstreams():
             await _not_found(send)
             return
+        wrong: TheirError | None = None  # nothing is awaited where it is caught: ADR 13
         try:
             if knock.caller is None:
                 caller = self._authenticator.authenticate(knock.authorization)
             else:
                 caller = self._authenticator.renew(knock.caller)
         except TheirError as error:
-            await self._challenge(send, error, knock.where)
+            wrong = error
+        if wrong is not None:
+            await self._challenge(send, wrong, knock.where)
             return
         if caller is not knock.caller:
             knock.caller = caller
@@ -195,14 +198,14 @@ class McpEdge:
             # Every coroutine between a call and what it waits for is passed through at each waking.
             await (self._post if scope["method"] == "POST" else self._other)(scope, visit)
         except TheirError as error:
-            await self._unreadable(visit, error)
+            wrong = error
         except ClientGone:
             pass
         except asyncio.CancelledError:
             if visit.watch is None or not visit.watch.late:
                 raise
             visit.watch.task.uncancel()
-            await self._refuse(send, TheirError("body_too_slow", "the body came too slowly"))
+            wrong = TheirError("body_too_slow", "the body came too slowly")
         finally:
             if visit.watch is not None:
                 visit.watch.stop()
@@ -211,6 +214,8 @@ class McpEdge:
                 flying[key] = left
             else:
                 del flying[key]
+        if wrong is not None:
+            await self._unreadable(send, wrong)
 
     def start_closing(self) -> None:
         """End streams gracefully; what is under way may still be answered."""
@@ -235,10 +240,13 @@ class McpEdge:
         if where is None:
             await _not_found(send)
             return None
+        wrong: TheirError | None = None
         try:
             headers = read_headers(scope["headers"])
         except TheirError as error:
-            await self._refuse(send, error)
+            wrong = error
+        if wrong is not None:
+            await self._refuse(send, wrong)
             return None
         if not self._doorman.admits(headers.host, headers.origin):
             await self._forbid(send)
@@ -313,12 +321,12 @@ class McpEdge:
             return None
         return Where(server, _NAMES[query])
 
-    async def _unreadable(self, visit: Visit, error: TheirError) -> None:
+    async def _unreadable(self, send: Send, error: TheirError) -> None:
         if error.code in _STATUS:
-            await self._refuse(visit.send, error)
+            await self._refuse(send, error)
             return
         answer = error_message(b"null", error_body(rpc_code(error), error.message))
-        await reply(visit.send, 400, answer)
+        await reply(send, 400, answer)
 
     # --- refusals ------------------------------------------------------------------------------
 
