@@ -37,7 +37,7 @@ class Stage:
 STAGES = (
     Stage("the whole gate", "bailiwick.gateway.pipeline:Pipeline.govern", waits=True),
     Stage("authenticate", "bailiwick.identity.tokens:TokenAuthenticator.authenticate"),
-    Stage("fix the call: canonical form, digest", "bailiwick.gateway.pipeline:Call.of"),
+    Stage("fix the call: canonical form", "bailiwick.gateway.pipeline:Call.of"),
     Stage("judge", "bailiwick.gateway.pipeline:judge"),
     Stage("intent: leaf, commitment, seal", "bailiwick.gateway.intents:Intents.write"),
     Stage("outcome: leaf, commitment, seal", "bailiwick.gateway.recorder:Recorder.outcome"),
