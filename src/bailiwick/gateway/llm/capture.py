@@ -83,20 +83,27 @@ class StreamCapture:
         Raises:
             UpstreamBroken: `upstream_too_large`: there is no end to it.
         """
+        size = self._run(chunk)
+        if size == len(chunk):  # as most are
+            self._keep(chunk)
+            return chunk
         gone: list[bytes] = []
         while chunk:
-            # Nothing of a run can end the stream or have to wait: with what is held back before it
-            # none is looked for.
-            size = 0 if self._held else self._reader.run(chunk)
             if size:
-                known = chunk if size == len(chunk) else chunk[:size]
+                known = chunk[:size]
                 self._keep(known)
                 gone.append(known)
             else:
                 size = self._reader.first_of(chunk)
-                gone.append(self._add_events(chunk if size == len(chunk) else chunk[:size]))
+                gone.append(self._add_events(chunk[:size]))
             chunk = chunk[size:]
-        return gone[0] if len(gone) == 1 else b"".join(gone)
+            size = self._run(chunk)
+        return b"".join(gone)
+
+    def _run(self, chunk: bytes) -> int:
+        """As `Reader.run`. Nothing of a run can end the stream or has to wait; behind what waits
+        none is looked for."""
+        return 0 if self._held else self._reader.run(chunk)
 
     def _add_events(self, chunk: bytes) -> bytes:
         """Take a piece of which anything may be said."""
