@@ -202,13 +202,15 @@ class McpEdge:
         except ClientGone:
             pass
         except asyncio.CancelledError:
-            if visit.watch is None or not visit.watch.late:
+            watch = visit.watch
+            if watch is None or not watch.late:
                 raise
-            visit.watch.task.uncancel()
+            watch.task.uncancel()
             wrong = TheirError("body_too_slow", "the body came too slowly")
         finally:
-            if visit.watch is not None:
-                visit.watch.stop()
+            watch = visit.watch
+            if watch is not None:
+                watch.stop()
             left = flying[key] - 1
             if left:
                 flying[key] = left

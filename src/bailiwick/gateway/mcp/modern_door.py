@@ -89,7 +89,7 @@ class ModernDoor:
             knock.frame = frame_of(visit.body) or knock.frame
         if known.says_more:
             message = without_ours(message)
-        return self._begin(visit, known, message)
+        return self._work(visit, known, message)
 
     def post_again(self, visit: Visit, request: Request) -> Awaitable[None]:
         """Serve a request that fits the frame of its knock: it is like the last but in two values,
@@ -101,12 +101,7 @@ class ModernDoor:
             or self._core.forgotten != known.forgotten
         ):
             return self.post(visit, request)
-        return self._begin(visit, known, request)
-
-    def _begin(self, visit: Visit, known: Understood, request: Request) -> Awaitable[None]:
-        knock = visit.knock
-        sink = PostSink(visit.send, knock.events, knock.json)
-        return self._work(visit, ModernExchange(self._core, visit, known, request, sink), sink)
+        return self._work(visit, known, request)
 
     def _climb(self, visit: Visit, request: Request) -> Understood | Rejection:
         """Make of a request what is the same for all that are like it."""
@@ -141,14 +136,16 @@ class ModernDoor:
             else where.model_names,
         )
 
-    async def _work(self, visit: Visit, exchange: ModernExchange, sink: PostSink) -> None:
+    async def _work(self, visit: Visit, known: Understood, request: Request) -> None:
         """Answer; a disconnect cancels, all the way to the server (`Cancellation`)."""
-        watch = visit.watch
+        knock, watch = visit.knock, visit.watch
         if watch is None:
             raise AssertionError("a POST is watched")
+        sink = PostSink(visit.send, knock.events, knock.json)
+        exchange = ModernExchange(self._core, visit, known, request, sink)
         watch.follow(sink, self._core.limits.keep_alive_seconds)
         try:
-            handler = _HANDLERS.get(exchange.request.method)
+            handler = _HANDLERS.get(request.method)
             try:
                 outcome = await (
                     self._listen(visit, exchange) if handler is None else handler(exchange)
