@@ -217,8 +217,7 @@ class Pipeline:
             context = replace(context, thought=found.thought, asked_for=found.open)
         match verdict:
             case Allow():
-                refused = await self._running.begin(context, verdict)
-                answer = refused or await self._running.dispatch(context, dispatch)
+                answer = await self._running.dispatch(context, dispatch, verdict)
             case Deny():
                 answer = await self._running.deny(context, verdict)
             case Hold():

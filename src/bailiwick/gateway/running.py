@@ -116,24 +116,15 @@ class Running:
         now = self._clock.wall_ms()
         return judge(call, chain, policies, self._counters, labels, NO_STEP, now)
 
-    async def begin(self, context: CallContext, verdict: Allow) -> Answer | None:
-        """Record that a call is let run: `dispatch` it next. Else the answer: it is not."""
-        if context.asked_for is not None:
-            self.use_up(context, used=True)
-        try:
-            await self._register.open(context, verdict, CallState.RUNNING, "allowed")  # 3
-        except LimitReached as reached:
-            self.use_up(context, used=False)
-            return await self.deny(context, self._over(context, reached))
-        except BailiwickError:
-            self.use_up(context, used=False)
-            return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
-        except asyncio.CancelledError:
-            # The client went away while the intent was being written: nothing was sent.
-            self.use_up(context, used=False)
+    async def _not_begun(self, context: CallContext, error: BaseException) -> Answer:
+        """What comes of a call whose intent was not recorded: nothing was sent."""
+        self.use_up(context, used=False)
+        if isinstance(error, asyncio.CancelledError):  # the client went away meanwhile
             await asyncio.shield(self.end_cancelled(context, Settlement.VOIDED))
-            raise
-        return None
+            raise error
+        if isinstance(error, LimitReached):
+            return await self.deny(context, self._over(context, error))
+        return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
 
     def _over(self, context: CallContext, reached: LimitReached) -> Deny:
         """Why a call is denied that fitted when it was judged: another one was faster."""
@@ -153,8 +144,21 @@ class Running:
             return Refused(context.call.id, "ledger_unavailable", NOT_RECORDED)
         return Refused(context.call.id, verdict.code, text)
 
-    async def dispatch(self, context: CallContext, dispatch: Dispatch) -> Answer:
-        """Send a call whose intent is durable, and record its outcome before it is told."""
+    async def dispatch(
+        self, context: CallContext, dispatch: Dispatch, allowed: Allow | None = None
+    ) -> Answer:
+        """Send a call whose intent is durable, and record its outcome before it is told.
+
+        Args:
+            allowed: the verdict by which it may run, to be recorded first; None if that is done.
+        """
+        if allowed is not None:
+            if context.asked_for is not None:
+                self.use_up(context, used=True)
+            try:
+                await self._register.open(context, allowed, CallState.RUNNING, "allowed")  # 3
+            except (BailiwickError, asyncio.CancelledError) as error:
+                return await self._not_begun(context, error)
         call, charges = context.call, context.charges
         call_id, model = call.id, call.target.kind is CallKind.MODEL
         # 5. INVARIANT: no await between this look and handing the call to the upstream.
@@ -171,11 +175,7 @@ class Running:
         try:
             reply = await dispatch()
         except UpstreamDown as error:
-            self.use_up(context, used=False)
-            code = "upstream_down"
-            refused = Refused(call_id, code, f"nothing was done: {error.message}")
-            ending = self._unanswered(context, Settlement.VOIDED)
-            return await self._end(context, CallState.FAILED, code, refused, ending)
+            return await self._end_down(context, error)
         except asyncio.CancelledError as gone:
             # The client went away. What the upstream did until then is not known.
             heard = gone.reply if isinstance(gone, GoneMidway) else None
@@ -200,6 +200,14 @@ class Running:
         if model or self._memories.used:
             self._learn(context, state, reply)
         return answer
+
+    async def _end_down(self, context: CallContext, error: UpstreamDown) -> Answer:
+        """Record that a call did not get to its server."""
+        self.use_up(context, used=False)
+        code = "upstream_down"
+        refused = Refused(context.call.id, code, f"nothing was done: {error.message}")
+        ending = self._unanswered(context, Settlement.VOIDED)
+        return await self._end(context, CallState.FAILED, code, refused, ending)
 
     async def _end_unknown(self, context: CallContext, error: Exception) -> Answer:
         """Record that nobody knows what became of a call that was sent."""
