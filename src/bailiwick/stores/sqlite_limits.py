@@ -183,6 +183,7 @@ class SqliteLimits:
                     text = text.replace(_AS_RESERVED, _AS_SETTLED[whole])
                     if whole is _UNKNOWN:
                         batch.unknown.append((call, posting.at_ms))
+                        reservation.row = ""  # what comes of it later is told leg by leg
                 elif reservation.sliding:
                     batch.sliding += [(held.row, at, call) for held, at in reservation.sliding]
             batch.rows.append((index, call, posting.at_ms, text))
