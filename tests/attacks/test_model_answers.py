@@ -15,7 +15,8 @@ import pytest
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import UpstreamBroken
-from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.stream import BodyStream
 from bailiwick.gateway.llm.call import ModelCall
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.patience import NO_PATIENCE, Patience
@@ -284,26 +285,27 @@ class _Source:
     def set_idle_seconds(self, seconds: float) -> None: ...
 
 
-class _Slow(BodyStream):
-    """Each piece seems to come by itself."""
-
-    @property
-    def has_more(self) -> bool:
-        return False
-
-
 class _Server:
+    """Each piece comes by itself, in a turn of the loop of its own."""
+
     spec = ModelSpec("engine", "http://127.0.0.1:1", frozenset({"chat"}), ("*",))
 
     def __init__(self, *pieces: bytes) -> None:
-        self.stream = _Slow(_Source())
-        for piece in pieces:
+        self.stream = BodyStream(_Source())
+        self._pieces = iter(pieces)
+
+    def _go_on(self) -> None:
+        piece = next(self._pieces, None)
+        if piece is not None:
+            assert not self.stream.has_more
             self.stream.push(piece)
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def tells_its_key(self, said: bytes) -> bool:
         return KEY in said
 
     async def send(self, *_: object) -> Response:
+        self._go_on()
         response = Response(200, {b"content-type": b"text/event-stream"})
         response.stream = self.stream
         return response

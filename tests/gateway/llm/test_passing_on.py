@@ -11,7 +11,8 @@ import pytest
 from bailiwick.core.call import ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.gateway.gate import GoneMidway
-from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.stream import BodyStream
 from bailiwick.gateway.llm.call import ModelCall
 from bailiwick.gateway.llm.servers import ModelServer, ModelSpec
 from bailiwick.ports import UpstreamReply

@@ -16,7 +16,8 @@ from bailiwick.core.errors import UpstreamBroken
 from bailiwick.gateway.http.known import KnownHeads
 from bailiwick.gateway.http.limits import HttpLimits
 from bailiwick.gateway.http.reader import ResponseReader
-from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.stream import BodyStream
 
 _DRAIN_SECONDS = 1.0
 _KEEP_ALIVE = (

@@ -19,7 +19,8 @@ from bailiwick.core.call import ModelUse
 from bailiwick.core.errors import UpstreamBroken, UpstreamDown
 from bailiwick.core.limits.pricing import Price
 from bailiwick.gateway.gate import GoneMidway, Tick
-from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.stream import BodyStream
 from bailiwick.gateway.llm.capture import StreamCapture
 from bailiwick.gateway.llm.failures import SERVER_ERROR, failure_in, failure_of
 from bailiwick.gateway.llm.meter import Meter

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from bailiwick.core.errors import UpstreamBroken
-from bailiwick.gateway.http.response import BodyStream
+from bailiwick.gateway.http.stream import BodyStream
 
 _ERRORS = (b"event: error", b"event:error", b'data: {"error"', b'data:{"error"')
 

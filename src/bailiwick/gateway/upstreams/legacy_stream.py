@@ -7,7 +7,8 @@ from math import inf
 
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
-from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.stream import BodyStream
 from bailiwick.gateway.upstreams import meta
 from bailiwick.gateway.upstreams.answers import accept, garbled, refusal
 from bailiwick.gateway.upstreams.asks import Asks

@@ -16,7 +16,8 @@ import msgspec
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import OurError, TheirError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.http.client import HttpClient
-from bailiwick.gateway.http.response import BodyStream, Response
+from bailiwick.gateway.http.response import Response
+from bailiwick.gateway.http.stream import BodyStream
 from bailiwick.gateway.http.wire import Template
 from bailiwick.gateway.upstreams import meta
 from bailiwick.gateway.upstreams.answers import accept, garbled, read_reply, refusal
