@@ -341,8 +341,10 @@ class Catalog:
         """A definition that is known and may be used; None to `check` it. As most are, this comes
         first."""
         entry = shelf.entries.get((listing.pin, name))
-        standing = None if entry is None else entry.standing
-        if entry is None or standing is None or standing.accepted != entry.digest:
+        if entry is None:
+            return None
+        standing = entry.standing
+        if standing is None or standing.accepted != entry.digest:
             return None
         if self._monotonic() - shelf.read_at.get(listing.method, 0.0) > FRESH_SECONDS:
             self._refresh_later(shelf, listing, client)

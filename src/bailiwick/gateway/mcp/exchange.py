@@ -86,7 +86,7 @@ _LIST_CHANGED = {
 
 
 class Exchange(ABC):
-    """One request. Fields are set by the door; `aim` sets what depends on the server.
+    """One request. Fields are set by its era and its door; `aim` sets what depends on the server.
 
     What most requests leave as it is stands with the class, so that nobody sets it for each.
 
@@ -98,6 +98,10 @@ class Exchange(ABC):
 
     modern: bool
     edge: str
+    core: Core
+    caller: Caller
+    where: Where
+    facts: ClientFacts
     asked: Asked
     outgoing: UpstreamRequest
     shelf: Shelf
@@ -118,12 +122,6 @@ class Exchange(ABC):
     _questions = 0
     _last_tick = 0.0
     _showing: asyncio.Task[None] | None = None
-
-    def __init__(self, core: Core, caller: Caller, where: Where, facts: ClientFacts) -> None:
-        self.core = core
-        self.caller = caller
-        self.where = where
-        self.facts = facts
 
     def take(self, request: Request, headers: Headers, sink: Sink) -> None:
         """Give the exchange its request."""

@@ -110,7 +110,10 @@ class LegacyExchange(Exchange):
     def __init__(
         self, core: Core, caller: Caller, where: Where, session: Session, sink: SessionSink
     ) -> None:
-        super().__init__(core, caller, where, session.facts)
+        self.core = core
+        self.caller = caller
+        self.where = where
+        self.facts = session.facts
         self.session = session
         self.edge = f"mcp/{session.facts.version}"
         self.run_key = session.run_key

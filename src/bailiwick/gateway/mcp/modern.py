@@ -44,10 +44,14 @@ class ModernExchange(Exchange):
     def __init__(
         self, core: Core, visit: Visit, understood: Understood, request: Request, sink: PostSink
     ) -> None:
-        super().__init__(core, visit.caller, visit.knock.where, understood.facts)
+        knock = visit.knock
+        self.core = core
+        self.caller = visit.caller
+        self.where = knock.where
+        self.headers = knock.headers
         self.request = request
-        self.headers = visit.knock.headers
         self.sink = sink
+        self.facts = understood.facts
         self.run_key = understood.run_key
         self.said = understood.said
         self.says_more = understood.says_more
