@@ -276,6 +276,37 @@ async def test_the_loop_publishes_when_poked_and_pauses_between(tmp_path: Path) 
         await loop
 
 
+async def test_a_hurry_ends_the_pause_and_not_the_one_after_a_failure(tmp_path: Path) -> None:
+    entries = Entries(1)
+    steps = Steps(asyncio.Event(), asyncio.Event(), [])
+    ours = Publisher(entries, TileDirectory(tmp_path), LOG, 0.25, steps.sleep)
+    loop = asyncio.create_task(ours.run())
+    try:
+        ours.poke()
+        await _paused(steps)
+        entries.grow(1)
+        ours.poke(hurry=True)  # nobody lets the pause end
+        await _paused(steps)
+        assert ours.checkpoint is not None
+        assert ours.checkpoint.size == 2
+
+        entries.fails = True
+        ours.poke(hurry=True)
+        await _paused(steps)
+        entries.fails = False
+        ours.poke(hurry=True)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert _trouble(ours) == "store_down"
+        steps.go.set()
+        await _paused(steps)
+        assert _trouble(ours) == ""
+    finally:
+        loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+
+
 async def test_the_loop_ends_when_the_ledger_cannot_be_this_store_s(tmp_path: Path) -> None:
     await publisher(Entries(2), tmp_path).publish()
     ours = publisher(Entries(1), tmp_path)

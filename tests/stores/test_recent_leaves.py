@@ -62,3 +62,11 @@ async def test_a_gap_and_a_burst_fall_back_to_the_store() -> None:
     assert store.read == 2
     assert await recent.leaves(40, 50) == leaves(40, 50)
     assert store.read == 2
+
+
+async def test_it_says_when_half_of_its_room_is_taken() -> None:
+    recent = RecentLeaves(Counted([]), max_bytes=10)
+    assert not recent.append(0, [b"12345"])
+    assert recent.append(1, [b"6"])
+    await recent.leaves(0, 2)
+    assert not recent.append(2, [b"12345"])

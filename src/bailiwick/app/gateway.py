@@ -296,8 +296,7 @@ async def _build(
     publisher = Publisher(recent, directory, signer)
 
     def on_append(start: int, leaves: Sequence[bytes]) -> None:
-        recent.append(start, leaves)
-        publisher.poke()
+        publisher.poke(hurry=recent.append(start, leaves))
 
     journal.on_append = on_append
     tokens = folder.token_key()

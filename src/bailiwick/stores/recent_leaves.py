@@ -23,14 +23,19 @@ class RecentLeaves:
         self._leaves: list[bytes] = []
         self._size_bytes = 0
 
-    def append(self, start: int, leaves: Sequence[bytes]) -> None:
-        """Take leaves that are durable at `start` and after."""
+    def append(self, start: int, leaves: Sequence[bytes]) -> bool:
+        """Take leaves that are durable at `start` and after.
+
+        Returns whether half of the room is taken: they should be published soon, or what does not
+        fit is read back from the store.
+        """
         if start != self._first + len(self._leaves) or self._size_bytes > self._max_bytes:
             self._first = start
             self._leaves = []
             self._size_bytes = 0
         self._leaves += leaves
         self._size_bytes += sum(map(len, leaves))
+        return 2 * self._size_bytes > self._max_bytes
 
     async def leaves(self, start: int, stop: int) -> Sequence[bytes]:
         """See `Records.leaves`. What is read from here is forgotten: it is read once."""

@@ -99,6 +99,7 @@ class Publisher:
         self._sleep = sleep
         self._lock = asyncio.Lock()
         self._poked = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._head: _Head | None = None
         self._checkpoint: SignedCheckpoint | None = None
 
@@ -107,12 +108,18 @@ class Publisher:
         """The newest checkpoint this publisher knows to be durable; None before the first."""
         return self._checkpoint
 
-    def poke(self) -> None:
-        """Say that entries were appended. Cheap: call it after every commit."""
+    def poke(self, *, hurry: bool = False) -> None:
+        """Say that entries were appended. Cheap: call it after every commit.
+
+        Args:
+            hurry: so much waits in memory that it is to be published without a pause.
+        """
         self._poked.set()
+        if hurry:
+            self._hurried.set()
 
     async def run(self) -> None:
-        """Publish when poked, at most once in `interval_seconds`, until cancelled.
+        """Publish when poked, until cancelled: at most once in `interval_seconds` but in a hurry.
 
         A store or disk that fails is tried again after the interval; calls do not depend on it.
 
@@ -122,12 +129,25 @@ class Publisher:
         while True:
             await self._poked.wait()
             self._poked.clear()
+            self._hurried.clear()
             try:
                 await self.publish()
             except StoreError as error:
                 _log.warning("ledger not published: %s", error.message)
                 self._poked.set()
-            await self._sleep(self._interval_seconds)
+                await self._sleep(self._interval_seconds)
+                continue
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the interval is over, or somebody is in a hurry."""
+        pause = asyncio.ensure_future(self._sleep(self._interval_seconds))
+        hurried = asyncio.ensure_future(self._hurried.wait())
+        try:
+            await asyncio.wait((pause, hurried), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+            hurried.cancel()
 
     async def publish(self) -> SignedCheckpoint:
         """Publish every entry that is durable in the store now, and return the checkpoint.
