@@ -14,7 +14,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Final
 
 import msgspec
 from msgspec.structs import astuple
@@ -25,7 +24,7 @@ from bailiwick.stores.schema import damaged
 from bailiwick.stores.sealed_rows import call_cells, moved_row
 from bailiwick.stores.text_seal import TextSeal
 
-MAX_KNOWN_HEADS: Final = 10_000
+MAX_KNOWN_HEADS = 10_000
 """What calls have in common is remembered for so many sorts of call: beyond it, looked up again."""
 
 # Binding None, or bytes, takes the driver five times as long as a number or a text: what nearly all
@@ -118,8 +117,9 @@ class CallRows:
                 if numbers is None:
                     self._open(db, change, start)
                 else:
-                    where = start + change.entry
-                    self._opened.append((change.id, where, change.at_ms, *numbers))
+                    run, head = numbers
+                    intent = start + change.entry
+                    self._opened.append((change.id, intent, change.at_ms, run, head))
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write what was taken in since the last time, in `db`'s open transaction."""

@@ -218,8 +218,10 @@ class SqliteJournal:
             self._fail(batch, error)
         else:
             for done, where in written.ranges:
-                if not done.done():  # else its waiter was cancelled; what it wrote stands
+                try:  # noqa: SIM105  # a context costs, and asking first
                     done.set_result(where)
+                except asyncio.InvalidStateError:  # its waiter was cancelled; what it wrote stands
+                    pass
             for done, conflict in written.conflicts:
                 if not done.done():
                     done.set_exception(conflict)
