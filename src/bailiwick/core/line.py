@@ -122,7 +122,6 @@ def line_of(chain: Sequence[Mandate], target: Target) -> Line:
         line = _line(lines, target)
         if len(lines.known) >= chain[-1].most_plans:
             lines.known.clear()
-            lines.ways.clear()
         if len(target.name) <= MAX_REMEMBERED_NAME:
             lines.known[target] = line
     return line
@@ -184,6 +183,9 @@ def _plain_way(lines: Lines, stages: Sequence[Stage]) -> PlainWay | None:
         for each in stages
     )
     if rules not in lines.ways:
+        # Bounded by itself: which rules concern a target is up to its name, of any length.
+        if len(lines.ways) >= lines.chain[-1].most_plans:
+            lines.ways.clear()
         lines.ways[rules] = plain_way(stages)
     return lines.ways[rules]
 

@@ -17,7 +17,14 @@ from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.flow.labels import Accepts, Flow
 from bailiwick.core.judge import judge
 from bailiwick.core.line import Line, line_of
-from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
+from bailiwick.core.mandate import (
+    MAX_PLANS_OF_CHILD,
+    AllowRule,
+    DenyRule,
+    Mandate,
+    MandateState,
+    StampRule,
+)
 from bailiwick.core.plain_way import MAX_TEXTS, PlainWay
 from bailiwick.core.texts.glob import Glob
 from bailiwick.core.verdict import Allow, Deny, Hold, Verdict
@@ -237,6 +244,17 @@ def test_one_way_serves_all_targets_of_the_same_rules() -> None:
     assert len({id(each) for each in ways}) == len(chain[0].lines[0].ways) == 2
     sentences = {judge_of(target, chain).because for target in targets[:20]}
     assert len(sentences) == 20
+
+
+def test_ways_are_bounded_where_long_names_fit_ever_other_rules() -> None:
+    letters = "abcdefghi"
+    rules = [allow(f"bank/*{letter}*", SMALL, id_=letter) for letter in letters]
+    child = dataclasses.replace(mandate(*rules), parent="pay")
+    for number in range(2 ** len(letters)):
+        name = "".join(letter for at, letter in enumerate(letters) if number >> at & 1)
+        line_of((child,), call(f"bank/{name:->600}", {}).target)
+    assert not child.lines[0].known
+    assert 0 < len(child.lines[0].ways) <= MAX_PLANS_OF_CHILD < 2 ** len(letters)
 
 
 def judge_of(target: str, chain: tuple[Mandate, ...]) -> Verdict:
