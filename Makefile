@@ -41,6 +41,7 @@ test-compiled: setup-test compiled ## the quick tests once more, against the com
 		tests/architecture/test_compiled.py tests/unit/core tests/unit/ledger tests/unit/protocols \
 		tests/gateway tests/attacks tests/stores tests/faults tests/transcripts \
 		tests/identity tests/app/test_http_protocol.py
+	.compiled/bin/python scripts/compile/trial.py
 
 conformance: setup-test ## the official MCP conformance suites, direct and through the gateway
 	$(PY) -m tests.conformance.run
