@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import bailiwick.core.conditions as package
 from bailiwick.core.argument_path import look_alikes, reach
-from bailiwick.core.canonical import Json
+from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json
 from bailiwick.core.conditions import (
     Anything,
     AtLeast,
@@ -30,7 +31,7 @@ from bailiwick.core.conditions import (
     triggers,
 )
 from bailiwick.core.texts.glob import Glob
-from bailiwick.core.values import FAILS, HOLDS, Truth
+from bailiwick.core.values import FAILS, HOLDS, Number, Truth
 from tests.unit.core.condition_kinds import arguments, conditions, kinds, plain_kinds, values
 from tests.unit.core.mandates import at
 
@@ -117,6 +118,24 @@ def test_whether_an_argument_is_there_is_plain_unless_another_looks_like_it(want
     assert ask({"y": 2, "X": 3}) is None
     assert ask({"x": None}) is None
     assert Present(at("x"), wanted, optional=True).quick()({"y": 2}) is None
+
+
+@given(
+    st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | st.integers(-3, 3) | st.decimals(-3, 3),
+    st.floats() | st.integers(-5, 5).map(float),
+    st.integers(-2, 2),
+)
+def test_a_float_is_quickly_compared_as_the_decimal_it_is_written_as(
+    bound: Number, number: float, beside: int
+) -> None:
+    near = float(bound)
+    for _ in range(abs(beside)):
+        near = math.nextafter(near, math.copysign(math.inf, beside))
+    for kind in (AtMost, AtLeast):
+        condition = kind(at("x"), bound)
+        for value in (number, near):
+            quick = condition.quick()({"x": value})
+            assert quick is condition.of(value)
 
 
 def test_a_glob_does_not_quickly_fit_a_text_too_short_for_both_its_ends() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from bailiwick.core.argument_path import ArgumentPath
-from bailiwick.core.canonical import Json, JsonObject
+from bailiwick.core.canonical import MAX_SAFE_INTEGER, Json, JsonObject
 from bailiwick.core.conditions.base import Condition, Quick
 from bailiwick.core.values import (
     CANNOT_TELL,
@@ -35,12 +36,12 @@ class AtMost(Condition):
         return HOLDS if number <= self.bound else FAILS
 
     def quick_at(self, key: str) -> Quick:
-        """Most numbers are whole."""
-        bound, of = self.bound, self.of
+        """Most numbers are whole, or are compared with one that is."""
+        bound, of, exact = self.bound, self.of, _exact_for_floats(self.bound)
 
         def ask(arguments: JsonObject) -> Truth | None:
             value = arguments.get(key)
-            if type(value) is int:
+            if type(value) is int or (exact and type(value) is float and isfinite(value)):
                 return HOLDS if value <= bound else FAILS
             return None if value is None else of(value)
 
@@ -72,12 +73,12 @@ class AtLeast(Condition):
         return HOLDS if number >= self.bound else FAILS
 
     def quick_at(self, key: str) -> Quick:
-        """Most numbers are whole."""
-        bound, of = self.bound, self.of
+        """Most numbers are whole, or are compared with one that is."""
+        bound, of, exact = self.bound, self.of, _exact_for_floats(self.bound)
 
         def ask(arguments: JsonObject) -> Truth | None:
             value = arguments.get(key)
-            if type(value) is int:
+            if type(value) is int or (exact and type(value) is float and isfinite(value)):
                 return HOLDS if value >= bound else FAILS
             return None if value is None else of(value)
 
@@ -91,6 +92,15 @@ class AtLeast(Condition):
     def phrase(self) -> str:
         """What must be so, to follow the argument's name."""
         return f"at least {self.bound}"
+
+
+def _exact_for_floats(bound: Number) -> bool:
+    """Whether a float stands to `bound` as the decimal does that it is written as.
+
+    So it is for whole numbers that are floats themselves: a decimal that is read as another float
+    lies on the same side of them as that.
+    """
+    return type(bound) is int and abs(bound) <= MAX_SAFE_INTEGER
 
 
 def _number_stands(value: Json) -> str:
