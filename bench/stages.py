@@ -66,11 +66,15 @@ def place(where: str) -> tuple[Any, str]:
     return holder, name
 
 
-def timed(function: Callable[..., Any], spent: Spent) -> Callable[..., Any]:
-    """`function`, adding what each call takes to `spent`."""
+def timed(function: Callable[..., Any], spent: Spent, waits: bool = False) -> Callable[..., Any]:
+    """`function`, adding what each call takes to `spent`.
+
+    Args:
+        waits: what it gives is awaited, whether it is a coroutine function or gives a future.
+    """
     clock = time.perf_counter
 
-    if inspect.iscoroutinefunction(function):
+    if waits or inspect.iscoroutinefunction(function):
 
         @wraps(function)
         async def waited(*args: Any, **kwargs: Any) -> Any:
@@ -107,7 +111,7 @@ def _run(out: Path, arguments: list[str]) -> None:
     spent = {stage.name: Spent() for stage in STAGES}
     for stage in STAGES:
         holder, name = place(stage.where)
-        setattr(holder, name, timed(getattr(holder, name), spent[stage.name]))
+        setattr(holder, name, timed(getattr(holder, name), spent[stage.name], stage.waits))
     main = importlib.import_module("bailiwick.cli.main").main
     sys.argv = ["bailiwick", *arguments]
     try:

@@ -1,5 +1,7 @@
 """Taking a call apart: the stages exist, and their sums are right."""
 
+import asyncio
+
 import pytest
 
 from bench.breakdown import Breakdown, stage_table
@@ -36,6 +38,17 @@ async def test_a_timed_coroutine_counts_once_it_is_done() -> None:
 
     waiting = timed(answer, spent)()
     assert spent.calls == 0
+    assert await waiting == 42
+    assert spent.calls == 1
+
+
+async def test_what_gives_a_future_is_timed_until_that_is_done() -> None:
+    spent = Spent()
+    asked = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(timed(lambda: asked, spent, waits=True)())
+    await asyncio.sleep(0)
+    assert spent.calls == 0
+    asked.set_result(42)
     assert await waiting == 42
     assert spent.calls == 1
 
