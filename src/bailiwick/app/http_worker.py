@@ -53,9 +53,7 @@ class Worker:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _work(self, first: Exchange) -> None:
-        exchange: Exchange | None = first
-        del first
+    async def _work(self, exchange: Exchange | None) -> None:
         while exchange is not None:
             try:
                 # Not in a coroutine of its own: each waking passes through all of them.
@@ -68,6 +66,6 @@ class Worker:
                 exchange.end()
             if self._dismissed or self._task.cancelling():
                 return
-            del exchange  # it may be large, and the next one far away
+            exchange = None  # it may be large, and the next one far away
             self._waiter = waiter = self._loop.create_future()
             exchange = await waiter
