@@ -383,7 +383,7 @@ class ModelCall:
         if self.streaming:
             return
         self.streaming = True
-        given = {name for name, _ in headers}
+        given = dict(headers)
         more = [each for each in STREAM_HEADERS if each[0] not in given]
         start = [*headers, *more, *self._served]
         await self._send({"type": "http.response.start", "status": status, "headers": start})
