@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bailiwick.core.errors import StoreError
 from bailiwick.ports import CallMoved, CallOpened, CallRow, CallState
 from bailiwick.stores import call_rows
-from bailiwick.stores.call_rows import CallRows
+from bailiwick.stores.call_rows import MAX_RUNNING_TOGETHER, CallRows
 from bailiwick.stores.schema import MIGRATIONS
 from bailiwick.stores.sealed_rows import opened
 from bailiwick.stores.text_seal import TextSeal
@@ -39,7 +39,9 @@ def read(db: sqlite3.Connection) -> dict[str, CallRow]:
 
 def running(db: sqlite3.Connection) -> set[str]:
     (ids,) = db.execute("SELECT ids FROM running_calls").fetchone()
-    return set(json.loads(ids))
+    long = [row["id"] for row in db.execute("SELECT id FROM long_calls")]
+    assert not set(json.loads(ids)).intersection(long)
+    return {*json.loads(ids), *long}
 
 
 WORDS = st.sampled_from(["", "a", "b"])
@@ -103,10 +105,16 @@ def told(calls: dict[str, CallRow], change: CallOpened | CallMoved, start: int) 
     )
 
 
-@given(transactions(), st.booleans())
+@given(transactions(), st.booleans(), st.sampled_from([0, 2, 256]))
 def test_calls_read_back_as_they_were_said(
-    made: list[list[CallOpened | CallMoved]], forgetful: bool
+    made: list[list[CallOpened | CallMoved]], forgetful: bool, together: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(call_rows, "MAX_RUNNING_TOGETHER", together)
+        check(made, forgetful)
+
+
+def check(made: list[list[CallOpened | CallMoved]], forgetful: bool) -> None:
     expected: dict[str, CallRow] = {}
     with closing(table()) as db:
         rows = CallRows(SEAL)
@@ -155,6 +163,23 @@ def test_what_was_not_written_is_forgotten() -> None:
         rows.write(db)
         assert list(read(db)) == ["kept"]
         assert running(db) == {"kept"}
+
+
+def test_what_runs_while_many_others_do_is_not_written_again_each_time() -> None:
+    with closing(table()) as db:
+        rows = CallRows(SEAL)
+        rows.load(db)
+        idents = [f"c{number:04}" for number in range(MAX_RUNNING_TOGETHER + 1)]
+        for number, ident in enumerate(idents):
+            rows.take(db, (run_at_once(ident),), number)
+        rows.write(db)
+        (ids,) = db.execute("SELECT ids FROM running_calls").fetchone()
+        assert ids == "[]"
+        assert running(db) == set(idents)
+        ends = [CallMoved(ident, 9, CallState.DONE, entry=0) for ident in idents[1:]]
+        rows.take(db, ends, 0)
+        rows.write(db)
+        assert running(db) == {idents[0]}
 
 
 def test_more_sorts_of_call_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

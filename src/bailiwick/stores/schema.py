@@ -192,6 +192,8 @@ MIGRATIONS: tuple[str, ...] = (
         FROM opened_calls c JOIN call_runs r ON r.number = c.run
         LEFT JOIN call_heads h ON h.number = c.head LEFT JOIN moved_calls m ON m.id = c.id;
     """,
+    # Calls that run while many others do, which would make the one row of `running_calls` long.
+    "CREATE TABLE long_calls (id TEXT PRIMARY KEY) WITHOUT ROWID;",
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

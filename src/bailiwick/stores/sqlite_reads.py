@@ -53,7 +53,7 @@ _MAX_LIMIT = 1000
 # Only a few are looked at: those that run, and those that were ever held.
 _OPEN_CALLS = """
 SELECT * FROM calls WHERE id IN (
-    SELECT value FROM running_calls, json_each(ids)
+    SELECT value FROM running_calls, json_each(ids) UNION SELECT id FROM long_calls
     UNION SELECT id FROM opened_calls WHERE state = 'held'
 ) AND state IN ('held', 'running') ORDER BY id
 """
