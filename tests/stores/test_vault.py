@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,6 +76,43 @@ async def test_a_payload_of_the_first_format_opens_beside_its_leaf(
     for leaf, text in ((b"another leaf", sealed), (b"leaf", "02" + sealed[2:])):
         with pytest.raises(VerificationError):
             vault.open(leaf, bytes.fromhex(text))
+
+
+@pytest.mark.parametrize(
+    ("payload", "form"),
+    [
+        (b'{"text":"' + b"once more, " * 372 + b'"}', 3),
+        (b"a" * 4095, 2),
+        (b"a" * 4096, 3),
+        (b"a" * 65_536, 3),
+        (b"a" * 65_537, 2),
+        (os.urandom(5_000), 2),
+    ],
+)
+async def test_a_payload_is_packed_where_that_makes_it_smaller(
+    stores: tuple[SqliteJournal, SqliteRecords], payload: bytes, form: int
+) -> None:
+    vault = Vault(SECRET, [], stores[0])
+    await vault.ensure("ada", 1)
+    sealed = vault.seal("ada", b"leaf", payload)
+    assert sealed[0] == form
+    assert (len(sealed) < len(payload)) == (form == 3)
+    assert vault.open(b"leaf", sealed) == payload
+    with pytest.raises(VerificationError):
+        vault.open(b"another leaf", sealed)
+
+
+async def test_a_payload_is_not_taken_for_a_packed_one(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    # An agent may say what is itself packed text; who can write the file must not have it opened.
+    vault = Vault(SECRET, [], stores[0])
+    await vault.ensure("ada", 1)
+    said = vault.seal("ada", b"leaf", zlib.compress(b"something else"))
+    packed = vault.seal("ada", b"leaf", b"a" * 5_000)
+    for sealed, other in ((said, b"\x03"), (packed, b"\x02"), (packed, b"\x01")):
+        with pytest.raises(VerificationError, match="altered"):
+            vault.open(b"leaf", other + sealed[1:])
 
 
 async def test_no_nonce_comes_twice(stores: tuple[SqliteJournal, SqliteRecords]) -> None:
