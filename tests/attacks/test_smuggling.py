@@ -43,6 +43,32 @@ async def test_fields_of_a_request_that_nobody_knows_are_part_of_it_too(extra: s
     assert house.gate.seen[0].beside == {extra: {"ttl": 1}}
 
 
+@pytest.mark.parametrize(
+    ("method", "names", "extra"),
+    [
+        ("tools/call", {"name": "bank/pay", "arguments": {"to": "x"}}, "uri"),
+        ("prompts/get", {"name": "bank/letter"}, "uri"),
+        ("resources/read", {"uri": "bank+file:///a"}, "name"),
+        ("resources/read", {"uri": "bank+file:///a"}, "arguments"),
+    ],
+)
+async def test_what_is_judged_of_another_method_is_beside_what_is_judged_of_this(
+    method: str, names: Any, extra: str
+) -> None:
+    server = FakeUpstream(
+        "bank",
+        tools=[tool("pay")],
+        prompts=[{"name": "letter"}],
+        resources=[{"uri": "file:///a", "name": "a"}],
+    )
+    house = make_house(server)
+    message = modern(method)
+    message["params"].update({**names, extra: {"secret": 1}})
+    await house.wire().post(message, headers={"mcp-name": names.get("uri", names.get("name"))})
+    assert server.of(method)[0].params[extra] == {"secret": 1}
+    assert house.gate.seen[0].beside == {extra: {"secret": 1}}
+
+
 async def test_meta_and_arguments_are_not_counted_twice() -> None:
     house = make_house(bank())
     await house.wire().post(modern("tools/call", name="bank/pay", arguments={"to": "x"}))

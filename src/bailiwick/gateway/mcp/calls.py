@@ -26,6 +26,7 @@ from bailiwick.gateway.mcp.catalog import (
 from bailiwick.gateway.mcp.exchange import (
     Exchange,
     refusal_result,
+    spelt_out,
     with_members,
 )
 from bailiwick.gateway.mcp.tasks import MAX_TASK_ID_CHARS, TaskOwner
@@ -120,6 +121,7 @@ async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments:
     if isinstance(answer, Answered):
         result = answer.reply.result
         if result is not None:
+            result = spelt_out(result)
             if exchange.passes(listing, result):
                 return exchange.ok(result)
             return await exchange.answered(listing, result)
@@ -205,4 +207,17 @@ async def forward(exchange: Exchange) -> Outcome:
         return exchange.fail(Code.INTERNAL_ERROR, f"server `{exchange.shelf.name}`: {error.code}")
     if reply.result is None:
         return errored(exchange, reply.error or _NO_REASON)
-    return exchange.ok(exchange.shaped(reply.result))
+    result = spelt_out(reply.result)
+    if exchange.modern and asks_for_input(result):
+        return exchange.fail(
+            Code.INTERNAL_ERROR, f"server `{exchange.shelf.name}` asks for input where it may not"
+        )
+    return exchange.ok(exchange.shaped(result))
+
+
+def asks_for_input(result: bytes) -> bool:
+    """Whether a result asks the client for something, instead of an answer."""
+    if b'"input_required"' not in result:
+        return False
+    value = parse(result)
+    return isinstance(value, dict) and value.get("resultType") == "input_required"

@@ -203,7 +203,8 @@ class _Walk:
     def _result(self, following: _Cursor | None) -> bytes:
         members = self._members
         if self._exchange.modern:
-            members.setdefault("resultType", b'"complete"')
+            # A list asks nothing of the client: what a server asks for is judged with its call.
+            members["resultType"] = b'"complete"'
             members.setdefault("ttlMs", b"%d" % MERGED_TTL_MS)
             # What was filtered for one caller must never serve another.
             members["cacheScope"] = b'"private"'
