@@ -245,3 +245,14 @@ async def test_all_who_receive_are_told_and_one_that_gave_up_is_nobodys_loss() -
     exchange.whole(200, (), (), b"")
     assert await waiting[2] == {"type": "http.disconnect"}
     assert waiting[1].cancelled()
+
+
+async def test_those_who_gave_up_receiving_are_not_kept() -> None:
+    exchange = Exchange(_Peer(), SCOPE)
+    for _ in range(100):
+        receiving = asyncio.ensure_future(exchange.receive())
+        await asyncio.sleep(0)
+        receiving.cancel()
+        await asyncio.wait([receiving])
+    assert exchange._waiters is not None
+    assert len(exchange._waiters) == 1

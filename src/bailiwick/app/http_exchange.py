@@ -187,10 +187,9 @@ class Exchange:
                 self._connection.write(_CONTINUE)
                 self._expects_continue = False
             waiter = asyncio.get_running_loop().create_future()
-            if self._waiters is None:
-                self._waiters = [waiter]
-            else:
-                self._waiters.append(waiter)
+            # Without those who gave up: an application may ask again and again, and not wait.
+            others = [each for each in self._waiters or () if not each.done()]
+            self._waiters = [*others, waiter]
             self._connection.body_taken()
             await waiter
         return {"type": "http.disconnect"}

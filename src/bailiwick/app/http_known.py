@@ -97,8 +97,9 @@ class KnownHeads:
     def learn(self, data: bytes, scope: dict[str, Any]) -> None:
         """Remember the head that `data` begins with, which the parser has read as `scope`.
 
-        The caller has seen to it that the request is of HTTP/1.1, has one `Content-Length` and no
-        `Transfer-Encoding`, `Expect` or `Upgrade`, and does not end the connection.
+        The caller has seen to it that the request is of HTTP/1.1 and no HEAD, has one
+        `Content-Length` and no `Transfer-Encoding`, `Expect` or `Upgrade`, and does not end the
+        connection.
         """
         if self._strangers >= MAX_STRANGERS:
             self._heads.clear()

@@ -171,7 +171,9 @@ class RequestReader:
             closes = True
         scope = self._scope(version, method, fields)
         first, self._first = self._first, b""
-        if first and usual and not closes and b"content-length" in watched:
+        # Nor is the head of a HEAD learned: where its answer ends is known from its method alone,
+        # which nobody looks at where a head is found.
+        if first and usual and not closes and method != "HEAD" and b"content-length" in watched:
             self._heads.learn(first, scope)
         self.gathered_bytes = 0
         self._listener.take_head(scope, closes=closes, expects_continue=expects_continue)
