@@ -13,6 +13,10 @@ from bailiwick.protocols.mcp.messages import Request
 from bailiwick.protocols.strict_json import decode_object, encode, parse_plain
 
 MAX_FRAME_BYTES = 32 * 1024
+"""Longest text that is looked at for its frame."""
+
+MAX_AROUND_BYTES = 4 * 1024
+"""Longest frame. One is kept for each head that is kept, of each connection, while it lasts."""
 
 _NAMES = frozenset({"jsonrpc", "id", "method", "params"})
 _ID_DIGITS = 15
@@ -71,7 +75,8 @@ class Frame:
 def frame_of(body: bytes) -> Frame | None:
     """The frame of a text that `parse_message` has read; None if it has none.
 
-    It has one if it is compact, its id a positive integer, and its `arguments` an object.
+    It has one if it is compact, its id a positive integer, its `arguments` an object, and the rest
+    of it short.
     """
     if len(body) > MAX_FRAME_BYTES:
         return None
@@ -83,6 +88,9 @@ def frame_of(body: bytes) -> Frame | None:
         return None
     open_params = {**params, "arguments": msgspec.Raw(_ARGUMENTS)}
     text = encode({**value, "id": msgspec.Raw(_ID), "params": open_params})
+    if len(text) > MAX_AROUND_BYTES:
+        return None
+    params["arguments"] = {}  # in its place among the others; these arguments are nobody's
     before, _, rest = text.partition(_ID)
     id_first = _ARGUMENTS in rest
     if id_first:

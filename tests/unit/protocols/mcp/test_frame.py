@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailiwick.core.errors import TheirError
-from bailiwick.protocols.mcp.frame import MAX_FRAME_BYTES, Frame, frame_of
+from bailiwick.protocols.mcp.frame import MAX_AROUND_BYTES, MAX_FRAME_BYTES, Frame, frame_of
 from bailiwick.protocols.mcp.jsonrpc import Message, Request, parse_message
 
 META = {"io.modelcontextprotocol/clientInfo": {"name": "x", "version": 1.5}, "é": True}
@@ -160,9 +160,21 @@ def test_twins_in_the_arguments_do_not_fit() -> None:
         compact({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}),
         compact({"jsonrpc": "2.0", "method": "tools/call", "params": {"arguments": {}}}),
         compact({**request(), "extra": 1}),
-        compact(request(_meta={"long": "x" * MAX_FRAME_BYTES})),
+        compact(request(_meta={"long": "x" * MAX_AROUND_BYTES})),
+        compact(request(arguments={"long": "x" * MAX_FRAME_BYTES})),
     ],
 )
 def test_few_texts_have_a_frame(body: bytes) -> None:
     assert isinstance(parse_message(body), Message)
     assert frame_of(body) is None
+
+
+def test_a_frame_holds_nothing_of_the_arguments_it_was_made_with() -> None:
+    """A frame is kept with each head of each connection: it must not hold a body for each."""
+    frame = framed(request(arguments={"of": ["many"] * 2_000}))
+    assert sum(len(part) for part in frame._parts if isinstance(part, bytes)) < MAX_AROUND_BYTES
+    assert frame._params["arguments"] == {}
+    filled = frame.fill(compact(request(8)))
+    assert filled == read(compact(request(8)))
+    assert isinstance(filled, Request)
+    assert list(filled.params) == ["name", "arguments", "_meta"]
