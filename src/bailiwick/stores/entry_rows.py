@@ -9,9 +9,9 @@ to be read for one of its entries; what is too large to share has a row of its o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -67,17 +67,13 @@ def read_entries(
     """Index, leaf and sealed payload of the entries with start <= index < stop, in order.
 
     Raises:
-        StoreError: `database_damaged`: a row does not hold what it says.
+        StoreError: `database_damaged`: a row does not hold what it says, or does not begin where
+            the one before it ends.
     """
-    for first, leaf, sealed, count in db.execute(_ENTRIES, (start, stop)):
-        if count == 1:
-            if first >= start:
-                yield first, leaf, sealed
-            continue
-        shared = zip(_unpacked(leaf, count), _unpacked(sealed, count), strict=True)
-        skipped = max(0, start - first)
-        within = islice(shared, skipped, max(skipped, stop - first))
-        for index, (one_leaf, one_sealed) in enumerate(within, first + skipped):
+    for first, (leaves, sealed) in _taken_apart(db.execute(_ENTRIES, (start, stop))):
+        within = slice(max(0, start - first), max(0, stop - first))
+        whole = zip(leaves[within], sealed[within], strict=True)
+        for index, (one_leaf, one_sealed) in enumerate(whole, max(start, first)):
             yield index, one_leaf, one_sealed
 
 
@@ -88,15 +84,31 @@ def read_leaves(db: sqlite3.Connection, start: int, stop: int) -> list[bytes]:
         StoreError: as `read_entries`.
     """
     found: list[bytes] = []
-    for first, leaf, count in db.execute(_LEAVES, (start, stop)):
-        leaves = [leaf] if count == 1 else _unpacked(leaf, count)
+    for first, (leaves,) in _taken_apart(db.execute(_LEAVES, (start, stop))):
         found += leaves[max(0, start - first) : max(0, stop - first)]
     return found
 
 
-def _unpacked(packed: bytes, count: int) -> list[bytes]:
+def _taken_apart(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, list[list[bytes]]]]:
+    """Where each row begins, and its cells, one byte string for each entry.
+
+    What is read here is signed by the publisher: nothing may stand twice, or be left out.
+    """
+    after = -1
+    for first, *cells, count in rows:
+        if type(count) is not int or count < 1 or after not in (-1, first):
+            raise damaged(f"the ledger entry {first} does not follow the one before it")
+        after = first + count
+        yield first, [_unpacked(cell, count) for cell in cells]
+
+
+def _unpacked(cell: object, count: int) -> list[bytes]:
+    if type(cell) is not bytes:
+        raise damaged("a ledger entry is no byte string")
+    if count == 1:
+        return [cell]
     try:
-        found = _unpack(packed)
+        found = _unpack(cell)
     except msgspec.DecodeError as error:
         raise damaged(f"ledger entries cannot be read: {error}") from error
     if len(found) != count:

@@ -203,7 +203,7 @@ class SqliteJournal:
     def _try_commit(self) -> Exception | None:
         try:
             self._commit(self._db)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - as in `_flush`
             return error
         return None
 
