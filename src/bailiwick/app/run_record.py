@@ -14,7 +14,7 @@ from dataclasses import asdict
 import msgspec
 
 from bailiwick.app.paths import indexes
-from bailiwick.core.canonical import Json, canonical
+from bailiwick.core.canonical import Json, as_judged, canonical
 from bailiwick.core.errors import TheirError, VerificationError
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.ledger.commitment import commit
@@ -181,7 +181,7 @@ def _texts(name: str, parts: Mapping[str, msgspec.Raw]) -> list[bytes]:
     if name == "arguments" and "call" in parts:
         asked = bytes(parts["call"])
         value: Json = msgspec.json.decode(asked)
-        return [asked, canonical(value)]
+        return [asked, canonical(as_judged(value))]
     if name == "reasoning" and "said" in parts:
         inside = _parts(bytes(parts["said"])).get("reasoning")
         return [] if inside is None else [bytes(inside)]

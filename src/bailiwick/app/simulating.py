@@ -40,6 +40,7 @@ from bailiwick.core.errors import (
 from bailiwick.declared import DeclarationError, from_document, load_texts
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.ids import first_id_at
+from bailiwick.gateway.recorder import read_payload
 from bailiwick.gateway.run_facts import RunFacts, from_payload
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import CallState, Change, Entry, UpstreamReply
@@ -227,7 +228,8 @@ class _Past:
         if fields["mandate"].rpartition("@")[0] != self._mandate:
             return None
         try:
-            event = asked_of(fields, _decode(self._vault.open(leaf, sealed)))
+            payload = read_payload(self._vault.open(leaf, sealed))
+            event = asked_of(fields, payload if isinstance(payload, Mapping) else {})
         except (VerificationError, TheirError, KeyError, TypeError, ValueError):
             self.unreadable += 1
             return None

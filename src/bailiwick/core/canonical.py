@@ -58,6 +58,23 @@ def digest_of(value: Json) -> Digest:
     return Digest(hashlib.sha256(canonical(value)).hexdigest())
 
 
+def as_judged(value: Json) -> Json:
+    """What was parsed from canonical text, as it was before it was written.
+
+    RFC 8785 writes the float 1e16 as `10000000000000000`, which reads back as an integer. No
+    integer beyond 2**53 - 1 has a canonical form, so whatever reads as one was a float.
+    """
+    kind = type(value)
+    if kind is int:
+        safe = -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER  # type: ignore[operator]  # an int
+        return value if safe else float(value)  # type: ignore[arg-type]  # an int
+    if isinstance(value, dict):
+        return {name: as_judged(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [as_judged(item) for item in value]
+    return value
+
+
 class _Unusual(Exception):
     """What only the reference implementation is trusted with, or refuses."""
 

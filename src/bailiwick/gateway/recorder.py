@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from binascii import hexlify
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from bailiwick.core.call import NOTHING, CallKind
-from bailiwick.core.canonical import Json, JsonObject, canonical
+from bailiwick.core.canonical import Json, JsonObject, as_judged, canonical
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.verdict import Verdict
 from bailiwick.gateway.call_context import CallContext
@@ -39,6 +40,7 @@ GATEWAY = "@gateway"
 """Whose key seals what the gateway did by itself. No person can have this name."""
 
 _encode = msgspec.json.Encoder().encode
+_LONG_NUMBER = re.compile(rb"[0-9]{16}").search
 
 
 class Recorder:
@@ -219,12 +221,19 @@ class Recorder:
 
     def open(self, leaf: bytes, sealed: bytes) -> Json:
         """A payload in clear. Raises VerificationError when damaged or erased."""
-        value: Json = msgspec.json.decode(self._vault.open(leaf, sealed))
-        return value
+        return read_payload(self._vault.open(leaf, sealed))
 
     def text(self, leaf: bytes, sealed: bytes) -> bytes:
         """A payload in clear, byte for byte. Raises as `open`."""
         return self._vault.open(leaf, sealed)
+
+
+def read_payload(text: bytes) -> Json:
+    """What an opened payload says; a call in it as it was judged."""
+    value: Json = msgspec.json.decode(text)
+    if isinstance(value, dict) and "call" in value and _LONG_NUMBER(text) is not None:
+        value["call"] = as_judged(value["call"])
+    return value
 
 
 def _ending(call_id: str, run: str, state: CallState, code: str, at_ms: int) -> OutcomeLeaf:
