@@ -43,8 +43,6 @@ from tests.stores.limits_room import (
     rolling,
 )
 
-WINDOW_MS = 60_000
-
 FEW = {
     "bailiwick.core.limits.books.MAX_ACCOUNTS": 3,
     "bailiwick.core.limits.books.MAX_CALLS": 4,
@@ -167,15 +165,17 @@ class LimitsMachine(RuleBasedStateMachine):
             return len({line.charge.member for line in mine} - {charge.member})
         return sum(line.holds for line in mine)
 
-    def latest(self, account: str) -> int:
+    def counts_from(self, charge: Charge) -> int:
+        """When `charge` counts as reserved, if it is now."""
+        if not charge.since_ms:
+            return self.now
         times = [
             line.reserved_ms
             for lines in self.calls.values()
             for line in lines
-            if line.charge.account == account and line.charge.since_ms
-            and line.reserved_ms > self.now - WINDOW_MS
-        ]  # fmt: skip
-        return max(times, default=0)
+            if line.charge.account == charge.account and line.reserved_ms > charge.since_ms
+        ]
+        return max(self.now, charge.since_ms + 1, *times)
 
     def fits(self, charges: list[Charge]) -> bool:
         for charge in charges:
@@ -197,8 +197,9 @@ class LimitsMachine(RuleBasedStateMachine):
             amount = data.draw(st.integers(0, 60))
             keys = data.draw(st.sets(st.sampled_from(["", '["bo"]', '["cy"]']), min_size=1))
             charges += [daily(amount, key=key) for key in sorted(keys)]
-        if ROLLING in kinds:
-            charges.append(rolling(self.now, 3))
+        if ROLLING in kinds:  # the clock may jump between judging and reserving, too
+            judged = self.now + data.draw(st.sampled_from([0, 0, 0, 1, -90_000, 90_000]))
+            charges.append(rolling(judged, 3))
         if PAYEES in kinds:
             members = data.draw(st.sets(st.sampled_from(['"bo"', '"cy"', '"di"']), min_size=1))
             charges += [payee(member) for member in sorted(members)]
@@ -206,10 +207,7 @@ class LimitsMachine(RuleBasedStateMachine):
             charges.append(at_once(3))
         self.numbers += 1
         call = f"c{self.numbers:05}"
-        times = [
-            max(self.now, self.latest(charge.account)) if charge.since_ms else self.now
-            for charge in charges
-        ]
+        times = [self.counts_from(charge) for charge in charges]
 
         def apply() -> None:
             self.calls[call] = [Line(*pair) for pair in zip(charges, times, strict=True)]

@@ -317,6 +317,44 @@ def test_what_a_window_forgot_comes_back_when_the_clock_goes_back() -> None:
     assert books.used(rolling(60_999, ceiling=many)) == many + 2, "and nothing comes back twice"
 
 
+def test_a_clock_that_goes_back_between_judging_and_reserving_frees_nothing() -> None:
+    kept = Kept()
+    books = Books(kept)
+    kept.transfers += books.reserve("a", 1_500_000, [rolling(1_500_000)])
+    books.forget()
+    (moved,) = books.reserve("b", 1_000_000, [rolling(2_000_000)])  # judged at 2,000,000
+    kept.transfers.append(moved)
+    assert moved.reserved_ms == 1_940_001, "within the window that it was held against"
+    for _ in range(2):  # from there on the clock swings
+        assert books.used(rolling(1_560_001)) == 1
+        assert books.used(rolling(1_510_000)) == 2
+    books.settle("b", 1_000_001, Place.FREE)
+    assert books.used(rolling(1_510_000)) == 1, "and nothing is there twice"
+
+
+def test_a_refused_reservation_leaves_no_trace_of_its_moment() -> None:
+    books = Books()
+    with pytest.raises(LimitReached):  # while the clock is far ahead
+        books.reserve("a", 10**12, [rolling(10**12), payee('"x"'), daily(101)])
+    (moved,) = books.reserve("b", 2_000, [rolling(2_000)])
+    assert moved.reserved_ms == 2_000
+    assert books.used(payee('"y"')) == 0
+
+
+def test_a_store_that_fails_while_something_is_reserved_changes_nothing() -> None:
+    class Failing(Kept):
+        def account(self, account: str, key: str) -> Sequence[Balance]:
+            if account == AT_ONCE:
+                raise OSError("disk I/O error")
+            return super().account(account, key)
+
+    books = Books(Failing())
+    with pytest.raises(OSError, match="disk"):
+        books.reserve("a", 1_000, [daily(60), rolling(1_000), payee('"x"'), at_once()])
+    for charge in (daily(0), rolling(1_000), payee('"y"')):
+        assert books.used(charge) == 0
+
+
 def test_what_is_loaded_late_still_knows_the_latest_reservation_before() -> None:
     kept = Kept()
     books = Books(kept)

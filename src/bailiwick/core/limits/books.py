@@ -232,23 +232,23 @@ class Books:
             refused = exceeded(charges, self)
             if refused is not None:
                 raise LimitReached(refused.code, refused.because)
-        lines: list[ReservedLine] = []
-        sliding: list[tuple[Held, int]] = []
         known = self._held
+        fitting: list[Held] = []
         for charge in charges:
-            name = charge.account, charge.key, charge.member
-            held = known.get(name)
+            held = known.get((charge.account, charge.key, charge.member))
             if held is None:
-                held = known[name] = self.held(charge)
+                held = known[_name_of(charge)] = self.held(charge)
             if charge.since_ms and charge.since_ms < held.account.horizon_ms:
                 self._go_back(charge, held.account)
-            amount = charge.amount
             used = held.used(charge)
-            if used + amount > charge.ceiling:
-                for other, _, reserved_ms in lines:  # all or nothing
-                    self._move(call, ((other, reserved_ms, _PENDING, _FREE, other.amount),))
-                over = too_much(charge, used, amount)
+            if used + charge.amount > charge.ceiling:
+                over = too_much(charge, used, charge.amount)
                 raise LimitReached(over.code, over.because)
+            fitting.append(held)
+        # All or nothing: nothing has moved yet, and from here on nothing is refused.
+        lines: list[ReservedLine] = []
+        sliding: list[tuple[Held, int]] = []
+        for charge, held in zip(charges, fitting, strict=True):
             counts_from = at_ms
             if not held.plain:
                 account = held.account
@@ -257,7 +257,7 @@ class Books:
                     sliding.append((held, counts_from))
                     if account.window.old > self._keep_old:
                         self._long.add(account)
-            held.total += amount
+            held.total += charge.amount
             lines.append((charge, held, counts_from))
         return Reservation(lines, sliding, _PENDING)
 

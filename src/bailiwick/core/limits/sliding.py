@@ -64,8 +64,14 @@ class SlidingWindow:
         return self._sum
 
     def reserve(self, charge: Charge, at_ms: int) -> int:
-        """Add what has just been reserved; when it counts as reserved, in ms: the latest there is,
-        if the clock has gone back."""
+        """Add what has just been reserved; when it counts as reserved, in ms.
+
+        INVARIANT: never before what is there already, and always within the window that it was held
+        against. The clock may have gone back since the last reservation, or since this was judged;
+        entries stay in order all the same, and none is added behind the horizon of its account.
+        """
+        if at_ms <= charge.since_ms:
+            at_ms = charge.since_ms + 1
         if at_ms < self.latest_ms:
             at_ms = self.latest_ms
         last = self._last
@@ -85,7 +91,7 @@ class SlidingWindow:
         """Move what a leg moves, unless it is too old to be remembered.
 
         INVARIANT: whatever was reserved in the millisecond of an entry that is remembered is in it:
-        nothing is added behind the horizon of an account that has not gone back there.
+        nothing is added behind the horizon of its account (`reserve`).
         """
         charge, reserved_ms, source, target, amount = leg
         if source is not _FREE and target is not _FREE:
