@@ -96,6 +96,53 @@ async def test_whatever_was_altered_is_found(store: Store, statement: str) -> No
     assert all(each.where and each.text for each in found.differences)
 
 
+async def altered(store: Store, *statements: str) -> set[str]:
+    """The codes of what is found once the file was altered so."""
+    db = sqlite3.connect(store.path)
+    db.execute("DROP TRIGGER postings_never_change")
+    for statement in statements:
+        assert db.execute(statement).rowcount, statement
+    db.commit()
+    db.close()
+    return {each.code for each in (await store.records.audit_limits()).differences}
+
+
+@pytest.mark.parametrize(
+    ("judged", "at_ms", "moved"),
+    [
+        (80_000, 80_000, 79_999),  # before it was made
+        (69_000, 69_000, 69_500),  # before what was reserved there already
+        (2_000_000, 75_000, 80_000),  # before the window that it was held against
+    ],
+)
+async def test_a_moment_that_was_moved_back_in_all_places_is_found(
+    store: Store, judged: int, at_ms: int, moved: int
+) -> None:
+    """It would leave its window too soon."""
+    await store.reserve("c4", rolling(judged, 9), at_ms=at_ms)
+    assert (await store.records.audit_limits()).differences == ()
+    move = f"UPDATE postings SET legs = json_set(legs, '$[0][1]', {moved}) WHERE call = 'c4'"
+    same = f"UPDATE sliding SET reserved_ms = {moved} WHERE call = 'c4'"
+    assert await altered(store, move, same) == {"window_differs"}
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+async def test_a_breach_after_a_clock_went_back_is_found_however_much_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("bailiwick.stores.limits_audit.MAX_OLD", kept)
+    store = Store(tmp_path)
+    now = 10_000_000
+    ahead = (0, 1, 2, 90_000, 180_000, 270_000, 360_000)
+    for n, step in enumerate((*ahead, 30_000, 30_001)):
+        await store.reserve(f"c{n}", rolling(now + step, 9), at_ms=now + step)
+    await store.end("c1", VOIDED)
+    assert (await store.records.audit_limits()).differences == ()
+    lower = "UPDATE postings SET legs = json_set(legs, '$[0][5]', 8) WHERE call = 'c8' AND idx = 8"
+    assert await altered(store, lower) == {"above_ceiling"}
+    await store.close()
+
+
 async def test_what_is_used_is_read_back_by_the_beginning_of_its_name(store: Store) -> None:
     (row,) = await store.records.balances("pay:daily:")
     assert (row.account, row.key) == (DAY, '["bo"]')

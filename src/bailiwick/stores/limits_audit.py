@@ -2,7 +2,8 @@
 
 1. Each posting can be read. If not, that is all that is told: the rest does not add up anyway.
 2. Each balance is what the transfers of its account add up to.
-3. No reservation went above the ceiling it was held to, in the order in which they were written.
+3. No reservation went above the ceiling it was held to, in the order in which they were written;
+   and none of a sliding account counts from before another one there, or before it was made.
 4. What a running call has reserved is pending; what an ended one has is not.
 5. `unsettled` lists the calls of which something is unknown, and no others.
 6. `sliding` lists what was reserved of sliding accounts, and nothing else.
@@ -13,7 +14,7 @@ All of one snapshot. Each difference is told with the account or call it is abou
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,21 @@ SELECT (SELECT coalesce(sum(json_array_length(iif(json_valid(legs), legs, '[]'))
 _ACCOUNTS = "SELECT id, account, key, member FROM accounts"
 
 _IN_ORDER = """
-SELECT idx, call, account, source, target, amount, ceiling, reserved_ms, since_ms, pending_only
+SELECT idx, call, account, source, target, amount, ceiling, reserved_ms, since_ms, pending_only,
+    at_ms
 FROM transfers ORDER BY idx
 """
 
+_BEFORE = """
+SELECT t.idx, t.call, t.account, t.source, t.target, t.amount, t.ceiling, t.reserved_ms, t.since_ms,
+    t.pending_only, t.at_ms
+FROM transfers t JOIN accounts a ON a.id = t.account
+WHERE a.account = ? AND a.key = ? AND t.idx < ? AND t.reserved_ms > ? ORDER BY t.idx
+"""
+
 MAX_OLD = 100_000
-"""Entries of one sliding window that are kept after they have left it: a clock may go back."""
+"""Entries of one sliding window that are kept after they have left it. A clock that goes back
+further than they reach has the journal read anew up to there."""
 
 
 def audit_file(path: Path) -> LimitAudit:
@@ -137,7 +147,10 @@ def audit_file(path: Path) -> LimitAudit:
 
 
 def audit(db: sqlite3.Connection) -> LimitAudit:
-    """Compare all of it, inside the snapshot that is open on `db`. O(transfers)."""
+    """Compare all of it, inside the snapshot that is open on `db`.
+
+    O(transfers), and once more for each time that the clock went back beyond `MAX_OLD`.
+    """
     found: list[Difference] = []
     for each in _differences(db):
         found.append(each)
@@ -172,7 +185,7 @@ def _balances(db: sqlite3.Connection) -> Iterator[Difference]:
 
 def _above(db: sqlite3.Connection) -> Iterator[Difference]:
     """Reservations that did not fit when they were made: all is done once more, in its order."""
-    replay = _Replay(db.execute(_ACCOUNTS))
+    replay = _Replay(db)
     for row in db.execute(_IN_ORDER):
         account = row[2]
         if account not in replay.groups:
@@ -184,6 +197,9 @@ def _above(db: sqlite3.Connection) -> Iterator[Difference]:
                 name, _ = replay.groups[account]
                 text = f"call `{row[1]}` reserved {amount} above {used} of {ceiling}"
                 yield Difference("above_ceiling", str(name), text)
+            if replay.is_too_early(row):
+                text = "counts in a sliding limit from before it was reserved there"
+                yield Difference("window_differs", str(row[1]), text)
         replay.take(row)
 
 
@@ -195,16 +211,18 @@ class _Replay:
             sealed to equal bytes, and nothing else is asked of them here.
     """
 
-    def __init__(self, accounts: Iterable[_Row]) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
         self.groups: dict[int, tuple[str, str | bytes]] = {}
         self._members: dict[int, str] = {}
-        for number, account, key, member in accounts:
+        for number, account, key, member in db.execute(_ACCOUNTS):
             self.groups[number] = (account, key)
             if member != "":
                 self._members[number] = member if isinstance(member, str) else member.hex()
         self._held: dict[int, int] = {}
         self._distinct: dict[tuple[str, str | bytes], int] = {}
         self._sliding: dict[tuple[str, str | bytes], SlidingWindow] = {}
+        self._horizons: dict[tuple[str, str | bytes], int] = {}  # where a window has forgotten
 
     def used(self, row: _Row) -> int:
         """What counts against the ceiling of the reservation `row` before it."""
@@ -212,19 +230,35 @@ class _Replay:
         group = self.groups[account]
         if since:
             window = self._sliding.get(group)
+            if window is not None and since < self._horizons.get(group, 0):
+                window = self._sliding[group] = SlidingWindow()
+                before = self._db.execute(_BEFORE, (*group, row[0], since))
+                window.take_all(map(self._transfer, before))
+                self._horizons[group] = since
             return 0 if window is None else window.used(self._charge(row))
         if account in self._members:
             return self._distinct.get(group, 0) - (self._held.get(account, 0) > 0)
         return self._held.get(account, 0)
 
+    def is_too_early(self, row: _Row) -> bool:
+        """Whether a reservation counts from before the latest one of its sliding account, before it
+        was made, or before the window it was held against: so that it would leave too soon."""
+        reserved, since, at = row[7], row[8], row[10]
+        if not since:
+            return False
+        window = self._sliding.get(self.groups[row[2]])
+        latest = 0 if window is None else window.latest_ms
+        return bool(reserved < max(at, latest) or reserved <= since)
+
     def take(self, row: _Row) -> None:
         """Go on by one transfer."""
-        _, _, account, source, target, amount, _, _, since, pending_only = row
+        _, _, account, source, target, amount, _, _, since, pending_only, _ = row
         if since:
-            window = self._sliding.setdefault(self.groups[account], SlidingWindow())
+            group = self.groups[account]
+            window = self._sliding.setdefault(group, SlidingWindow())
             window.take_all([self._transfer(row)])
             if window.old > MAX_OLD:
-                window.drop_old()
+                self._horizons[group] = max(self._horizons.get(group, 0), window.drop_old())
             return
         before = self._held.get(account, 0)
         after = before
@@ -238,12 +272,12 @@ class _Replay:
             self._distinct[group] = self._distinct.get(group, 0) + (1 if after > 0 else -1)
 
     def _charge(self, row: _Row) -> Charge:
-        _, _, account, _, _, amount, ceiling, _, since, only = row
+        _, _, account, _, _, amount, ceiling, _, since, only, _ = row
         member = self._members.get(account, "")
         return Charge("", "", amount, ceiling, "", member, since, bool(only))
 
     def _transfer(self, row: _Row) -> Transfer:
-        _, call, account, source, target, amount, ceiling, reserved, since, only = row
+        _, call, account, source, target, amount, ceiling, reserved, since, only, _ = row
         member = self._members.get(account, "")
         places = Place(source), Place(target)
         return Transfer(
