@@ -171,6 +171,26 @@ async def test_a_call_may_be_settled_in_parts(store: Store) -> None:
     assert (store.used(daily(1)), store.used(payee('"cy"'))) == (60, 0)
 
 
+async def test_whoever_settles_too_late_in_parts_keeps_nobody_else_from_the_record(
+    store: Store,
+) -> None:
+    await store.reserve("c1", daily(60), at_once(9))
+    await store.end("c1", UNKNOWN)
+    await store.end("c1", POSTED)  # a person was faster than the rules of the two limits
+    which = [((charge.account, charge.key),) for charge in (daily(0), at_once())]
+    parts = [
+        Settled("c1", 3, how, only=only) for how, only in zip((POSTED, VOIDED), which, strict=True)
+    ]
+    late, other = await asyncio.gather(
+        store.journal.commit([entry("late")], parts),
+        store.reserve("c2", daily(40)),
+        return_exceptions=True,
+    )
+    assert isinstance(late, Conflict)
+    assert isinstance(other, range)
+    assert store.used(daily(0)) == 100
+
+
 async def test_what_is_unknown_is_listed_until_all_of_it_is_settled(store: Store) -> None:
     await store.reserve("c1", daily(60), payee('"bo"'))
     await store.end("c1", UNKNOWN, at_ms=5)

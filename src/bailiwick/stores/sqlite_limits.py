@@ -157,9 +157,9 @@ class SqliteLimits:
                     text = f"half of a reservation was settled: {conflict.message}"
                     raise OurError("reservation_in_halves", text) from conflict
                 return conflict
-            done = True
             if made is not NOTHING:
                 self._unwritten.append(made)
+                done = True
         return None
 
     def write(self, db: sqlite3.Connection) -> None:
