@@ -102,6 +102,20 @@ async def test_a_payload_is_packed_where_that_makes_it_smaller(
         vault.open(b"another leaf", sealed)
 
 
+async def test_how_long_a_packed_payload_is_does_not_tell_what_repeats_in_it(
+    stores: tuple[SqliteJournal, SqliteRecords],
+) -> None:
+    vault = Vault(SECRET, [], stores[0])
+    await vault.ensure("ada", 1)
+    form = b"".join(b"%d:%d;" % (number, number * number) for number in range(500))
+    known = b"diagnosis: melanoma of the left foot. " + form
+    lengths = {
+        len(vault.seal("ada", b"leaf", known + secret.ljust(40)))
+        for secret in (b"melanoma of the left foot", b"vertigo, since the accident", b"none")
+    }
+    assert len(lengths) == 1
+
+
 async def test_a_payload_is_not_taken_for_a_packed_one(
     stores: tuple[SqliteJournal, SqliteRecords],
 ) -> None:

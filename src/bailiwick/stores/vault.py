@@ -38,6 +38,8 @@ _MAX_PACKED_BYTES = 64 * 1024
 packing save several times as much of writing. Below, there is little to save; above, packing what
 cannot be packed would hold up other calls by more than a millisecond."""
 
+_PACKED_STEP_BYTES = 512
+
 
 class ErasedError(VerificationError):
     """The payload was erased: its person's key has been destroyed."""
@@ -48,8 +50,10 @@ class Vault:
 
     A sealed payload is `0x02 || key id (4 bytes) || nonce (12) || AES-256-GCM ciphertext`, with
     the leaf as associated data, so that it opens only beside its own leaf. One that deflate makes
-    smaller begins with `0x03`, and `0x03 || leaf` is its associated data. How well it could be
-    packed shows in its length: to whoever reads the file, and the vault's key lies beside that.
+    smaller begins with `0x03`, and `0x03 || leaf` is its associated data. A copy of the file shows
+    how long a payload is in any case; how well it could be packed would also tell whether words in
+    it that are known repeat one that is not. So it is filled up with zeros to whole steps: that a
+    word repeats is shown only where it moves the length across the edge of one.
 
     A nonce is 48 random bits, new with each vault, and a count of 48: within one process none comes
     twice for 2**48 payloads, and over a thousand processes two share their random bits with a
@@ -98,6 +102,7 @@ class Vault:
         nonce = next(self._nonces).to_bytes(12, "big")
         if _MIN_PACKED_BYTES <= len(payload) <= _MAX_PACKED_BYTES:
             packed = zlib.compress(payload, 1)
+            packed += bytes(-len(packed) % _PACKED_STEP_BYTES)
             if len(packed) < len(payload):
                 sealed = encrypt(nonce, packed, _FORMAT_DEFLATED + leaf)
                 return _FORMAT_DEFLATED + head[1:] + nonce + sealed
@@ -124,7 +129,8 @@ class Vault:
             bound = sha256(leaf).digest()
         try:
             payload = cipher.decrypt(sealed[5:_HEAD_BYTES], sealed[_HEAD_BYTES:], bound)
-            return zlib.decompress(payload) if form == _FORMAT_DEFLATED else payload
+            # What follows the end of what was packed are zeros.
+            return _unpack(payload) if form == _FORMAT_DEFLATED else payload
         except InvalidTag:
             raise VerificationError(
                 "payload_damaged", "the payload was altered or belongs to another entry"
@@ -159,6 +165,10 @@ class Vault:
         cipher = AESGCM(plain)
         self._by_id[key.id] = cipher
         self._current[key.subject] = (_FORMAT + key.id.to_bytes(4, "big"), cipher.encrypt)
+
+
+def _unpack(packed: bytes) -> bytes:
+    return zlib.decompressobj().decompress(packed)
 
 
 def _wrap_data(key_id: int, subject: str) -> bytes:
