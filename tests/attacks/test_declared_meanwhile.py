@@ -4,20 +4,23 @@ however long it took to look up what its run has read."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from bailiwick.core.flow.labels import Accepts, Flow
+from bailiwick.core.call import Call
+from bailiwick.core.flow.labels import Accepts, Flow, Labels
 from bailiwick.core.flow.run_memory import RunMemory
 from bailiwick.core.mandate import Mandate
-from bailiwick.gateway.gate import Answer, Refused
+from bailiwick.core.verdict import Deny
+from bailiwick.gateway.authority import Snapshot
+from bailiwick.gateway.gate import Answer, Answered, Refused
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.run_facts import RunFacts
-from bailiwick.ports import HoldState
+from bailiwick.ports import CallState, HoldState
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, PAY, READ, Dispatched, House, mandate, snapshot
 
@@ -94,3 +97,98 @@ async def test_a_stamp_is_not_used_under_a_version_that_came_while_a_memory_was_
     await house.holds.stamp(BEN, hold.id, True, "")
     assert code(await asking) == "stamp_no_longer_enough"
     assert dispatch.count == 0
+
+
+# --- while it is recorded ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Forbids:
+    """Policies that refuse everything."""
+
+    version: str = "another"
+    about_reading: bool = False
+
+    def decide(self, call: Call, chain: Sequence[Mandate], labels: Labels, now: int) -> Deny:
+        return Deny("denied_by_policy", ("no",), "nothing is done today")
+
+
+def held() -> Mandate:
+    """The next version: all that is allowed waits for a stamp."""
+    given = mandate(2)
+    (stamp,) = given.stamp
+    return replace(given, stamp=(replace(stamp, targets=given.allow[0].targets),))
+
+
+def installs(house: House, snapshot: Snapshot) -> None:
+    """Let this come into force while the next commit is written."""
+    commit = house.journal.commit
+
+    async def slowly(*given: object) -> range:
+        house.journal.commit = commit  # type: ignore[method-assign]
+        done = await commit(*given)  # type: ignore[arg-type]
+        house.authority.install(snapshot)
+        return done
+
+    house.journal.commit = slowly  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        snapshot(narrower()),
+        snapshot(held()),
+        replace(snapshot(mandate()), policies=Forbids()),
+    ],
+    ids=["narrower", "held", "policy"],
+)
+async def test_what_comes_while_a_call_is_recorded_is_heeded_before_it_is_sent(
+    house: House, snapshot: Snapshot
+) -> None:
+    dispatch = Dispatched()
+    assert isinstance(await house.ask(READ, {}, dispatch), Answered)
+    installs(house, snapshot)
+    answer = await house.ask(READ, {}, dispatch)
+    assert code(answer) == "mandate_changed"
+    assert dispatch.count == 1
+    row = await house.records.call(answer.call)
+    assert row is not None
+    assert (row.state, row.code) == (CallState.DENIED, "mandate_changed")
+
+
+async def test_a_version_that_lets_a_call_through_as_well_does_not_stop_it(house: House) -> None:
+    await house.ask(READ, {}, Dispatched())
+    installs(house, snapshot(mandate(2)))
+    dispatch = Dispatched()
+    assert isinstance(await house.ask(READ, {}, dispatch), Answered)
+    assert dispatch.count == 1
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "count"),
+    [
+        (snapshot(mandate(2)), 0),
+        (replace(snapshot(mandate()), policies=Forbids()), 0),
+        (snapshot(mandate()), 1),
+    ],
+    ids=["version", "policy", "the same"],
+)
+async def test_a_stamp_that_is_being_used_up_serves_the_version_it_was_given_for(
+    house: House, snapshot: Snapshot, count: int
+) -> None:
+    dispatch = Dispatched()
+    asking = asyncio.ensure_future(house.ask(PAY, {"amount": "5"}, dispatch))
+    async with asyncio.timeout(10):
+        await house.ticked.wait()
+    (hold,) = await house.records.holds(HoldState.WAITING)
+    use_up = house.gate._held._register.use_stamp
+
+    async def slowly(*given: object) -> None:
+        await use_up(*given)  # type: ignore[arg-type]
+        house.authority.install(snapshot)
+
+    house.gate._held._register.use_stamp = slowly  # type: ignore[method-assign, assignment]
+    await house.holds.stamp(BEN, hold.id, True, "")
+    answer = await asking
+    assert dispatch.count == count
+    assert isinstance(answer, Answered) if count else code(answer) == "mandate_changed"

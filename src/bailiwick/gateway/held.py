@@ -297,7 +297,7 @@ class HeldCalls:
         may = (
             each
             for each in pursuit.waiting
-            if self._running.no_longer(_resumed(each, hold, ())) is None
+            if self._running.no_longer(_resumed(each, hold, ()), waits=True) is None
         )
         return next(may, pursuit.waiting[0])
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bailiwick.core.call import Call, CallKind
-from bailiwick.core.context import NO_STEP
+from bailiwick.core.context import NO_COUNTERS, NO_STEP
 from bailiwick.core.errors import (
     BailiwickError,
     LimitReached,
@@ -22,7 +22,7 @@ from bailiwick.core.errors import (
 from bailiwick.core.flow.labels import Labels
 from bailiwick.core.judge import judge
 from bailiwick.core.limits.limit import PERSON, Counters
-from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.mandate import Mandate, MandateState, authority
 from bailiwick.core.verdict import Allow, Deny, Verdict
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.gate import (
@@ -251,27 +251,48 @@ class Running:
             self._authority.set_state(each.name, MandateState.SUSPENDED)
         return stopped
 
-    def no_longer(self, context: CallContext) -> Refused | None:
+    def no_longer(self, context: CallContext, *, waits: bool = False) -> Refused | None:
         """Why an authority that was good when the call was judged is not any more.
 
         INVARIANT: mandates do not change, and a chain of which one is stopped or replaced is
-        another chain. So while the one that let the call through stands, it is in force.
+        another chain, as all are when policies change. So while the one that let the call through
+        stands, it is in force.
+
+        Args:
+            waits: it is judged again before it is sent.
         """
-        authority, chain, ended = self._authority, context.chain, self._runs.ended
+        chain, ended = context.chain, self._runs.ended
         call_id, name = context.call.id, chain[-1].name
-        standing = authority.chains.get(name)
+        standing = self._authority.chains.get(name)
         if standing is not chain:
             if not standing:
                 return Refused(call_id, "mandate_revoked", f"mandate `{name}` is gone")
             for mandate in standing:
                 if mandate.state is not MandateState.ACTIVE:
                     return Refused(call_id, "mandate_revoked", f"mandate `{name}` is not active")
-        if context.token in authority.revoked_tokens:
+            changed = "" if waits else self._declared_anew(context, standing)
+            if changed:
+                return Refused(call_id, "mandate_changed", changed)
+        if context.token in self._authority.revoked_tokens:
             return Refused(call_id, "token_revoked", "the token this came with was revoked")
         if ended and (context.run in ended or context.asked_in in ended):
             run = context.run if context.run in ended else context.asked_in
             return Refused(call_id, "run_ended", f"the run `{run}` was ended by a person")
         return None
+
+    def _declared_anew(self, context: CallContext, standing: tuple[Mandate, ...]) -> str:
+        """Why a call may not be sent by what was declared while it was recorded; "" if it may."""
+        policies = self._authority.snapshot.policies
+        if context.asked_in:  # a stamp is for one version of each
+            if (authority(standing), policies.version) == (context.authority, context.policies):
+                return ""
+            return "the stamp was for an earlier version of the mandate or the policies: ask again"
+        now = self._clock.wall_ms()
+        # Its room in limits is its own already: counted again, it would stand in its own way.
+        verdict = judge(context.call, standing, policies, NO_COUNTERS, context.labels, NO_STEP, now)
+        if isinstance(verdict, Allow):
+            return ""
+        return f"the rules changed while this was recorded, and it was not sent: {verdict.because}"
 
     async def _end(
         self,

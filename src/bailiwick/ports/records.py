@@ -12,7 +12,9 @@ from bailiwick.ports.changes import CallState, HoldState, Pinned, SubjectKey
 LET_RUN = frozenset({"allowed", "approved"})
 """Codes of calls that were let run. A call that then went well keeps its own."""
 
-NOT_SENT = frozenset({"upstream_down", "mandate_revoked", "token_revoked", "run_ended"})
+NOT_SENT = frozenset(
+    {"upstream_down", "mandate_changed", "mandate_revoked", "token_revoked", "run_ended"}
+)
 """Codes of calls that were let run, and of which nothing was sent: they take nothing of limits."""
 
 

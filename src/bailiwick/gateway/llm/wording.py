@@ -13,6 +13,7 @@ STATUS = {
     "ledger_unavailable": 503,
     "mandate_unknown": 403,
     "mandate_not_active": 403,
+    "mandate_changed": 403,
     "mandate_revoked": 403,
     "mandate_expired": 403,
     "model_unknown": 404,
