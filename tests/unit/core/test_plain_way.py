@@ -264,7 +264,8 @@ def judge_of(target: str, chain: tuple[Mandate, ...]) -> Verdict:
 
 # --- all of it -----------------------------------------------------------------------------------
 
-names = st.sampled_from(["x", "y", "z", "Z"])
+# Two that some readers take for `x` among them.
+names = st.sampled_from(["x", "y", "z", "Z", "\uff58", "x\u200b"])
 words = st.sampled_from(["a", "b", "A", "c"])
 questions: st.SearchStrategy[Condition] = st.one_of(
     st.builds(

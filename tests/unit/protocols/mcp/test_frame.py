@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bailiwick.core.errors import TheirError
 from bailiwick.protocols.mcp.frame import MAX_AROUND_BYTES, MAX_FRAME_BYTES, Frame, frame_of
 from bailiwick.protocols.mcp.jsonrpc import Message, Request, parse_message
+from bailiwick.protocols.strict_json import encode
 
 META = {"io.modelcontextprotocol/clientInfo": {"name": "x", "version": 1.5}, "é": True}
 
@@ -139,6 +140,29 @@ def test_a_request_with_another_id_and_other_arguments_fits(way: Any) -> None:
 )
 def test_what_differs_in_anything_else_does_not_fit(way: Any, other: Any) -> None:
     assert framed(way(request())).fill(compact(way(other))) is None
+
+
+NUMBERS = (
+    *("0", "-0", "0.0", "-0.0", "1", "1.0", "1e0", "1E0", "1E+5", "100000.0", "0.10", "01", "+1"),
+    *("9007199254740991", "9007199254740992", "-9007199254740992", "18446744073709551616"),
+    *("1e15", "1000000000000000.0", "1e400", "-1e400", "5e-324", "2e-324", "NaN", "1" + "0" * 400),
+)
+TEXTS = (
+    *("\\n", "\\u000a", "\\u000A", "\\u001F", "\x7f", "\\u007f", "\\/", "\\u00e9", "\\u0000"),
+    *("\\ud800", "\\ud83d\\ude00", "\\x41", "\\U0041", "\x01"),
+)
+
+
+@pytest.mark.parametrize("value", [*NUMBERS, *(f'"{text}"' for text in TEXTS)])
+def test_a_value_means_in_a_frame_what_it_means_in_a_whole_text(value: str) -> None:
+    frame = framed(request())
+    name = value if value.startswith('"') else '"n"'
+    for text in (f'{{"n":{value}}}', f'{{"n":[1,{{"n":{value}}}]}}', f'{{{name}:1,"\\n":2}}'):
+        body = compact(request()).replace(b'{"to":"a"}', text.encode())
+        found = frame.fill(body)
+        if found is not None:
+            assert repr(found) == repr(read(body))
+            assert encode(found.params["arguments"]).lower() == text.lower().encode()
 
 
 def test_twins_in_the_arguments_do_not_fit() -> None:
