@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -126,6 +127,21 @@ def test_somebody_elses_decision_shows_at_once(
         other.wait_for_url("**/calls/**")
     expect(page.get_by_text("cyd refused")).to_be_visible()
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_what_was_still_being_written_when_a_page_opened_is_shown_without_being_told(
+    served: Served, page: Page
+) -> None:
+    served.sign_in(page, "ben")
+    url = f"{served.url}/calls/{ulid(21)}"
+    with page.expect_response(
+        lambda answer: answer.url == url and "x-bailiwick-live" in answer.request.headers
+    ):
+        page.goto(url)
+    rows = served.day.control.records.call_rows
+    ended = replace(rows[ulid(21)], state=CallState.DONE)
+    served.do(lambda: rows.update({ulid(21): ended}))
+    expect(page.get_by_role("heading", name="Done")).to_be_visible()
 
 
 def test_what_a_person_types_survives_other_changes(served: Served, page: Page) -> None:

@@ -31,7 +31,7 @@ from bailiwick.ports import (
 
 
 class Register:
-    """The gate's own commits: each is durable when its method returns.
+    """The gate's own commits: each is durable once what its method returns has been awaited.
 
     All raise StoreError when it could not be written, and OurError `not_recordable` when there is
     no way to write it.
@@ -68,7 +68,11 @@ class Register:
 
     def _unheard(self, context: CallContext) -> bool:
         """Whether nobody is to be told of a call. Then who waits for a commit waits for that
-        alone: each waking of a call passes through every coroutine in between."""
+        alone: each waking of a call passes through every coroutine in between.
+
+        Who begins to read before the commit is done does not hear of it. Nothing in the gateway
+        waits for these events, and pages look again a little after they begin (console.js).
+        """
         events = self._events
         return events.watcher is None and not (events.readers or context.traceparent)
 

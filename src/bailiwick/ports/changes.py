@@ -339,8 +339,9 @@ class Journal(Protocol):
     def commit(self, entries: Sequence[Entry], changes: Sequence[Change] = ()) -> Awaitable[range]:
         """Append `entries` and apply `changes`, all or nothing, durably.
 
-        When this returns, everything in it survives a crash of the process and of the machine,
-        and the entries stand at the returned, contiguous indexes. Concurrent commits share one
+        It is under way once this returns, whether or not anybody waits. When what it returns has
+        been awaited, everything in it survives a crash of the process and of the machine, and the
+        entries stand at the indexes that came of it, contiguous. Concurrent commits share one
         fsync. Cancelling the waiter does not undo the commit.
 
         Raises:

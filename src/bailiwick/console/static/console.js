@@ -121,6 +121,7 @@ function follow() {
   source.onopen = () => {
     say("Live.");
     refresh(); // whatever happened before the stream was open
+    setTimeout(refresh, 2 * SECOND); // and what was still being written then, which nobody was told
   };
   source.onerror = () => say(source.readyState === EventSource.CLOSED ? "Not live: reload." : "Reconnecting…");
   source.addEventListener("hold", refresh);
