@@ -19,7 +19,7 @@ from bench.measure import CONNECTIONS, Bench, Measured, Plan
 from bench.peers import PEERS, install
 from bench.processes import NotRunning
 from bench.soak import Soak, soak
-from bench.steps import steps, steps_table, tool_calls
+from bench.steps import print_steps, steps, tool_calls
 from bench.targets import BAILIWICK, OURS, Target, Unavailable, start_upstream
 
 _RESULTS = Path(__file__).parent / "results"
@@ -62,7 +62,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--soak-target", choices=names, default=BAILIWICK, metavar="NAME")
     parser.add_argument("--stages", action="store_true", help="take a governed call apart")
-    parser.add_argument("--steps", action="store_true", help="count the interpreter's steps a call")
+    parser.add_argument(
+        "--steps", action="store_true", help="only count the interpreter's steps a call"
+    )
     parser.add_argument("--targets", action="store_true", help="say which aims are met")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="print the change")
     parser.add_argument("--output", type=Path, help="where to write the JSON (bench/results)")
@@ -73,11 +75,12 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     upstream = start_upstream(folder / "upstream")
     try:
         bench = Bench(upstream, folder, _say)
+        if options.steps:
+            return print_steps(steps(bench, tool_calls(), _say))
         measured = bench.measure(_chosen(options), _plan(options))
         measured += _measure_peers(bench, options)
         soaked = _soak(bench, options, measured)
         taken_apart = breakdowns(bench, _say) if options.stages else []
-        counted = steps(bench, tool_calls(), _say) if options.steps else []
         measured.insert(0, bench.finish())
     finally:
         upstream.watched.stop()
@@ -86,9 +89,6 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     _print(options, measured, soaked, document)
     if taken_apart:
         print("\nwhere the time goes:\n" + stage_table(taken_apart))
-    if counted:
-        document["steps"] = [each.to_json() for each in counted]
-        print("\nsteps of the interpreter for one governed call:\n" + steps_table(counted))
     path = options.output or _RESULTS / f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}.json"
     report.save(path, document)
     print(f"\nwritten to {path}")

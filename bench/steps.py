@@ -16,7 +16,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -57,9 +57,6 @@ class Steps:
     each: float
     files: dict[str, float] = field(default_factory=dict)
     functions: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def steps(bench: Bench, kinds: Mapping[str, Starting], say: Callable[[str], None]) -> list[Steps]:
@@ -130,6 +127,13 @@ def short(file: str) -> str:
         if mark in file:
             return file.rpartition(mark)[2]
     return file
+
+
+def print_steps(found: Sequence[Steps]) -> int:
+    """Print the table; an exit code: 1 when nothing could be counted."""
+    if found:
+        print("steps of the interpreter for one governed call:\n" + steps_table(found))
+    return 0 if found else 1
 
 
 def steps_table(found: Sequence[Steps]) -> str:

@@ -18,7 +18,7 @@ from bench.models.measure import ModelBench, ModelMeasured, ModelPlan, of_kind
 from bench.models.report import table
 from bench.models.targets import PEERS, TARGETS, model_gateway, start_upstream
 from bench.models.wire import KINDS, STREAMED, WHOLE
-from bench.steps import Starting, Steps, steps, steps_table
+from bench.steps import Starting, print_steps, steps
 from bench.targets import Site, Started, Target
 
 _RESULTS = Path(__file__).parents[1] / "results"
@@ -32,13 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         upstream = start_upstream(folder / "upstream")
         try:
             bench = Bench(upstream, folder, _say)
+            if options.steps:
+                return print_steps(steps(bench, model_calls(), _say))
             measured = ModelBench(bench, upstream, _say).measure(_chosen(options), _plan(options))
-            counted = steps(bench, model_calls(), _say) if options.steps else []
         finally:
             upstream.watched.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return _told(options, measured, counted)
+    return _told(options, measured)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -52,7 +53,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="most for each measurement")
     parser.add_argument("--requests", type=int, default=20_000, help="for each measurement")
     parser.add_argument("--no-paced", action="store_true", help="without paced and long streams")
-    parser.add_argument("--steps", action="store_true", help="count the interpreter's steps a call")
+    parser.add_argument(
+        "--steps", action="store_true", help="only count the interpreter's steps a call"
+    )
     parser.add_argument("--output", type=Path, help="where to write the JSON (bench/results)")
     return parser.parse_args(argv)
 
@@ -91,9 +94,7 @@ def model_calls() -> dict[str, Starting]:
     return {f"model call, {kind}": of(kind) for kind in (WHOLE, STREAMED)}
 
 
-def _told(
-    options: argparse.Namespace, measured: Sequence[ModelMeasured], counted: Sequence[Steps]
-) -> int:
+def _told(options: argparse.Namespace, measured: Sequence[ModelMeasured]) -> int:
     peers = {name: version_of(each.environment, each.package) for name, each in PEERS.items()}
     document = {
         "schema": report.SCHEMA,
@@ -102,12 +103,9 @@ def _told(
         "machine": report.machine(),
         "versions": report.versions() | peers,
         "models": [result.to_json() for result in measured],
-        "steps": [each.to_json() for each in counted],
     }
     print("\n" + table(measured))
     print("\naims:\n" + report.goal_lines(goals({result.target: result for result in measured})))
-    if counted:
-        print("\nsteps of the interpreter for one governed call:\n" + steps_table(counted))
     facts = report.machine()
     named = ", ".join(f"{name} {version}" for name, version in peers.items())
     print(f"\n{facts['cores']} cores ({facts['cpu']}), Python {facts['python']}, {named}")

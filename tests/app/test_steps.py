@@ -22,10 +22,10 @@ from bench.targets import start_upstream
 pytestmark = pytest.mark.slow
 
 MOST = {
-    "tool call": 7_200,
-    "with four limits": 10_800,
-    "model call, whole": 12_000,
-    "model call, streamed": 18_500,
+    "tool call": 5_300,
+    "with four limits": 8_100,
+    "model call, whole": 10_600,
+    "model call, streamed": 15_300,
 }
 
 
