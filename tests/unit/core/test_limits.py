@@ -332,8 +332,15 @@ _WINDOWS = st.sampled_from(
 )
 _CALLS = st.tuples(
     st.fixed_dictionaries(
-        {"amount": st.sampled_from([0, 1, 1, 7.5, "x"])},
-        optional={"to": st.sampled_from(["bo", "cy", ["bo", "di"]])},
+        {},
+        optional={
+            "amount": st.sampled_from(
+                [0, -0.0, 1, 1.0, "1", "1.0", True, 7.5, "CHF 5", "5 USD", "x", "", None, [1]]
+            ),
+            "to": st.sampled_from(
+                ["bo", "Bo", "\u00e9", "e\u0301", 1, 1.0, "1", True, "true", None, "", ["bo", "di"]]
+            ),
+        },
     ),
     st.sampled_from([RUN, "01JZRUN0000000000000000001"]),
     st.integers(NOW - 100_000_000, NOW + 100_000_000) | st.integers(NOW - 5, NOW + 5),
@@ -343,24 +350,54 @@ _CALLS = st.tuples(
 @given(
     _WINDOWS,
     st.sampled_from([Measure.SUM, Measure.COUNT, Measure.DISTINCT, Measure.CONCURRENT]),
-    st.sampled_from([(), ("to",)]),
-    st.lists(_CALLS, min_size=2, max_size=8),
+    st.sampled_from([(), (), ("to",)]),
+    st.sampled_from(["CHF", "", "USD"]),
+    st.lists(_CALLS, min_size=2, max_size=12),
 )
 def test_a_charge_like_an_earlier_one_is_what_it_would_be_without_it(
     window: Window,
     measure: Measure,
     per: tuple[str, ...],
+    currency: str,
     asked: list[tuple[JsonObject, str, int]],
 ) -> None:
     def made() -> Limit:
         of = "to" if measure is Measure.DISTINCT else "amount"
-        ceilings = {"CHF": MAX_AMOUNT} if measure is Measure.SUM else {"calls": 3}
+        ceilings = {currency: MAX_AMOUNT} if measure is Measure.SUM else {"calls": 3}
         return limit(measure, window=window, of=of, per=per, ceilings=ceilings)
 
     chain = [under(made())]
     for arguments, run, now in asked:
         again = charges(call("bank/transfer", arguments), chain, run, now)
-        assert again == charges(call("bank/transfer", arguments), [under(made())], run, now)
+        plainly = charges(call("bank/transfer", arguments), [under(made())], run, now)
+        assert repr(again) == repr(plainly)  # of 1, 1.0 and true no two are one
+
+
+NEARLY_ALIKE: list[Json] = [
+    0, -0.0, 1, 1.0, "1", "1.0", "01", " 1", "\uff11", True, "true", False, None, "", [], [1], ["1"],
+    "CHF 1", "1 CHF", "bo", "Bo", "bo ", "\u00e9", "e\u0301", "b\u200bo", {"1": 1}, "-",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("measure", [Measure.SUM, Measure.DISTINCT, Measure.COUNT])
+@pytest.mark.parametrize(
+    "window", [DAY, *map(Window, ["run", "lifetime"]), Window("sliding", "", 60)]
+)
+def test_no_value_is_remembered_as_another(measure: Measure, window: Window) -> None:
+    """Each after each other one, in one window."""
+
+    def told(chain: list[Mandate], arguments: JsonObject) -> str:
+        return repr(charges(call("bank/transfer", arguments), chain, RUN, NOW))
+
+    def made() -> list[Mandate]:
+        return [under(limit(measure, window=window, of="to", ceilings={"CHF": MAX_AMOUNT}))]
+
+    asked: list[JsonObject] = [{}, *({"to": value} for value in NEARLY_ALIKE)]
+    plainly = [told(made(), each) for each in asked]
+    for first in asked:
+        chain = made()
+        told(chain, first)
+        assert [told(chain, each) for each in asked] == plainly
 
 
 def test_only_so_many_charges_are_remembered() -> None:
