@@ -243,3 +243,30 @@ async def test_a_completion_asks_nothing_of_a_client(kind: bytes) -> None:
     reply = await house.wire().post(message)
     assert reply.error["code"] == -32603
     assert b"PIN?" not in reply.body
+
+
+@pytest.mark.parametrize(
+    ("declared", "denied", "code"),
+    [
+        ({"elicitation": {}}, "", -32042),
+        ({"elicitation": {}}, "evil/elicitation", -32603),
+        ({}, "", -32603),
+    ],
+)
+async def test_an_error_has_a_person_open_a_page_only_where_the_server_may_ask(
+    declared: Any, denied: str, code: int
+) -> None:
+    server = FakeUpstream("evil", tools=[tool("read")], version="2025-11-25")
+
+    async def fail(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        return UpstreamReply(error=b'{"code":-32042,"message":"m","data":{"elicitations":[]}}')
+
+    server.handlers["tools/call"] = fail
+    house = make_house(server)
+    house.gate.denied.add(denied)
+    client = await Client.connect(house.wire(), path="/mcp/evil", capabilities=declared)
+    reply = await client.post(legacy("tools/call", id=5, name="read", arguments={}))
+    assert reply.error["code"] == code
+    server.handlers["tools/list"] = fail
+    reply = await client.post(legacy("tools/list", id=6))
+    assert reply.error["code"] == -32603

@@ -524,7 +524,7 @@ async def test_codes_of_earlier_revisions_are_not_sent_to_a_stateless_client() -
 
     server.handlers.update(dict.fromkeys(errors, fail))
     house = make_house(server)
-    client = await Client.connect(house.wire(), path="/mcp/fs")
+    client = await Client.connect(house.wire(), path="/mcp/fs", capabilities=ALL)
 
     called = await house.wire().post(modern("tools/call", name="read"), path="/mcp/fs")
     read = await house.wire().post(modern("resources/read", uri="a:b"), path="/mcp/fs")

@@ -173,11 +173,17 @@ def _unknown(exchange: Exchange, listing: Listing, spelled: str) -> Outcome:
 
 
 def errored(exchange: Exchange, error: bytes) -> Outcome:
-    """An upstream's error, byte for byte, where its code may be sent in this era."""
+    """An upstream's error, byte for byte, where its code may be sent to this client."""
     code = code_of(error)
-    if exchange.modern and code in (Code.RESOURCE_NOT_FOUND, Code.URL_ELICITATION_REQUIRED):
+    asks = code == Code.URL_ELICITATION_REQUIRED
+    if exchange.modern:
         # 2026-07-28 `basic/index`: "Implementations of this protocol version MUST NOT emit
         # these codes"; a server of an earlier revision does.
+        replaced = asks or code == Code.RESOURCE_NOT_FOUND
+    else:
+        # It has the client ask a person to open a page: only where the server may ask at all.
+        replaced = asks and "elicitation" not in exchange.outgoing.client.capabilities
+    if replaced:
         found = code == Code.RESOURCE_NOT_FOUND
         code = Code.INVALID_PARAMS if found else Code.INTERNAL_ERROR
         error = with_members(error, {"code": b"%d" % code})

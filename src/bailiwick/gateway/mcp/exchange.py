@@ -84,6 +84,7 @@ NEVER_PASSED = frozenset(
 )
 """Notifications that mean something between a server and the gateway, and nothing further on."""
 
+_NOT_AIMED = UpstreamRequest("", NOTHING, ClientFacts("", ""))
 _LIST_CHANGED = {
     f"notifications/{word}/list_changed": tuple(
         one for one in LISTINGS.values() if one.capability == word
@@ -110,7 +111,7 @@ class Exchange(ABC):
     where: Where
     facts: ClientFacts
     asked: Asked
-    outgoing: UpstreamRequest
+    outgoing: UpstreamRequest = _NOT_AIMED
     shelf: Shelf
     upstream: Upstream
     server_version: str
