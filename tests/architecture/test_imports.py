@@ -215,6 +215,12 @@ def test_only_the_composition_root_and_the_command_line_read_the_environment() -
     assert wrong == []
 
 
+def test_nobody_keeps_anything_in_context_variables() -> None:
+    """One task answers all requests of a connection: what one of them set, the next would find."""
+    wrong = [module for module, tree in TREES.items() if "contextvars" in imports(tree)]
+    assert wrong == []
+
+
 def test_there_are_no_import_cycles() -> None:
     edges = {
         module: {t for t in imports(typing_only(TREES[module])) if t in ALL and t != module}

@@ -4,7 +4,8 @@ A task for each request costs as much as a request's head: asyncio keeps a list 
 Python. So the task that has answered one request waits for the next of its connection.
 
 Nothing of one request is left to the next: a task that was asked to stop while it was at work
-serves no other. `contextvars` that an application sets would stay; ours sets none.
+serves no other. `contextvars` that an application sets would stay; ours sets none
+(`tests/architecture/test_imports.py`).
 """
 
 from __future__ import annotations
