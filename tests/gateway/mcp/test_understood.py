@@ -203,6 +203,21 @@ async def test_a_token_revoked_opens_nothing_to_what_fits_a_frame(house: House) 
     assert len(house.gate.seen) == 4
 
 
+async def test_a_definition_that_changed_is_refused_to_what_fits_a_frame(house: House) -> None:
+    upstream: Any = house.servers["fs"]
+    async with serving(house) as port, Compact(port) as line:
+        assert [(await line.post())[0] for _ in range(4)] == [200] * 4
+        upstream.tools = [tool("read", description="now it deletes")]
+        await house.wire().post(modern("tools/list"))
+        _, answer = await line.post()
+        assert answer["result"]["_meta"]["bailiwick/code"] == "definition_changed"
+        upstream.tools = [tool("read")]
+        await house.wire().post(modern("tools/list"))
+        _, answer = await line.post()
+        assert answer["result"]["resultType"] == "complete"
+    assert len(upstream.of("tools/call")) == 5
+
+
 async def test_a_renewed_token_is_judged_by_who_it_stands_for_now(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
