@@ -304,6 +304,9 @@ class _Server:
     def tells_its_key(self, said: bytes) -> bool:
         return KEY in said
 
+    def begins_its_key(self, said: bytes) -> int:
+        return 0
+
     async def send(self, *_: object) -> Response:
         self._go_on()
         response = Response(200, {b"content-type": b"text/event-stream"})

@@ -41,6 +41,9 @@ class _Server:
     def tells_its_key(self, said: bytes) -> bool:
         return False
 
+    def begins_its_key(self, said: bytes) -> int:
+        return 0
+
     async def send(self, *_: object) -> Response:
         response = Response(200, {b"content-type": b"text/event-stream"})
         response.stream = self.stream

@@ -276,7 +276,9 @@ class ModelCall:
         deadlines = None
         if self._patience is not NO_PATIENCE:
             deadlines = Deadlines(self._patience, stream, self._server.spec.name, started)
-        passage = Passage(capture, meter, deadlines, self._server.tells_its_key, self._told_its_key)
+        server = self._server
+        tells, begins = server.tells_its_key, server.begins_its_key
+        passage = Passage(capture, meter, deadlines, tells, begins, self._told_its_key)
         self._pass_on_at_once(stream, passage)
         ready = passage.ready
         try:
@@ -289,7 +291,7 @@ class ModelCall:
                     return self._cut(capture, meter)
                 if not self.streaming:
                     if is_error(chunk):
-                        return await self._begun_with_error(head, stream, capture)
+                        return await self._begun_with_error(head, stream, passage)
                     await self._begin(*head)
                     self._pass_on_at_once(stream, passage)
                 if stream.has_more and len(ready) < _MOST_AT_ONCE:
@@ -298,8 +300,9 @@ class ModelCall:
                     await self._write(b"".join(ready))
                     ready.clear()
                 if capture.is_complete:
-                    await self._linger(stream, capture)
+                    await self._linger(stream, passage)
                     break
+            passage.end()
         except UpstreamBroken as error:
             if not self.streaming:
                 raise  # the agent was told nothing yet
@@ -318,7 +321,7 @@ class ModelCall:
                 deadlines.stop()
         if not self.streaming:
             self._late = head
-        self._held_back = capture.held_back()
+        self._held_back = b"".join(ready) + capture.held_back()
         return streamed_reply(dialect, answer.status, capture)
 
     def _pass_on_at_once(self, stream: BodyStream, passage: Passage) -> None:
@@ -346,16 +349,18 @@ class ModelCall:
         return msgspec.structs.replace(heard, used=used)
 
     async def _begun_with_error(
-        self, head: tuple[int, Pairs], stream: BodyStream, capture: StreamCapture
+        self, head: tuple[int, Pairs], stream: BodyStream, passage: Passage
     ) -> UpstreamReply:
         """Its first word is that there is no answer: kept whole, as another model may be asked."""
-        await self._linger(stream, capture)
+        capture = passage.capture
+        await self._linger(stream, passage)
+        passage.end()
         self.failed = SERVER_ERROR
         self._late = head
         self._held_back = capture.events()
         return UpstreamReply(error=capture.record(), facts={"http_status": head[0]})
 
-    async def _linger(self, stream: BodyStream, capture: StreamCapture) -> None:
+    async def _linger(self, stream: BodyStream, passage: Passage) -> None:
         """The last event is here: take what may still follow, for a moment.
 
         Raises:
@@ -367,15 +372,11 @@ class ModelCall:
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
                 async for chunk in stream:
-                    if self._server.tells_its_key(chunk):
-                        break
-                    capture.add(chunk)
-                else:
-                    return
+                    passage.hear(chunk)
         except (TimeoutError, UpstreamBroken):
             # The answer is whole; how the connection ends is no part of it.
-            return
-        raise self._told_its_key()
+            if passage.is_told:
+                raise
 
     # --- the client's end ------------------------------------------------------------------------
 

@@ -22,10 +22,12 @@ class Passage:
         meter: None for a stream without a bound.
         deadlines: None where none are declared.
         tells_its_key: whether a piece holds the gateway's own key; `told` is what that is called.
+        begins_its_key: in how many of the last bytes of a piece the key may begin.
 
     Attributes:
         ready: what may go on and is not written yet, in order.
         is_over: it has made more than was reserved for it.
+        is_told: the server told the key.
     """
 
     def __init__(
@@ -34,31 +36,54 @@ class Passage:
         meter: Meter | None,
         deadlines: Deadlines | None,
         tells_its_key: Callable[[bytes], bool],
+        begins_its_key: Callable[[bytes], int],
         told: Callable[[], UpstreamBroken],
     ) -> None:
         self.capture = capture
         self.ready: list[bytes] = []
         self.is_over = False
+        self.is_told = False
+        self._begun = b""
         self._meter = meter
         self._deadlines = deadlines
         self._tells_its_key = tells_its_key
+        self._begins_its_key = begins_its_key
         self._told = told
         self._write: Callable[[bytes], bool] | None = None
 
     def hear(self, chunk: bytes) -> None:
         """A piece came.
 
+        INVARIANT: nothing of the key goes on or is kept, however it is split: bytes in which it
+        may begin wait for those behind them.
+
         Raises:
             UpstreamBroken: the server told its key, or there is no end to the stream.
         """
+        if self._begun:
+            chunk, self._begun = self._begun + chunk, b""
         if self._tells_its_key(chunk):
+            self.is_told = True
             raise self._told()
+        # As nearly all do, and no key holds the end of a line.
+        if not chunk.endswith(b"\n") and (begun := self._begins_its_key(chunk)):
+            chunk, self._begun = chunk[:-begun], chunk[-begun:]
         going = self.capture.add(chunk)
         if self._deadlines is not None:
             self._deadlines.began()
         if self._meter is not None and self._meter.is_over(self.capture.made()):
             self.is_over = True  # and nothing of what was too much goes on
         elif going:
+            self.ready.append(going)
+
+    def end(self) -> None:
+        """No piece comes any more: what might have been the begin of the key was none.
+
+        Raises:
+            UpstreamBroken: there was no end to the stream.
+        """
+        begun, self._begun = self._begun, b""
+        if begun and (going := self.capture.add(begun)):
             self.ready.append(going)
 
     def by(self, write: Callable[[bytes], bool]) -> Callable[[bytes], bool]:

@@ -128,6 +128,10 @@ class ModelServer:
         """Whether a piece of an answer holds the key: servers repeat headers in their errors."""
         return True in map(answer.__contains__, self._keys)  # no generator for each piece
 
+    def begins_its_key(self, piece: bytes) -> int:
+        """In how many of the last bytes of a piece the key may begin; 0 if it does not."""
+        return max((_begun(key, piece) for key in self._keys), default=0)
+
     @property
     def load(self) -> tuple[int, int]:
         """Requests under way, and requests that wait for their turn."""
@@ -224,6 +228,14 @@ class ModelServers:
     def close(self) -> None:
         """End everything."""
         self.apply(())
+
+
+def _begun(key: bytes, piece: bytes) -> int:
+    """How much of the begin of a key a piece ends with: never all of it."""
+    at = piece.find(key[:1], max(0, len(piece) - len(key) + 1))
+    while at >= 0 and not key.startswith(piece[at:]):
+        at = piece.find(key[:1], at + 1)
+    return len(piece) - at if at >= 0 else 0
 
 
 def _listed(body: bytes) -> list[str] | None:
