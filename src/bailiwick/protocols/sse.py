@@ -57,6 +57,8 @@ class SseDecoder:
     Attributes:
         last_event_id: newest id seen, also from events without data (MCP primes streams so).
         retry_ms: the reconnection time the sender asked for, at most a day, or None.
+        is_doubtful: a line that is no data holds a brace. Readers that end lines elsewhere, or take
+            other lines for data, may find an object there.
     """
 
     __slots__ = (
@@ -69,6 +71,7 @@ class SseDecoder:
         "_max_event_bytes",
         "_next_id",
         "_skip_lf",
+        "is_doubtful",
         "last_event_id",
         "retry_ms",
     )
@@ -76,6 +79,7 @@ class SseDecoder:
     def __init__(self, max_event_bytes: int, *, begun: bool = False) -> None:
         self.last_event_id = ""
         self.retry_ms: int | None = None
+        self.is_doubtful = False
         self._max_event_bytes = max_event_bytes
         self._line = bytearray()
         self._data: list[bytes] = []
@@ -139,7 +143,10 @@ class SseDecoder:
             self._check(len(value))
             self._data.append(value)
             self._held_bytes += len(value) + 1
-        elif name == b"event":
+            return
+        if b"{" in line:
+            self.is_doubtful = True
+        if name == b"event":
             self._event = value.decode("utf-8", "replace")
         elif name == b"id":
             if b"\0" not in value:

@@ -202,6 +202,10 @@ class StreamCapture:
         """What was kept."""
         return bytes(self._kept)
 
+    def end(self) -> None:
+        """No piece comes any more: read what is left (see `Reader.end`)."""
+        self._reader.end()
+
     def made(self) -> Made:
         """How much of an answer has come."""
         return self._reader.made()
@@ -252,10 +256,12 @@ def _line_of(word: re.Pattern[bytes], mark: re.Pattern[bytes], seen: bytes) -> i
 def _apart(chunk: bytes) -> tuple[bytes, bytes]:
     """A chunk as (what goes on, lines of an event whose end has not come).
 
-    Some readers act on a line of data, and do not wait for the blank line that ends its event. An
-    event of which no line is whole goes on as it comes: large ones come in many pieces.
+    Some readers act on a line of data, and do not wait for the blank line that ends its event, nor
+    at the end of a stream for that of the line. An event of which no line is whole goes on as it
+    comes: large ones come in many pieces.
     """
     at = max(end + len(mark) if (end := chunk.rfind(mark)) >= 0 else 0 for mark in _ENDS)
-    if b"\n" in chunk[at:] or b"\r" in chunk[at:]:
-        return chunk[:at], chunk[at:]
+    rest = chunk[at:]
+    if b"\n" in rest or b"\r" in rest or rest.rstrip().endswith(b"}"):
+        return chunk[:at], rest
     return chunk, b""

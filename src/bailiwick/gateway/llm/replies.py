@@ -23,6 +23,7 @@ def streamed_reply(
     dialect: Dialect, status: int, capture: StreamCapture, broke_off: str = ""
 ) -> UpstreamReply:
     """Of a stream, as far as it came; with why it ended before its end, it is an error."""
+    capture.end()
     record, said = capture.record(broke_off), capture.said()
     if broke_off:
         return _reply(dialect, said, status, error=record)

@@ -44,13 +44,14 @@ class ChatHearer:
     framed = True
 
     __slots__ = (
-        *("_asked", "_choices", "_error", "_id", "_model", "_named", "_room"),
+        *("_asked", "_calling", "_choices", "_error", "_id", "_model", "_named", "_room"),
         *("_usage", "_usage_of"),
     )
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
         self._asked = False
+        self._calling = False  # a tool call has begun
         self._choices: dict[int, _Choice] = {}
         self._model = ""
         self._id = ""
@@ -80,14 +81,20 @@ class ChatHearer:
             self._take_usage(data["usage"], len(choices))
         if "x_groq" in data:
             self._take_usage(mapping(data["x_groq"]).get("usage"), len(choices))
+        goes_on = False
         for choice in choices:
-            self._take_choice(choice, first, second)
+            goes_on = self._take_choice(choice, first, second) or goes_on
+        # Whatever does not go on with a tool call ends it for some agents, such as goose.
+        self._asked = self._asked or (self._calling and not goes_on)
+        self._calling = self._calling or goes_on
 
     def take_pieces(self, texts: Iterator[bytes]) -> bytes | None:
         """See `hearer.Hearer.take_pieces`."""
         choice = self._choices.get(0)
-        if choice is not None and choice.calls:
-            return self._take_arguments(choice, texts) if self._named else next(texts, None)
+        if self._calling:
+            if choice is None or not self._named:
+                return next(texts, None)
+            return self._take_arguments(choice, texts)
         said: list[str] = []
         thought: list[str] = []
         text = None
@@ -190,20 +197,22 @@ class ChatHearer:
             choice = self._choices[index] = _Choice(self._room)
         return choice
 
-    def _take_choice(self, data: JsonObject, first: str, second: str) -> None:
+    def _take_choice(self, data: JsonObject, first: str, second: str) -> bool:
+        """Take one choice; whether it begins or goes on with a tool call."""
         # One without a number is the first: agents that take the first do not look at it.
         index = number_of(data.get("index")) or 0
         choice = self._choice(index)
         if choice is None:
-            return
-        choice.take(mapping(data.get(first) or data.get(second)))
+            return False
+        goes_on = choice.take(mapping(data.get(first) or data.get(second)))
         if data.get("finish_reason"):
             choice.finish = word(data["finish_reason"])
-            self._asked = self._asked or bool(choice.calls)
+            self._asked = self._asked or self._calling or goes_on
         if choice.asked:
             self._asked = True
         if "usage" in data:  # Moonshot puts it here
             self._take_usage(data["usage"], 1)
+        return goes_on
 
     def _take_arguments(self, choice: _Choice, texts: Iterator[bytes]) -> bytes | None:
         """As `take_pieces`, behind the begin of a tool call: there mostly stands more of it."""
@@ -263,15 +272,16 @@ class _Choice:
         self.finish = ""
         self.asked = False
 
-    def take(self, delta: JsonObject) -> None:
-        """Take one delta, or a whole message, which has the same names."""
+    def take(self, delta: JsonObject) -> bool:
+        """Take one delta, or a whole message, which has the same names; whether it begins or goes
+        on with a tool call."""
         content = delta.get("content")
         if type(content) is str:
             self.text.add(content)
         elif content is not None:
             self._take_parts(content)
         if content is not None and len(delta) == 1:
-            return  # most chunks are so
+            return False  # most chunks are so
         self.text.add(delta.get("refusal"))
         self.text.add(mapping(delta.get("audio")).get("transcript"))
         self._take_reasoning(delta)
@@ -283,6 +293,7 @@ class _Choice:
         again = len(calls) == len(self.calls) == 1 and calls[0].get("function") == legacy
         if isinstance(legacy, dict) and not again:
             self._take_call({"index": -1, "function": legacy})
+        return bool(calls) or isinstance(legacy, dict)
 
     def said(self) -> tuple[str, list[Reasoning]]:
         """The answer, and the reasoning before it."""
@@ -340,6 +351,8 @@ class _Choice:
                 call = None  # an answer in one piece needs neither numbers nor ids
         else:
             call = next((one for one in self.calls if identity and one.id == identity), None)
+            # Some take whatever has no number for another call.
+            self.asked = self.asked or call is not None
         # Some number every call 0 and tell them apart by id.
         if call is not None and identity and call.id and call.id != identity:
             call = None
@@ -363,4 +376,6 @@ def _called(choice: _Choice, event: bytes) -> tuple[Sink, str] | None:
         return None
     piece = chunk.choices[0].delta.tool_calls[0]
     call, arguments = choice.numbered.get(piece.index), piece.function.arguments
-    return (call, arguments) if call is not None and arguments and chunk.usage is None else None
+    if call is None or not call.brackets.is_open or not arguments or chunk.usage is not None:
+        return None
+    return call, arguments

@@ -148,6 +148,7 @@ class Brackets:
     """Whether JSON text that arrives in pieces is closed by now. O(length) for all of them.
 
     Agents act on a tool call as soon as its arguments parse, before anything says that they ended.
+    What is neither an object nor a list may be whole with any piece.
     """
 
     __slots__ = ("_depth", "_escaped", "_quoted", "closed")
@@ -158,10 +159,18 @@ class Brackets:
         self._escaped = False
         self.closed = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something has been opened, which only a closing bracket can end."""
+        return self._depth > 0
+
     def add(self, piece: object) -> bool:
-        """Take the next piece; whether an object or list has been closed by now."""
+        """Take the next piece; whether the text may be whole by now."""
         if type(piece) is not str or self.closed:
             return self.closed
+        if not self._depth:
+            begin = piece.lstrip()
+            self.closed = bool(begin) and begin[0] not in "{["
         at = 1 if self._escaped and piece else 0
         self._escaped = self._escaped and not piece
         for found in _MARK.finditer(piece, at):

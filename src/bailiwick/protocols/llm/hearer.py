@@ -27,6 +27,9 @@ from bailiwick.protocols.sse import SseDecoder
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
+_MOST_LINES: Final = 4_096
+"""Most lines of data of one event that are read by themselves."""
+
 _MOST_TRIES: Final = 6
 """How often a frame is looked for in one stream: thinking has another than what is said."""
 
@@ -38,7 +41,7 @@ _DONE = b"[DONE]"
 _DATA = b"data: "
 _END = b"\n\n"
 _NEXT = _END + _DATA
-_NAMED = re.compile(rb"\n\nevent: [^\n]*\ndata: ")
+_NAMED = re.compile(rb"\n\nevent: [^\n{]*\ndata: ")
 """Where an event with a name begins. Nothing is read by that: what is meant stands in the data."""
 
 NO_PIECE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -172,8 +175,8 @@ class Reader:
             texts = _texts_of(chunk)
             if texts is not None:
                 self._begun = True
-                self._take_all(texts, len(chunk))
-                if self._tries and texts[-1] != _DONE:
+                plain = self._take_all(texts, len(chunk))
+                if plain and self._tries and texts[-1] != _DONE:
                     self._find_frame(chunk, texts[-1])
                 return
         if self._broken:
@@ -192,6 +195,14 @@ class Reader:
             if not self._broken:
                 self._feed(line)
 
+    def end(self) -> None:
+        """No byte comes any more: what is left counts as if a blank line followed. Readers that go
+        line by line act on it. What broke off in its middle says nothing."""
+        if not self._between and not self._broken:
+            unreadable = self._unreadable
+            self._feed(_END)
+            self._unreadable, self._between = unreadable, True
+
     def said(self) -> Said:
         """What was said up to here."""
         return _finished(self._hearer.said(), unreadable=self._unreadable, done=self._done)
@@ -207,18 +218,21 @@ class Reader:
         that cannot be told any more."""
         return self._broken or self._lost or self._hearer.asked
 
-    def _take_all(self, texts: list[bytes], size: int) -> None:
-        """Take the data of events that came in `size` bytes."""
+    def _take_all(self, texts: list[bytes], size: int) -> bool:
+        """Take the data of events that came in `size` bytes; whether all were pieces."""
         room, take_pieces = self._room, self._hearer.take_pieces
         rest = iter(texts)
+        plain = True
         # No more characters than bytes: pieces that fit need not be measured one by one.
         while size <= room.left:
             other = take_pieces(rest)
             if other is None:
-                return
+                return plain
+            plain = False
             self._take(other)
         for text in rest:
             self._take(text)
+        return False
 
     def _find_frame(self, chunk: bytes, event: bytes) -> None:
         """Look for what the last event of a chunk shares with those behind it. A stream whose
@@ -237,6 +251,7 @@ class Reader:
         except TheirError:
             self._broken = self._unreadable = True
             return
+        self._lost = self._lost or self._decoder.is_doubtful
         self._since = len(chunk) if events else self._since + len(chunk)
         for event in events:
             self._take(event.data)
@@ -254,6 +269,25 @@ class Reader:
             self._lost = self._lost or text.lstrip().startswith(b"{")
         else:
             self._hearer.take(data)
+        if b"\n" in text:
+            self._take_lines(text, is_read=data is not None)
+        if self._frame is not None:
+            # A frame is good for as long as nothing but pieces comes: what a piece does may be
+            # another thing behind anything else.
+            self._frame = None
+            self._tries += 1
+
+    def _take_lines(self, text: bytes, *, is_read: bool) -> None:
+        """Take an event of several lines of data as those do who take each line for an event."""
+        lines = [line for line in text.split(b"\n") if line.lstrip().startswith(b"{")]
+        if len(lines) > _MOST_LINES:
+            self._room.lose_part()
+        for line in lines[:_MOST_LINES]:
+            data = _object(line)
+            if data is not None and line != text.strip():
+                self._lost = True
+                if not is_read:
+                    self._hearer.take(data)
 
 
 def _texts_of(chunk: bytes) -> list[bytes] | None:

@@ -60,6 +60,9 @@ _plain = msgspec.json.Decoder(_PlainPiece).decode
 _KINDS: dict[type[_PlainDelta], str] = {_PlainText: "text", _PlainThinking: "thinking"}
 """What is said in pieces → the kind of block that takes it."""
 
+_SAID = {"text_delta": "text", "thinking_delta": "thinking"}
+"""Deltas that say something → where it stands."""
+
 _SLOT = slot_of("text", "thinking")
 """Where the text of such a piece may stand."""
 
@@ -86,15 +89,19 @@ class MessagesHearer:
         kind = data.get("type")
         if kind == "content_block_delta":
             block = self._blocks.get(_number(data))
-            if block is not None and block.take(mapping(data.get("delta"))):
+            if block is None:
+                self._room.lose_part()  # for some it belongs to the last that has begun
+            elif block.take(mapping(data.get("delta"))):
                 self._asked = True
         elif kind == "content_block_stop":
-            block = self._blocks.get(_number(data))
-            self._asked = self._asked or (block is not None and block.kind in _OWN_CALLS)
+            # For some it ends the last block, whatever its number.
+            self._end_calls()
         elif kind == "content_block_start":
             self._begin(_number(data), mapping(data.get("content_block")))
         elif kind == "message_start":
-            self._take_head(mapping(data.get("message")))
+            message = mapping(data.get("message"))
+            self._take_head(message)
+            self._take_blocks(message)
         elif kind == "message_delta":
             self._finish = word(mapping(data.get("delta")).get("stop_reason")) or self._finish
             self._take_counts(data.get("usage"))
@@ -146,8 +153,7 @@ class MessagesHearer:
             self._error = error_text(body.get("error"))
         self._take_head(body)
         self._finish = word(body.get("stop_reason"))
-        for number, block in enumerate(objects(body.get("content"))):
-            self._begin(number, block)
+        self._take_blocks(body)
 
     @property
     def room(self) -> Room:
@@ -189,13 +195,22 @@ class MessagesHearer:
 
     def _add_all(self, index: int, kind: type[_PlainDelta] | None, pieces: list[str]) -> None:
         """Take deltas of one kind for one block."""
-        block = self._blocks.get(index) if pieces else None
-        if block is not None and kind is not None and block.take_all(kind, pieces):
+        if kind is None:
+            return
+        block = self._blocks.get(index)
+        if block is None:
+            self._room.lose_part()
+        elif pieces and block.take_all(kind, pieces):
             self._asked = True
 
     def _end_calls(self) -> None:
         """Whatever was asked for is whole by now."""
         self._asked = self._asked or any(b.kind in _OWN_CALLS for b in self._blocks.values())
+
+    def _take_blocks(self, message: JsonObject) -> None:
+        """Take the blocks that stand in a message itself; of a stream it mostly has none."""
+        for number, block in enumerate(objects(message.get("content"))):
+            self._begin(number, block)
 
     def _begin(self, number: int, start: JsonObject) -> None:
         if number in self._blocks:
@@ -261,9 +276,13 @@ _COUNTS = frozenset(
 class _Block:
     """One content block; what it begins with is whole where nothing is streamed."""
 
-    __slots__ = ("_brackets", "_id", "_input", "_json", "_name", "_signature", "kind", "text")
+    __slots__ = (
+        *("_brackets", "_id", "_input", "_json", "_name", "_room", "_signature"),
+        *("kind", "text"),
+    )
 
     def __init__(self, room: Room, start: JsonObject) -> None:
+        self._room = room
         self.kind = word(start.get("type"))
         self.text = Text(room)
         self._json = Text(room)
@@ -282,7 +301,8 @@ class _Block:
             self._input.add(as_text(start.get("input", {})))
 
     def take(self, delta: JsonObject) -> bool:
-        """Take one delta; one of another kind than the block adds nothing.
+        """Take one delta. Text of another kind than the block adds nothing and counts as cut: SDKs
+        pass it over, and others show it.
 
         Returns:
             Whether it is a tool call for the agent, and may be whole.
@@ -297,6 +317,8 @@ class _Block:
             return self.kind in _OWN_CALLS and self._brackets.add(delta.get("partial_json"))
         elif kind == "signature_delta":
             self._signature = word(delta.get("signature"))
+        elif isinstance(kind, str) and kind in _SAID and word(delta.get(_SAID[kind])):
+            self._room.cut = True
         return False
 
     def take_all(self, kind: type[_PlainDelta], pieces: list[str]) -> bool:
@@ -306,6 +328,8 @@ class _Block:
             return self.kind in _OWN_CALLS and self._brackets.add("".join(pieces))
         if self.kind == _KINDS[kind]:
             self.text.add_all(pieces)
+        else:
+            self._room.cut = True
         return False
 
     def reasoning(self, model: str) -> Reasoning | None:

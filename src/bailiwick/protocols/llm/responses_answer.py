@@ -75,6 +75,7 @@ class _PlainPiece(msgspec.Struct):
     output_index: int = 0
     content_index: int = 0
     summary_index: int | msgspec.UnsetType = msgspec.UNSET
+    error: None = None
 
 
 _plain = msgspec.json.Decoder(_PlainPiece).decode
@@ -93,12 +94,17 @@ class ResponsesHearer:
     framed = False
     """Its events are numbered: no two are alike."""
 
-    __slots__ = ("_asked", "_error", "_finish", "_id", "_items", "_model", "_room", "_usage")
+    __slots__ = (
+        *("_asked", "_error", "_finish", "_id", "_items", "_known", "_model", "_past", "_room"),
+        "_usage",
+    )
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
         self._asked = False
         self._items: dict[int, _Item] = {}
+        self._past: list[tuple[int, _Item]] = []
+        self._known: set[tuple[str, AskedTool | str]] = set()
         self._model = ""
         self._id = ""
         self._finish = ""
@@ -108,23 +114,20 @@ class ResponsesHearer:
     def take(self, data: JsonObject) -> None:
         """Take one event."""
         kind = word(data.get("type"))
+        error = data.get("error")
+        if error or kind == "error":
+            # SDKs look at this first, and what stands beside it is read all the same.
+            flat = {"code": data.get("code"), "message": data.get("message")}
+            self._error = error_text(error or flat)
         if kind in _DELTAS:
             item = self._item(_number(data, "output_index"))
             if item is not None:
                 item.add(_DELTAS[kind], _part(data), data.get("delta"))
                 self._asked = self._asked or item.asked
         elif kind in ("response.output_item.added", "response.output_item.done"):
-            item = self._item(_number(data, "output_index"))
-            if item is not None:
-                item.become(mapping(data.get("item")), done=kind.endswith("done"))
-                self._asked = self._asked or item.asked
+            self._take_item(data, done=kind.endswith("done"))
         elif kind in _CALL_ENDS:
             self._asked = True
-        elif kind == "error" or (not kind and data.get("error")):
-            nested = data.get("error")
-            self._error = error_text(
-                nested or {"code": data.get("code"), "message": data.get("message")}
-            )
         elif kind in _ENDS:
             self.take_whole(mapping(data.get("response")))
         elif kind in ("response.created", "response.in_progress"):
@@ -164,7 +167,11 @@ class ResponsesHearer:
         reason = word(mapping(body.get("incomplete_details")).get("reason"))
         self._finish = reason or word(body.get("status"))
         for number, item in enumerate(objects(body.get("output"))):
+            if _sign_of(item) in self._known:
+                continue
             kept = self._item(number)
+            if kept is not None and kept.done and word(item.get("type")) in _OWN_CALLS:
+                kept = self._another(number, kept)
             if kept is not None and not kept.done:
                 kept.become(item, done=True)
                 self._asked = self._asked or kept.asked
@@ -181,7 +188,8 @@ class ResponsesHearer:
 
     def said(self) -> Said:
         """The items in order."""
-        items = [self._items[number] for number in sorted(self._items)]
+        numbered = sorted([*self._past, *self._items.items()], key=lambda each: each[0])
+        items = [item for _, item in numbered]
         return Said(
             model=self._model,
             text="".join(item.text() for item in items),
@@ -223,6 +231,28 @@ class ResponsesHearer:
         if item is not None:
             item.add_all(_DELTAS[kind], part, pieces)
             self._asked = self._asked or item.asked
+
+    def _take_item(self, data: JsonObject, *, done: bool) -> None:
+        """Take an item that begins or is done."""
+        number, told = _number(data, "output_index"), mapping(data.get("item"))
+        item = self._item(number)
+        if item is not None and item.done:
+            item = self._another(number, item)
+        if item is None:
+            return
+        item.become(told, done=done)
+        self._asked = self._asked or item.asked
+        if done and (sign := _sign_of(told)) is not None:
+            self._known.add(sign)
+
+    def _another(self, number: int, done: _Item) -> _Item | None:
+        """Another item under the number of one that is done: agents that take items as they come
+        do not look at it, and not every server numbers them."""
+        if not self._room.takes_part():
+            return None
+        self._past.append((number, done))
+        item = self._items[number] = _Item(self._room)
+        return item
 
     def _item(self, number: int) -> _Item | None:
         item = self._items.get(number)
@@ -286,9 +316,7 @@ class _Item:
             return
         self.done = done
         self.kind = word(item.get("type"))
-        identity = word(item.get("call_id")) or word(item.get("id"))
-        name = name_in(word(item.get("namespace")), word(item.get("name")))
-        self._head = (identity, name or self.kind.removesuffix("_call"))
+        self._head = _head_of(item)
         self._sealed.become(item.get("encrypted_content"))
         if self.kind in _OWN_CALLS:
             self.asked = self.asked or done or bool(item.get(_OWN_CALLS[self.kind]))
@@ -338,6 +366,24 @@ class _Item:
                 return None
             text = self._parts[where, number] = Text(self._room)
         return text
+
+
+def _head_of(item: JsonObject) -> tuple[str, str]:
+    """The id and the name by which an item asks for a tool."""
+    name = name_in(word(item.get("namespace")), word(item.get("name")))
+    identity = word(item.get("call_id")) or word(item.get("id"))
+    return identity, name or word(item.get("type")).removesuffix("_call")
+
+
+def _sign_of(item: JsonObject) -> tuple[str, AskedTool | str] | None:
+    """By what an item is known again wherever it stands: its id, or all that a tool call without
+    one asks for; None for any other."""
+    kind, (identity, name) = word(item.get("type")), _head_of(item)
+    if identity:
+        return kind, identity
+    if kind in _OWN_CALLS:
+        return kind, AskedTool("", name, as_text(item.get(_OWN_CALLS[kind])))
+    return None
 
 
 def _part(data: JsonObject) -> int:
