@@ -14,6 +14,7 @@ from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_response import Fields, encode_constant
 from bailiwick.app.http_round import MAX_HEADS, Round
 from bailiwick.app.http_worker import Worker
+from bailiwick.gateway.mcp.watch import Rounds, Watch
 from tests.app.raw_http import State, post
 
 SCOPE = {"type": "http", "method": "POST", "http_version": "1.1"}
@@ -256,3 +257,39 @@ async def test_those_who_gave_up_receiving_are_not_kept() -> None:
         await asyncio.wait([receiving])
     assert exchange._waiters is not None
     assert len(exchange._waiters) == 1
+
+
+async def test_who_leaves_one_request_stops_no_other_of_the_connection() -> None:
+    """The task is the same; whoever watched over the first request must have let go of it."""
+    rounds, watches, go_on = Rounds(0.001), list[Watch](), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        watch = Watch(rounds, receive, 10.0)
+        watches.append(watch)
+        watch.follow(send, 10.0)
+        try:
+            if len(watches) == 1:
+                await _until(lambda: watch._follower is not None)
+                await asyncio.sleep(0)  # it waits for the end of the first request by now
+            else:
+                await go_on.wait()
+            send.whole(200, (), (), b"")
+        finally:
+            watch.stop()
+
+    peer, tasks = _Peer(), set[asyncio.Task[None]]()
+    first, second = Exchange(peer, SCOPE), Exchange(peer, SCOPE)
+    worker = Worker(app, tasks, first)
+    await _until(lambda: not tasks)
+    assert worker.take(second)
+    await _until(lambda: len(watches) == 2)
+    assert watches[0].task is watches[1].task
+    first.leave()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go_on.set()
+    await _until(lambda: not tasks)
+    assert second.complete
+    assert (peer.answers, peer.left_alone) == (2, 0)
+    worker.dismiss()
+    await _until(lambda: not _at_work())
