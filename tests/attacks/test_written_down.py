@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bailiwick.app import run_record
 from bailiwick.app.paths import Paths
 from bailiwick.app.run_record import RunRecord
 from bailiwick.console.opened import true_arguments
@@ -188,6 +189,23 @@ async def test_no_number_keeps_a_call_from_being_looked_at_or_its_run_from_being
     (line,) = record.lines[1:]
     shown = json.loads(line)["entries"][0]["shown"]["arguments"]["text"].encode()
     assert hashlib.sha256(shown).hexdigest() == path.call.digest
+    await house.close()
+
+
+async def test_a_page_of_a_record_is_bounded_by_what_it_says_and_not_by_how_well_that_was_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_record, "MAX_PAGE_BYTES", 150_000)
+    house = House(tmp_path, Waiting(), StoppedClock())
+    await house.open(mandate())
+    for _ in range(4):
+        answer = await house.ask(READ, {"n": "x" * 50_000}, Dispatched())
+    path = await Paths(house.records, house.recorder).one(answer.call)
+    assert path is not None
+    assert path.opened_bytes > 50_000
+    record = await RunRecord(house.records, house.recorder).page(path.call.run, "", 10)
+    assert len(record.lines) == 1 + 2, "the run, and the call that passes the bound"
+    assert record.following
     await house.close()
 
 

@@ -385,7 +385,7 @@ async def test_a_page_ends_where_much_was_opened(
 
     async def heavy(call_id: str) -> CallPath | None:
         found = await real(call_id)
-        return None if found is None else replace(found, sealed_bytes=2)
+        return None if found is None else replace(found, opened_bytes=2)
 
     monkeypatch.setattr(house.day.control, "path", heavy)
     run = (await house.day.records.runs())[0]

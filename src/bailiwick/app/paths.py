@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bailiwick.core.canonical import Json, JsonObject, digest_of
 from bailiwick.core.errors import VerificationError
-from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.recorder import Recorder, read_payload
 from bailiwick.ledger.leaf import parse_leaf
 from bailiwick.ports import CallPath, CallRow, HoldRow, Records, StoredEntry
 
@@ -41,23 +41,27 @@ class Paths:
     ) -> CallPath:
         leaves: list[tuple[int, JsonObject]] = []
         opened: dict[int, Json] = {}
+        opened_bytes = 0
         for stored in entries:
             leaf = parse_leaf(stored.leaf)
             head: dict[str, Json] = {"type": leaf.type, "id": leaf.id, "at": leaf.at_ms}
             leaves.append((stored.index, {**head, **leaf.fields}))
             if stored.sealed:
-                opened[stored.index] = self._open(stored.leaf, stored.sealed)
+                opened[stored.index], size = self._open(stored.leaf, stored.sealed)
+                opened_bytes += size
         intent = opened.get(call.intent_index)
         outcome = None if call.outcome_index is None else opened.get(call.outcome_index)
         call = call if call.digest else replace(call, digest=_digest(intent))
-        sealed_bytes = sum(len(each.sealed) for each in entries)
-        return CallPath(call, hold, intent, outcome, leaves, sealed_bytes)
+        return CallPath(call, hold, intent, outcome, leaves, opened_bytes)
 
-    def _open(self, leaf: bytes, sealed: bytes) -> Json:
+    def _open(self, leaf: bytes, sealed: bytes) -> tuple[Json, int]:
+        """What a payload says, and how long it is in clear: packed, little of it may be much."""
         try:
-            return self._recorder.open(leaf, sealed)
+            text = self._recorder.text(leaf, sealed)
         except VerificationError as error:
-            return None if error.code == "payload_erased" else {"unreadable": error.message}
+            gone = error.code == "payload_erased"
+            return None if gone else {"unreadable": error.message}, len(sealed)
+        return read_payload(text), len(text)
 
 
 def indexes(call: CallRow, hold: HoldRow | None) -> list[int]:

@@ -32,7 +32,8 @@ from bailiwick.ports import (
 
 VERSION = 1
 MAX_PAGE_BYTES = 8 * 1024 * 1024
-"""Sealed payloads opened for one page; the call that passes it is the last."""
+"""Of the lines of one page; the call that passes it is the last. Not of what lies sealed: packed,
+little of that may be much."""
 
 _SALTS = {"said": "said_salt", "reasoning": "reasoning_salt", "instruction": "instruction_salt"}
 """Commitments with a salt of their own; the others share `salt`."""
@@ -73,14 +74,14 @@ class RunRecord:
         query = CallQuery(limit=limit + 1, run=run_id, after=after, first="oldest")
         rows = await self._records.calls(query)
         lines = [] if after else [await self._run_line(run)]
-        opened, last = 0, ""
+        told, last = 0, ""
         for row in rows[:limit]:
             hold = await self._records.hold(row.hold) if row.hold else None
             entries = await self._entries(indexes(row, hold))
             lines.append(await asyncio.to_thread(self._call_line, row, hold, entries))
-            opened += sum(len(each.sealed) for each in entries)
+            told += len(lines[-1])
             last = row.id
-            if opened > MAX_PAGE_BYTES:
+            if told > MAX_PAGE_BYTES:
                 break
         if rows and last != rows[-1].id:
             return RecordPage(lines, last)
@@ -91,13 +92,13 @@ class RunRecord:
         """A page of what the agent told of itself."""
         rows = await self._records.spans(run_id, after, _BATCHES + 1)
         lines: list[bytes] = []
-        opened, last = 0, ""
+        told, last = 0, ""
         for row in rows[:_BATCHES]:
             entries = await self._entries([row.entry_index])
             lines.append(await asyncio.to_thread(self._spans_line, row, entries))
-            opened += sum(len(each.sealed) for each in entries)
+            told += len(lines[-1])
             last = row.id
-            if opened > MAX_PAGE_BYTES:
+            if told > MAX_PAGE_BYTES:
                 break
         return RecordPage(lines, _SPANS + last if rows and last != rows[-1].id else "")
 

@@ -56,7 +56,7 @@ class Stories:
             if path is None:
                 continue
             steps.append(step_of(path))
-            opened += path.sealed_bytes
+            opened += path.opened_bytes
             if opened > MAX_PAGE_BYTES:
                 break
         following = steps[-1].id if steps and len(rows) > len(steps) else ""

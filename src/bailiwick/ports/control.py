@@ -38,7 +38,7 @@ class CallPath:
             with `result` or `error` as the upstream gave it, or `head` (its beginning, text)
             and `bytes` when it was too large to keep.
         leaves: the call's ledger leaves, parsed, with their indexes.
-        sealed_bytes: how much was opened for it.
+        opened_bytes: how much was opened for it.
     """
 
     call: CallRow
@@ -46,7 +46,7 @@ class CallPath:
     intent: Json
     outcome: Json
     leaves: Sequence[tuple[int, JsonObject]]
-    sealed_bytes: int = 0
+    opened_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
