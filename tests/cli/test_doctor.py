@@ -14,6 +14,8 @@ from bailiwick.cli import doctor
 from bailiwick.cli.doctor import FAIL, OK, WARN
 from bailiwick.cli.exits import Exit
 from bailiwick.core.canonical import JsonObject
+from bailiwick.stores.sqlite import SqliteJournal
+from bailiwick.stores.text_seal import TextSeal
 from tests.cli.fakes import Command, FakeGateway
 
 
@@ -52,6 +54,22 @@ def test_a_key_that_others_may_read_is_a_failure(tmp_path: Path) -> None:
     assert finding.level == FAIL
     assert "`token.key`" in finding.says
     assert "ledger.key" not in finding.says
+
+
+def test_a_damaged_database_is_a_failure_however_large(tmp_path: Path) -> None:
+    path = tmp_path / "bailiwick.db"
+    assert list(doctor.check_database(path)) == []
+    SqliteJournal(path, seal=TextSeal(b"k" * 32))._db.close()
+    (finding,) = doctor.check_database(path)
+    assert (finding.check, finding.level) == ("database", OK)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
+    (finding,) = doctor.check_database(path)
+    assert finding.level == FAIL
+    assert "restore the newest backup" in finding.do
+    path.write_bytes(b"not a database at all" * 300)
+    (finding,) = doctor.check_database(path)
+    assert (finding.level, "not a database" in finding.says) == (FAIL, True)
 
 
 @pytest.mark.parametrize(("free", "level"), [(1 << 20, FAIL), (500 << 20, WARN), (50 << 30, OK)])

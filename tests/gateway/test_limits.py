@@ -274,7 +274,7 @@ async def test_a_call_whose_mandate_was_revoked_at_the_last_moment_takes_nothing
         house.authority.set_state("payments", MandateState.REVOKED)
         return written
 
-    house.journal.journal.commit = revoke_meanwhile  # type: ignore[method-assign]
+    house.journal.journal.commit = revoke_meanwhile  # type: ignore[method-assign,assignment]
     dispatch = Dispatched()
     assert code_of(await read(house, {}, dispatch)) == "mandate_revoked"
     assert (dispatch.count, await balances(house)) == (0, (0, 0, 0))
@@ -456,7 +456,7 @@ async def test_who_hangs_up_while_a_mandate_is_stopped_keeps_nothing_from_the_re
             await go_on.wait()
         return await commit(entries, changes)
 
-    house.store.commit = slow  # type: ignore[method-assign]
+    house.store.commit = slow  # type: ignore[method-assign,assignment]
     over = UpstreamReply(result=b'{"structuredContent":{"spent":99}}')
     call = asyncio.ensure_future(read(house, {"amount": 1}, Dispatched(over)))
     await waits.wait()

@@ -68,6 +68,7 @@ def examine(reach: Reach) -> Iterator[Finding]:
     yield check_clock(time.time(), newest(reach.data))
     yield check_folder(reach.data)
     yield from check_keys(reach.data / "keys")
+    yield from check_database(reach.data / "bailiwick.db")
     yield check_disk(_existing(reach.data), lambda path: shutil.disk_usage(path).free)
     for program, why in (("node", "its filesystem server"), ("git", "its repository")):
         yield check_program(program, why)
@@ -133,6 +134,20 @@ def check_keys(folder: Path) -> Iterator[Finding]:
         yield Finding("keys", FAIL, f"others may read {names}", do)
     else:
         yield Finding("keys", OK, "readable by their owner only")
+
+
+def check_database(path: Path) -> Iterator[Finding]:
+    """The database can be read from end to end; a gateway starts without reading a large one."""
+    if not path.is_file():
+        return
+    from bailiwick.stores.schema import damage_in
+
+    damage = damage_in(path)
+    if damage:
+        do = "stop the gateway, keep the folder for evidence, and restore the newest backup"
+        yield Finding("database", FAIL, f"{path}: {damage}", do)
+    else:
+        yield Finding("database", OK, f"{path.stat().st_size / 2**20:.0f} MiB, whole")
 
 
 def check_disk(folder: Path, free_bytes_of: Callable[[Path], int]) -> Finding:
