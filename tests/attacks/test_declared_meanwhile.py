@@ -20,7 +20,7 @@ from bailiwick.gateway.gate import Answer, Answered, Refused
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.run_facts import RunFacts
-from bailiwick.ports import CallState, HoldState
+from bailiwick.ports import CallState, Change, Entry, HoldMoved, HoldState
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, PAY, READ, Dispatched, House, mandate, snapshot
 
@@ -120,17 +120,20 @@ def held() -> Mandate:
     return replace(given, stamp=(replace(stamp, targets=given.allow[0].targets),))
 
 
-def installs(house: House, snapshot: Snapshot) -> None:
-    """Let this come into force while the next commit is written."""
+def installs(house: House, snapshot: Snapshot, *, using_up: bool = False) -> None:
+    """Let this come into force while the next commit is written, or that which uses a stamp up."""
     commit = house.journal.commit
 
-    async def slowly(*given: object) -> range:
-        house.journal.commit = commit  # type: ignore[method-assign]
-        done = await commit(*given)  # type: ignore[arg-type]
-        house.authority.install(snapshot)
+    async def slowly(entries: Sequence[Entry], changes: Sequence[Change] = ()) -> range:
+        done = await commit(entries, changes)
+        if not using_up or any(
+            isinstance(each, HoldMoved) and each.state is HoldState.USED for each in changes
+        ):
+            house.journal.commit = commit  # type: ignore[method-assign]
+            house.authority.install(snapshot)
         return done
 
-    house.journal.commit = slowly  # type: ignore[assignment]
+    house.journal.commit = slowly  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(
@@ -181,13 +184,7 @@ async def test_a_stamp_that_is_being_used_up_serves_the_version_it_was_given_for
     async with asyncio.timeout(10):
         await house.ticked.wait()
     (hold,) = await house.records.holds(HoldState.WAITING)
-    use_up = house.gate._held._register.use_stamp
-
-    async def slowly(*given: object) -> None:
-        await use_up(*given)  # type: ignore[arg-type]
-        house.authority.install(snapshot)
-
-    house.gate._held._register.use_stamp = slowly  # type: ignore[method-assign, assignment]
+    installs(house, snapshot, using_up=True)
     await house.holds.stamp(BEN, hold.id, True, "")
     answer = await asking
     assert dispatch.count == count
