@@ -67,6 +67,8 @@ def test_a_damaged_database_is_a_failure_however_large(tmp_path: Path) -> None:
     (finding,) = doctor.check_database(path)
     assert finding.level == FAIL
     assert "restore the newest backup" in finding.do
+    assert "Page 2" in finding.says
+    assert "\n" not in finding.says
     path.write_bytes(b"not a database at all" * 300)
     (finding,) = doctor.check_database(path)
     assert (finding.level, "not a database" in finding.says) == (FAIL, True)

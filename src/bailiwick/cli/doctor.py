@@ -147,7 +147,7 @@ def check_database(path: Path) -> Iterator[Finding]:
         do = "stop the gateway, keep the folder for evidence, and restore the newest backup"
         yield Finding("database", FAIL, f"{path}: {damage}", do)
     else:
-        yield Finding("database", OK, f"{path.stat().st_size / 2**20:.0f} MiB, whole")
+        yield Finding("database", OK, f"{path.stat().st_size / 2**20:.1f} MiB, whole")
 
 
 def check_disk(folder: Path, free_bytes_of: Callable[[Path], int]) -> Finding:

@@ -245,13 +245,18 @@ def damage_in(path: Path) -> str:
             (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if answer == "ok" else str(answer)
+    return "" if answer == "ok" else _in_one_line(answer)
 
 
 def damaged(detail: str) -> StoreError:
     """The error for a database that cannot be trusted."""
     return StoreError(
         "database_damaged",
-        f"the database is damaged ({detail}): stop, keep the folder for evidence, and restore "
-        "the newest backup into an empty one",
+        f"the database is damaged ({_in_one_line(detail)}): stop, keep the folder for evidence, "
+        "and restore the newest backup into an empty one",
     )
+
+
+def _in_one_line(detail: str) -> str:
+    """SQLite puts a heading on a line of its own."""
+    return detail.removeprefix("*** in database main ***").strip().replace("\n", "; ")
