@@ -87,7 +87,7 @@ def _is_spelt(values: Iterable[object]) -> bool:
         if kind is str:
             continue
         if kind is int:
-            if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:  # type: ignore[operator]
+            if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:  # type: ignore[operator]  # int
                 return False
         elif kind is dict:
             if not _is_spelt(value.values()):  # type: ignore[attr-defined]  # a dict
