@@ -313,11 +313,42 @@ def test_a_proof_can_be_copied(served: Served, context: BrowserContext) -> None:
     page.goto(f"{served.url}/calls/{ulid(12)}")
     page.get_by_text("what was asked, and that it was held").click()
     page.get_by_role("button", name="Copy").first.click()
-    # A busy machine takes its time to reach the clipboard.
     expect(page.get_by_role("button", name="Copied")).to_be_visible(timeout=20_000)
     copied = page.evaluate("navigator.clipboard.readText()")
     proof = served.do(lambda: served.day.control.proofs[ulid(12)][0].decode())
     assert copied.replace("\r\n", "\n") == proof
+
+
+def test_what_was_copied_stays_said_when_the_page_looks_again(
+    served: Served, context: BrowserContext
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    served.sign_in(page, "ben")
+    page.goto(f"{served.url}/calls/{ulid(12)}")
+    page.get_by_text("what was asked, and that it was held").click()
+    pressed = page.get_by_role("button", name="Copy").first.element_handle()
+    assert pressed is not None
+    pressed.evaluate("button => { button.textContent = 'Copied'; }")
+    expect(page.get_by_text("Live.", exact=True)).to_be_visible()
+    event = {"event": "hold", "id": ulid(12), "state": "approved"}
+    with page.expect_response(lambda answer: "x-bailiwick-live" in answer.request.headers) as live:
+        served.do(lambda: served.day.control.publish(event))
+    live.value.finished()
+    page.evaluate("new Promise(requestAnimationFrame)")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert pressed.evaluate("button => button.isConnected")
+
+
+def test_a_clipboard_out_of_reach_leaves_the_text_selected(served: Served, page: Page) -> None:
+    page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    served.sign_in(page, "ben")
+    page.goto(f"{served.url}/calls/{ulid(12)}")
+    page.get_by_text("what was asked, and that it was held").click()
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.get_by_role("button", name="Selected: copy it by hand")).to_be_visible()
+    proof = served.do(lambda: served.day.control.proofs[ulid(12)][0].decode())
+    assert page.evaluate("getSelection().toString()").strip() == proof.strip()
 
 
 def test_times_keep_moving(served: Served, page: Page) -> None:

@@ -60,10 +60,11 @@ function refocus(had, inside) {
   inside.querySelector(key)?.focus({ preventScroll: true });
 }
 
-/** What a region says, times aside: they move by themselves. */
+/** What a region says, without what changes by itself: times, and buttons that tell they were pressed. */
 function says(region) {
   const copy = region.cloneNode(true);
   for (const time of copy.querySelectorAll("time")) time.textContent = time.dateTime;
+  for (const button of copy.querySelectorAll("button[data-copy]")) button.remove();
   return copy.textContent;
 }
 
@@ -146,8 +147,15 @@ function begin(root) {
 addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  button.textContent = "Copied";
+  const text = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // The browser kept its clipboard to itself: leave the person one key to press.
+    getSelection().selectAllChildren(text);
+    button.textContent = "Selected: copy it by hand";
+  }
   setTimeout(() => { button.textContent = "Copy"; }, 8 * SECOND);
 });
 
