@@ -26,12 +26,14 @@ MAX_VALUES = 64
 """Values of one call whose origin is recorded."""
 
 
-def looked(chain: Sequence[Mandate], target: Target, *, policies: bool) -> bool:
-    """Whether judging calls to `target` looks at anything of which `see` would tell. Total."""
+def looked(chain: Sequence[Mandate], target: Target, *, policies: bool) -> Line | None:
+    """What `chain` asks of calls to `target`, if judging them looks at anything of which `see`
+    would tell; else None. Total."""
     try:
-        return policies or line_of(chain, target).asks_more
+        line = line_of(chain, target)
+        return line if policies or line.asks_more else None
     except Exception:  # noqa: BLE001 - as `see`, which then tells nothing
-        return True
+        return None
 
 
 def see(
@@ -43,6 +45,7 @@ def see(
     now: int,
     *,
     policies: bool,
+    line: Line | None = None,
 ) -> JsonObject:
     """What is to be recorded of a judgement just made; {} where nothing was looked at.
 
@@ -50,11 +53,13 @@ def see(
 
     Args:
         policies: there are some, and they may ask what the run has read.
+        line: of this very chain and the call's target, where the caller knows it (`looked`).
     """
     try:
-        line = line_of(chain, call.target)
-        if not (line.asks_more or policies):  # as most
-            return NOTHING
+        if line is None:
+            line = looked(chain, call.target, policies=policies)
+            if line is None:  # as of most
+                return NOTHING
         return _see(call, chain, line, verdict, counters, labels, now, policies)
     except Exception:  # noqa: BLE001 - it explains afterwards, and decides nothing
         return NOTHING
@@ -70,21 +75,29 @@ def _see(
     now: int,
     policies: bool,
 ) -> JsonObject:
-    vouched = line.vouched
     found: dict[str, Json] = {}
     if line.limits:
-        used = _used(call, chain, verdict, counters, labels.facts.run, now)
-        if used:
-            found["used"] = used
-    if policies or vouched or line.flows:
-        if labels.untrusted is not None:
-            found["untrusted"] = _source(labels.untrusted)
-        if labels.confidential:
-            confidential = labels.confidential.items()
-            found["confidential"] = {label: _source(source) for label, source in confidential}
+        if isinstance(verdict, Deny):
+            taken, before = _before(call, chain, counters, labels.facts.run, now)
+        else:
+            taken, before = verdict.charges, verdict.used
+        if taken:
+            found["used"] = _used(taken, before, counters)
+    if policies or line.vouched or line.flows:
+        _add_origins(found, call, line, labels)
+    return found
+
+
+def _add_origins(found: dict[str, Json], call: Call, line: Line, labels: Labels) -> None:
+    """Where what the run has read came from, and the call's own values that are vouched for."""
+    if labels.untrusted is not None:
+        found["untrusted"] = _source(labels.untrusted)
+    if labels.confidential:
+        confidential = labels.confidential.items()
+        found["confidential"] = {label: _source(source) for label, source in confidential}
+    vouched = line.vouched
     if vouched:
         found["values"] = [_vouching(labels.vouching(value)) for value in _values(call, vouched)]
-    return found
 
 
 def _values(call: Call, paths: Sequence[ArgumentPath]) -> list[Json]:
@@ -99,26 +112,23 @@ def _values(call: Call, paths: Sequence[ArgumentPath]) -> list[Json]:
     return found[:MAX_VALUES]
 
 
-def _used(
-    call: Call,
-    chain: Sequence[Mandate],
-    verdict: Verdict,
-    counters: Counters,
-    run: str,
-    now: int,
-) -> list[Json]:
+def _before(
+    call: Call, chain: Sequence[Mandate], counters: Counters, run: str, now: int
+) -> tuple[tuple[Charge, ...], tuple[int, ...]]:
+    """What a call that is denied would take, and what is used before each; none if it cannot be
+    told."""
+    taken = charges(call, chain, run, now)
+    return ((), ()) if isinstance(taken, Deny) else (taken, tuple(map(counters.used, taken)))
+
+
+def _used(taken: Sequence[Charge], before: Sequence[int], counters: Counters) -> list[list[int]]:
     """Used before the call, for each charge: with its own value counted, and without."""
-    if isinstance(verdict, Deny):
-        taken = charges(call, chain, run, now)
-        if isinstance(taken, Deny):
-            return []
-        before = tuple(map(counters.used, taken))
-    else:
-        taken, before = verdict.charges, verdict.used
-    return [
-        [used, counters.used(_memberless(charge)) if charge.member else used]
-        for charge, used in zip(taken, before, strict=True)
-    ]
+    # Few charges count values: what is the same twice for all others is laid out at once.
+    pairs = [*map(list, zip(before, before, strict=True))]
+    for charge, pair in zip(taken, pairs, strict=True):
+        if charge.member:
+            pair[1] = counters.used(_memberless(charge))
+    return pairs
 
 
 def _memberless(charge: Charge) -> Charge:

@@ -16,6 +16,7 @@ from bailiwick.core.call import NOTHING, Call, CallKind, ModelUse
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import OurError
 from bailiwick.core.limits.limit import PERSON, Charge
+from bailiwick.core.line import Line
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.seen import looked
 from bailiwick.core.thinking.model_calls import recorded_use
@@ -53,13 +54,14 @@ class Form:
 
     Attributes:
         chain: the very mandates that they are judged under.
-        looked: judging such calls looks at more than the call itself (`core.seen`).
+        line: what the chain asks of such calls, where judging them looks at more than the call
+            itself (`core.seen.looked`); else None.
         leaf: of their leaves.
         payload: the end of what is sealed with them, but for the last brace.
         row: `CallOpened` from `agent` to `hold`.
     """
 
-    __slots__ = ("chain", "leaf", "looked", "payload", "row")
+    __slots__ = ("chain", "leaf", "line", "payload", "row")
 
     def __init__(
         self,
@@ -67,11 +69,10 @@ class Form:
         leaf: IntentForm,
         payload: bytes,
         row: tuple[str, str, str, str, str, str, str, CallState, str, str, str],
-        *,
-        looked: bool,
+        line: Line | None,
     ) -> None:
         self.chain = chain
-        self.looked = looked
+        self.line = line
         self.leaf = leaf
         self.payload = payload
         self.row = row
@@ -215,7 +216,7 @@ class Intents:
                 call.digest if hold else "",  # what a retry is matched on; unsalted, so no more
                 *(state, code, verdict.because if use is None else _because(verdict, use), hold),
             ),
-            looked=looked(chain, target, policies=context.policies != ""),
+            looked(chain, target, policies=context.policies != ""),
         )
 
     def _rules(self, rules: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from bailiwick.core.call import NOTHING
 from bailiwick.core.canonical import JsonObject
+from bailiwick.core.line import Line
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.seen import see
 from bailiwick.core.verdict import Deny, Verdict
@@ -56,7 +57,8 @@ class Register:
         now = self._clock.wall_ms()
         charges = () if isinstance(verdict, Deny) else verdict.charges
         form = self._recorder.form(context, verdict, code)
-        seen = self._seen(context, verdict, now) if form.looked else NOTHING
+        line = form.line
+        seen = NOTHING if line is None else self._seen(context, verdict, now, line)
         entry, opened = self._recorder.opening(form, context, now, charges, seen)
         changes: tuple[Change, ...] = (opened,)
         if charges:
@@ -134,7 +136,9 @@ class Register:
         if self._events.watcher is not None:
             self._events.watcher.stamped(context, hold)
 
-    def _seen(self, context: CallContext, verdict: Verdict, now: int) -> JsonObject:
+    def _seen(
+        self, context: CallContext, verdict: Verdict, now: int, line: Line | None = None
+    ) -> JsonObject:
         return see(
             context.call,
             context.chain,
@@ -143,6 +147,7 @@ class Register:
             context.labels,
             now,
             policies=context.policies != "",
+            line=line,
         )
 
     def end(

@@ -14,6 +14,7 @@ from bailiwick.core.context import NO_COUNTERS, NO_POLICIES, NO_STEP
 from bailiwick.core.flow.labels import NO_FLOW, Facts
 from bailiwick.core.judge import judge
 from bailiwick.core.limits.limit import Charge
+from bailiwick.core.line import line_of
 from bailiwick.core.mandate import Mandate
 from bailiwick.core.seen import looked, see
 from bailiwick.core.verdict import Allow
@@ -86,4 +87,17 @@ def test_nothing_is_recorded_where_nothing_was_looked_at() -> None:
         assert looked((each,), asked.target, policies=True)
     mails = call("mail/send", {"payee": "x"}).target
     assert looked((counting,), mails, policies=False)
-    assert looked((), asked.target, policies=False), "doubt means that it is looked at again"
+    assert looked((), asked.target, policies=True) is None
+    assert see(asked, (), verdict, Known(), SomeRun(Facts()), NOW, policies=True) == {}
+
+
+@given(chains() | open_chains(), calls, runs, st.booleans())
+def test_a_line_that_is_known_tells_what_one_that_is_looked_up_does(
+    chain: tuple[Mandate, ...], asked: Call, run: SomeRun, policies: bool
+) -> None:
+    counters = Known()
+    verdict = judge(asked, chain, NO_POLICIES, counters, run, NO_STEP, NOW)
+    line = looked(chain, asked.target, policies=policies)
+    told = see(asked, chain, verdict, counters, run, NOW, policies=policies)
+    assert told == see(asked, chain, verdict, counters, run, NOW, policies=policies, line=line)
+    assert told == {} or line is line_of(chain, asked.target)
