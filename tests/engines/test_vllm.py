@@ -20,6 +20,7 @@ import pytest
 from tests.app.running import Running, running
 from tests.engines.dialects import CHAT, DIALECTS, ENDLESS_TOKENS, MESSAGES, Dialect
 from tests.engines.engine import (
+    ENGINES,
     KEY,
     Engine,
     ask,
@@ -73,6 +74,7 @@ QUIET = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1",
 }
+ON_FEW_CORES = {"PYTHONPATH": str(ENGINES / "vllm" / "calm")}
 SPOKEN = pytest.mark.parametrize("dialect", DIALECTS, ids=["chat", "responses", "messages"])
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
@@ -89,7 +91,8 @@ def _serving(folder: Path, name: str, *more: str) -> Any:
     ]
     words += ["--max-model-len", str(LONGEST), "--max-num-seqs", "16", "--enforce-eager"]
     words += kind or ["--dtype", "float32"]
-    return serving(folder, [*words, *more], seconds=READY_SECONDS, env=QUIET)
+    env = QUIET if OWN else QUIET | ON_FEW_CORES
+    return serving(folder, [*words, *more], seconds=READY_SECONDS, env=env)
 
 
 @pytest.fixture(scope="module")
