@@ -68,6 +68,7 @@ from bailiwick.ports.records import (
 )
 from bailiwick.ports.system import Clock, Sleep, Vault
 from bailiwick.ports.upstreams import (
+    Alike,
     ClientFacts,
     RequestPeer,
     ServerFacts,
@@ -81,6 +82,7 @@ from bailiwick.ports.upstreams import (
 __all__ = [
     "LET_RUN",
     "NOT_SENT",
+    "Alike",
     "ApplyReport",
     "Authenticator",
     "BalanceRow",

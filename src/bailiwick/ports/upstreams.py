@@ -31,13 +31,34 @@ class ClientFacts:
     info: JsonObject = field(default_factory=dict)
 
 
+class Alike:
+    """What requests have in common that differ in `params["arguments"]` alone.
+
+    It says nothing that they do not say themselves.
+
+    Attributes:
+        worded: what an upstream has made of them, for itself.
+    """
+
+    __slots__ = ("worded",)
+
+    def __init__(self) -> None:
+        self.worded: object = None
+
+
 class UpstreamRequest(msgspec.Struct, frozen=True):
-    """One MCP request for an upstream. `params` is the judged parse; its encoding is sent."""
+    """One MCP request for an upstream. `params` is the judged parse; its encoding is sent.
+
+    Attributes:
+        alike: what it has in common with others, all else but their arguments and maybe their name
+            and client; None where nobody knows of any.
+    """
 
     method: str
     params: JsonObject
     client: ClientFacts
     param_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    alike: Alike | None = None
 
 
 class UpstreamReply(msgspec.Struct, frozen=True):

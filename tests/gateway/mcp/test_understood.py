@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bailiwick.gateway.mcp import edge, modern_door
 from bailiwick.gateway.mcp.core import MAX_SHAPES_PER_CALLER, Limits
@@ -92,7 +93,11 @@ def told(house: House, since: int = 0) -> list[Any]:
         for one in house.gate.seen
     ]
     upstream: Any = house.servers["fs"]
-    sent = [repr(request) for request, _ in upstream.requests if request.method == "tools/call"]
+    sent = [
+        repr(replace(request, alike=None))  # what it says is in the others
+        for request, _ in upstream.requests
+        if request.method == "tools/call"
+    ]
     return [asked[since:], sent[since:]]
 
 

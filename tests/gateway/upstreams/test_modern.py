@@ -15,7 +15,8 @@ from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.upstreams import modern
 from bailiwick.gateway.upstreams.http import HttpUpstream
 from bailiwick.gateway.upstreams.spec import ServerSpec
-from bailiwick.ports import UpstreamReply, UpstreamRequest, Wants
+from bailiwick.gateway.upstreams.worded import Worded
+from bailiwick.ports import Alike, ClientFacts, UpstreamReply, UpstreamRequest, Wants
 from tests.gateway.upstreams.peer import LEGACY, MODERN, Peer
 from tests.gateway.upstreams.site import Answer, Got, Site, Wire, site, soon
 
@@ -64,6 +65,106 @@ async def test_headers_mirror_the_body() -> None:
     assert headers["content-type"] == "application/json"
     assert headers["accept"] == "application/json, text/event-stream"
     assert body["params"]["arguments"] == {"to": "x"}
+
+
+def like(arguments: Any, alike: Alike | None = None, **more: Any) -> UpstreamRequest:
+    meta = {"traceparent": "00-1", "io.modelcontextprotocol/logLevel": "error"}
+    params = {"_meta": meta, "name": "pay", "arguments": arguments, "x": [1]}
+    return UpstreamRequest(
+        more.get("method", "tools/call"),
+        {**params, **more.get("params", {})},
+        more.get("client", MODERN),
+        more.get("param_headers", {}),
+        alike,
+    )
+
+
+OTHER = ClientFacts("other", MODERN.version, {"sampling": {}}, {"name": "b"})
+DECLARED = {
+    "type": "object",
+    "properties": {"to": {"type": "string", "x-mcp-header": "To"}},
+}
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [{}, {}, {}],
+        [{}, {"client": OTHER}, {}],
+        [{}, {"params": {"name": "pay2"}}, {}],
+        [{}, {"param_headers": {"Mcp-Param-To": "x"}}, {}],
+        [{"params": {"_meta": {"progressToken": 5}}}] * 3,
+        [{"params": {"_meta": 5}}] * 3,
+        [{"method": "prompts/get"}] * 3,
+    ],
+)
+async def test_requests_that_are_alike_are_sent_as_each_would_be_by_itself(
+    requests: list[dict[str, Any]],
+) -> None:
+    values = [{"to": "x"}, {}, {"to": "größe\x00\x01", "n": [1, 2.5, None, {"a": "%d"}]}]
+    async with site(ok) as here:
+        first, second = upstream_of(here), upstream_of(here)
+        alike = Alike()
+        for arguments, more in zip(values, requests, strict=True):
+            for upstream in (first, second):
+                await soon(upstream.request(like(arguments, alike, **more), Peer()))
+                await soon(upstream.request(like(arguments, **more), Peer()))
+        await first.close()
+        await second.close()
+    for one, other in _pairs(here.got):
+        assert {**one.json, "id": 0, "params": _untold(one)} == {
+            **other.json, "id": 0, "params": _untold(other)
+        }  # fmt: skip
+        assert list(one.json["params"]) == list(other.json["params"])
+        assert {**one.headers, "content-length": ""} == {**other.headers, "content-length": ""}
+        assert one.json["id"] != other.json["id"]
+
+
+async def test_what_a_server_tells_of_its_tools_is_heeded_by_the_next_request_that_is_alike() -> (
+    None
+):
+    async def tells(got: Got, wire: Wire) -> None:
+        tools = [{"name": "pay", "inputSchema": DECLARED}]
+        found = {"tools": tools} if got.json["method"] == "tools/list" else {"content": []}
+        await wire.json(result(got, found))
+
+    async with site(tells) as here:
+        upstream, alike = upstream_of(here), Alike()
+        await soon(upstream.request(like({"to": "x"}, alike), Peer()))
+        assert type(alike.worded) is Worded
+        await soon(upstream.request(UpstreamRequest("tools/list", {}, MODERN), Peer()))
+        await soon(upstream.request(like({"to": "y"}, alike), Peer()))
+        await upstream.close()
+    assert "mcp-param-to" not in here.got[0].headers
+    assert here.got[2].headers["mcp-param-to"] == "y"
+
+
+async def test_a_log_level_is_heeded_by_the_next_request_that_is_alike() -> None:
+    async with site(ok) as here:
+        upstream, alike = upstream_of(here), Alike()
+        bare: dict[str, Any] = {"params": {"_meta": {}}}
+        await soon(upstream.request(like({}, alike, **bare), Peer()))
+        level = UpstreamRequest("logging/setLevel", {"level": "debug"}, MODERN)
+        await soon(upstream.request(level, Peer()))
+        await soon(upstream.request(like({}, alike, **bare), Peer()))
+        await upstream.end_session(MODERN.session)
+        await soon(upstream.request(like({}, alike, **bare), Peer()))
+        await upstream.close()
+    levels = [got.json["params"]["_meta"].get(META + "logLevel") for got in here.got]
+    assert levels == [None, "debug", None]
+
+
+def _pairs(got: list[Got]) -> list[tuple[Got, Got]]:
+    return list(zip(got[::2], got[1::2], strict=True))
+
+
+def _untold(got: Got) -> dict[str, Any]:
+    """The params of a request, but for the token of progress, which is its id."""
+    params: dict[str, Any] = got.json["params"]
+    meta = params["_meta"]
+    if "progressToken" in meta:
+        assert meta["progressToken"] == got.json["id"]
+    return {**params, "_meta": {**meta, "progressToken": ""}}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
 from bailiwick.gateway.mcp.sinks import Sink
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import (
+    Alike,
     Caller,
     ClientFacts,
     ServerFacts,
@@ -84,6 +85,7 @@ NEVER_PASSED = frozenset(
 )
 """Notifications that mean something between a server and the gateway, and nothing further on."""
 
+_NO_HEADERS: Mapping[str, str] = {}
 _NOT_AIMED = UpstreamRequest("", NOTHING, ClientFacts("", ""))
 _LIST_CHANGED = {
     f"notifications/{word}/list_changed": tuple(
@@ -102,6 +104,7 @@ class Exchange(ABC):
         edge: which door it came in by, for the record.
         says_more: the request's `_meta` may hold something for the gateway (`said.says_more`).
         follows: what the gate answers is to be seen by `followed` first.
+        alike: what the request has in common with others, if that is known.
     """
 
     modern: bool
@@ -124,6 +127,7 @@ class Exchange(ABC):
     said = NOTHING_SAID
     says_more = True
     follows = False
+    alike: Alike | None = None
     address = ""
     objection: Deny | None = None
     names_of_model = False
@@ -173,7 +177,9 @@ class Exchange(ABC):
         client = self.facts
         if client.capabilities:
             client = self.core.narrowed(self.caller, shelf.name, client)
-        self.outgoing = UpstreamRequest(self.request.method, params, client)
+        self.outgoing = UpstreamRequest(
+            self.request.method, params, client, _NO_HEADERS, self.alike
+        )
 
     def govern(
         self, target: Target, arguments: JsonObject, blocked: Deny | None

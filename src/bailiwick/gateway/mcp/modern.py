@@ -24,7 +24,7 @@ from bailiwick.gateway.mcp.parked import Parked
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.visit import Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome
-from bailiwick.ports import UpstreamReply, UpstreamRequest
+from bailiwick.ports import Alike, UpstreamReply, UpstreamRequest
 from bailiwick.protocols.mcp.jsonrpc import Code, Request
 from bailiwick.protocols.mcp.modern import STATUS
 from bailiwick.protocols.mcp.revisions import MODERN
@@ -42,7 +42,13 @@ class ModernExchange(Exchange):
     edge = f"mcp/{MODERN}"
 
     def __init__(
-        self, core: Core, visit: Visit, understood: Understood, request: Request, sink: PostSink
+        self,
+        core: Core,
+        visit: Visit,
+        understood: Understood,
+        request: Request,
+        sink: PostSink,
+        alike: Alike | None,
     ) -> None:
         knock = visit.knock
         self.core = core
@@ -59,6 +65,7 @@ class ModernExchange(Exchange):
         self.progress_token = understood.progress_token
         self.names_of_model = understood.names_of_model
         self.address = visit.address
+        self.alike = alike
 
     _bound = ""
     _ours = False

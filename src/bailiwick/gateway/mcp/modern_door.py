@@ -20,6 +20,7 @@ from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
 from bailiwick.gateway.mcp.visit import Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome, reply
+from bailiwick.ports import Alike
 from bailiwick.protocols.mcp.frame import frame_of
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
@@ -86,10 +87,12 @@ class ModernDoor:
                 knock.understood, knock.frame = known, None
         elif knock.strangers < _MAX_STRANGERS and visit.body:
             knock.strangers += 1
-            knock.frame = frame_of(visit.body) or knock.frame
+            frame = frame_of(visit.body)
+            if frame is not None:
+                knock.frame, knock.alike = frame, Alike()
         if known.says_more:
             message = without_ours(message)
-        return self._work(visit, known, message)
+        return self._work(visit, known, message, None)
 
     def post_again(self, visit: Visit, request: Request) -> Awaitable[None]:
         """Serve a request that fits the frame of its knock: it is like the last but in two values,
@@ -101,7 +104,7 @@ class ModernDoor:
             or self._core.forgotten != known.forgotten
         ):
             return self.post(visit, request)
-        return self._work(visit, known, request)
+        return self._work(visit, known, request, visit.knock.alike)
 
     def _climb(self, visit: Visit, request: Request) -> Understood | Rejection:
         """Make of a request what is the same for all that are like it."""
@@ -136,13 +139,15 @@ class ModernDoor:
             else where.model_names,
         )
 
-    async def _work(self, visit: Visit, known: Understood, request: Request) -> None:
+    async def _work(
+        self, visit: Visit, known: Understood, request: Request, alike: Alike | None
+    ) -> None:
         """Answer; a disconnect cancels, all the way to the server (`Cancellation`)."""
         knock, watch = visit.knock, visit.watch
         if watch is None:
             raise AssertionError("a POST is watched")
         sink = PostSink(visit.send, knock.events, knock.json)
-        exchange = ModernExchange(self._core, visit, known, request, sink)
+        exchange = ModernExchange(self._core, visit, known, request, sink, alike)
         watch.follow(sink, self._core.limits.keep_alive_seconds)
         try:
             handler = _HANDLERS.get(request.method)

@@ -13,7 +13,7 @@ from bailiwick.gateway.gate import Said
 from bailiwick.gateway.mcp.core import Where
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Receive, Send
-from bailiwick.ports import Authenticator, Caller, ClientFacts
+from bailiwick.ports import Alike, Authenticator, Caller, ClientFacts
 from bailiwick.protocols.mcp.frame import Frame
 from bailiwick.protocols.mcp.headers import Headers
 
@@ -72,6 +72,7 @@ class Knock(msgspec.Struct):
         run_key: of the run of that caller, as far as the head says which.
         understood: the last request of the stateless era that came with it.
         frame: of its text, once the same was said again; what fits it says the same.
+        alike: what all requests that fit `frame` have in common.
         strangers: how many frames were made: a client that never says the same twice gets no more.
     """
 
@@ -86,6 +87,7 @@ class Knock(msgspec.Struct):
     run_key: str = ""
     understood: Understood | None = None
     frame: Frame | None = None
+    alike: Alike | None = None
     strangers: int = 0
 
 

@@ -39,6 +39,7 @@ from bailiwick.gateway.upstreams.local import LOCAL_METHODS, LocalAnswers
 from bailiwick.gateway.upstreams.own import GATEWAY, Nobody, facts_of
 from bailiwick.gateway.upstreams.rounds import answer_rounds
 from bailiwick.gateway.upstreams.spec import MODERN_VERSION, ServerSpec
+from bailiwick.gateway.upstreams.worded import Worded, worded
 from bailiwick.ports import (
     ClientFacts,
     RequestPeer,
@@ -92,10 +93,13 @@ class ModernHttp:
         self._ids = itertools.count(1)
         self._tool_headers = ToolHeaders()
         self._local = LocalAnswers()
+        # Another object once requests may have to be worded otherwise than they were.
+        self._words = object()
 
     async def request(self, request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         """See `ports.Upstream.request`."""
         if request.method in LOCAL_METHODS:
+            self._words = object()
             return self._local.answer(request)
         # As `_send`, without a coroutine more between a call and what it waits for.
         message_id = next(self._ids)
@@ -105,7 +109,7 @@ class ModernHttp:
         else:
             reply = await self._read_stream(request, response, message_id, peer)
         if request.method == "tools/list":
-            self._tool_headers.learn(reply.result)
+            self._learn(reply)
         if reply.error is not None:
             return await self._after_error(request, reply, peer)
         if request.client.version < MODERN_VERSION and reply.result is not None:
@@ -202,12 +206,24 @@ class ModernHttp:
         else:
             reply = await self._read_stream(request, response, message_id, peer)
         if request.method == "tools/list":
-            self._tool_headers.learn(reply.result)
+            self._learn(reply)
         return reply
 
     def _ask(self, request: UpstreamRequest, message_id: int) -> Coroutine[Any, Any, Response]:
         """Word a request; to be awaited is its response."""
-        client, method = request.client, request.method
+        client, method, alike = request.client, request.method, request.alike
+        if alike is not None and not request.param_headers:
+            known = alike.worded
+            if (
+                type(known) is not Worded
+                or known.of is not self._words
+                or known.client is not client
+                or known.name != request.params.get("name")
+            ):
+                alike.worded = known = self._worded(request)
+            if known is not None:
+                body = known.body(message_id, request.params["arguments"])
+                return self._client.send(self._post, known.fields, body)
         level = self._local.log_levels.get(client.session, "")
         params = meta.for_modern(request.params, client, MODERN_VERSION, message_id, level)
         more: Iterable[tuple[str, str]] = ()
@@ -219,6 +235,12 @@ class ModernHttp:
             encode_request(message_id, method, params),
             replayable=method in CATALOGUE,
         )
+
+    def _worded(self, request: UpstreamRequest) -> Worded | None:
+        """How requests that are like this one are sent; None where each is worded by itself."""
+        if self._tool_headers.declared or request.client.session in self._local.log_levels:
+            return None
+        return worded(self._words, request)
 
     async def _read_stream(
         self,
@@ -282,6 +304,10 @@ class ModernHttp:
             for name, value in request.param_headers.items()
             if name.lower().startswith("mcp-param-")
         ]
+
+    def _learn(self, reply: UpstreamReply) -> None:
+        self._tool_headers.learn(reply.result)
+        self._words = object()
 
     async def _learn_tools(self, client: ClientFacts, peer: RequestPeer) -> bool:
         """Read all tool definitions; True when some tool has annotated parameters."""

@@ -46,7 +46,7 @@ async def answer_rounds(
         params = {**request.params, "inputResponses": responses}
         if "requestState" in asked:
             params["requestState"] = asked["requestState"]
-        reply = await send(replace(request, params=params), peer)
+        reply = await send(replace(request, params=params, alike=None), peer)
     raise UpstreamBroken(
         "upstream_rounds", f"the server asked back more than {MAX_ROUNDS} times for one request"
     )
