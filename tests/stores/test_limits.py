@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bailiwick.core.errors import Conflict, LimitReached, StoreError
 from bailiwick.ports import (
+    CallMoved,
     CallQuery,
     CallState,
     HoldMoved,
@@ -26,6 +28,7 @@ from bailiwick.stores.sqlite import SqliteJournal
 from tests.stores.limits_room import (
     DAY,
     PAYEES,
+    ROLLING,
     SEAL,
     Store,
     at_once,
@@ -223,7 +226,7 @@ async def test_a_hold_that_moved_reserves_nothing_and_a_full_limit_moves_no_hold
 async def test_postings_cannot_be_changed_or_removed(store: Store) -> None:
     await store.reserve("c1", daily(60))
     db = sqlite3.connect(store.path)
-    for statement in ("UPDATE postings SET legs = '[]'", "DELETE FROM postings"):
+    for statement in ("UPDATE postings SET moves = '[]'", "DELETE FROM postings"):
         with pytest.raises(sqlite3.IntegrityError, match="only ever appended"):
             db.execute(statement)
     db.close()
@@ -341,7 +344,7 @@ async def test_what_is_written_does_not_depend_on_what_is_remembered(
     tables = (
         "SELECT * FROM transfers ORDER BY idx",
         "SELECT * FROM balances ORDER BY account",
-        "SELECT * FROM sliding ORDER BY account",
+        "SELECT * FROM sliding ORDER BY account, reserved_ms",
         "SELECT * FROM unsettled",
     )
     found = []
@@ -361,6 +364,77 @@ async def test_what_is_written_does_not_depend_on_what_is_remembered(
         await store.close()
     assert found[0] == found[1]
     assert len(found[0][0]) >= 12, "two reservations and an ending of four charges"
+
+
+def moves_of(store: Store) -> list[int]:
+    """How many moves each row of postings holds."""
+    return [
+        count
+        for (count,) in store.rows("SELECT json_array_length(moves) FROM postings ORDER BY idx")
+        if isinstance(count, int)
+    ]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_postings_of_one_transaction_share_rows_and_are_found_by_their_calls(
+    tmp_path: Path, restarts: bool
+) -> None:
+    store = Store(tmp_path)
+    calls = [f"c{n:03}" for n in range(100)]
+    charges = (daily(1), rolling(100_000, 200), payee('"bo"'), at_once(200))
+    await asyncio.gather(*(store.reserve(call, *charges, at_ms=100_000) for call in calls))
+    assert moves_of(store) == [64, 36]
+    if restarts:
+        await store.close()
+        store.open()
+    hows = [(POSTED, VOIDED, UNKNOWN)[n % 3] for n in range(100)]
+    await asyncio.gather(*map(store.end, calls, hows))
+    assert moves_of(store) == [64, 36, 64, 36]
+    assert store.rows("SELECT * FROM postings_by_call") == [], "their entries lead to them"
+    for call, how in zip(calls, hows, strict=True):
+        made = await store.records.transfers(call)
+        assert [each.source for each in made] == ["free"] * 4 + ["pending"] * 4
+        ended = {POSTED: "posted", VOIDED: "free", UNKNOWN: "unknown"}[how]
+        assert [each.target for each in made] == ["pending"] * 4 + [ended] * 4
+        assert {each.call for each in made} == {call}
+    assert (await store.records.audit_limits()).differences == ()
+    window = await store.records.window(ROLLING, "", 99_999)
+    assert [each.call for each in window[:100]] == calls
+    assert len(window) == 200
+    await store.close()
+
+
+async def test_postings_that_no_entry_of_their_call_leads_to_are_found_all_the_same(
+    store: Store,
+) -> None:
+    held = msgspec.structs.replace(opened("c1"), state=CallState.HELD, digest="d", hold="h1")
+    await store.journal.commit([entry("c1")], [held])
+    await store.reserve("other", daily(1))
+    approved = CallMoved("c1", 2, CallState.RUNNING, "approved", entry=0)
+    await store.journal.commit([entry("run")], [approved, Reserved("c1", 2, (daily(60),))])
+    await store.end("c1", UNKNOWN)
+    await store.end("other", POSTED)
+    settled = Settled("c1", 9, VOIDED, only=((DAY, ""),))
+    await store.journal.commit([entry("settled")], [settled])
+    made = await store.records.transfers("c1")
+    assert [each.target for each in made] == ["pending", "unknown", "free"]
+    assert await store.records.unsettled() == []
+    assert (await store.records.audit_limits()).differences == ()
+
+
+async def test_postings_are_found_where_another_outcome_has_replaced_theirs(store: Store) -> None:
+    await store.reserve("c1", daily(60))
+    await store.end("c1", POSTED)
+    await store.reserve("c2", daily(1))
+    moved = CallMoved("c1", 3, CallState.UNKNOWN, "gateway_stopped", entry=0)
+    await store.journal.commit([entry("again")], [moved])
+    made = await store.records.transfers("c1")
+    assert [each.target for each in made] == ["pending", "posted"]
+    again = Settled("c1", 4, POSTED)
+    await store.journal.commit([entry("more")], [again])
+    assert store.used(daily(1)) == 61, "it was posted, and is not posted twice"
+    found = await store.records.audit_limits()
+    assert "posting_astray" not in {each.code for each in found.differences}
 
 
 async def test_another_process_is_seen_before_anything_is_decided(tmp_path: Path) -> None:

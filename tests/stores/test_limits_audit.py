@@ -61,25 +61,42 @@ ALTERED = {
     "INSERT INTO unsettled VALUES ('c1', 1)": "call_differs",
     "INSERT INTO unsettled VALUES ('c9', 1)": "call_differs",
     "DELETE FROM postings WHERE idx = 0": "balance_differs",
-    "UPDATE postings SET legs = json_set(legs, '$[0][4]', 5) WHERE idx = 0": "balance_differs",
-    "UPDATE postings SET legs = json_set(legs, '$[0][5]', 15)": "above_ceiling",
-    "UPDATE postings SET legs = json_remove(legs, '$[0]') WHERE idx = 0": "balance_differs",
-    "UPDATE postings SET legs = 'x' WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = '{}' WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = CAST('[]' AS BLOB) WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = '[[1]]' WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = '[7]' WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = json_set(legs, '$[0][4]', -5) WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = json_set(legs, '$[0][4]', '9') WHERE idx = 0": "posting_unreadable",
-    "UPDATE postings SET legs = json_set(legs, '$[0][3]', 'free') WHERE idx = 0": (
-        "posting_unreadable"
+    "UPDATE postings SET moves = json_set(moves, '$[0][4][0][2]', 5) WHERE idx = 0": (
+        "balance_differs"
     ),
-    "UPDATE postings SET legs = json_set(legs, '$[0][3]', 'gone') WHERE idx = 0": (
-        "posting_unreadable"
-    ),
-    "DELETE FROM sliding WHERE call = 'c0'": "window_differs",
-    "UPDATE sliding SET reserved_ms = reserved_ms + 1 WHERE call = 'c0'": "window_differs",
-    "INSERT INTO sliding VALUES (1, 5, 'c9')": "window_differs",
+    "UPDATE postings SET moves = json_set(moves, '$[0][4][0][3]', 15)": "above_ceiling",
+    "UPDATE postings SET moves = json_remove(moves, '$[0][4][0]') WHERE idx = 0": "balance_differs",
+    "UPDATE postings SET moves = json_set(moves, '$[0][0]', 'c9') WHERE idx = 0": "posting_astray",
+    "UPDATE postings SET entry = entry + 1 WHERE idx = 0": "posting_astray",
+    "UPDATE postings SET entry = NULL WHERE idx = 0": "posting_astray",
+    "UPDATE moved_calls SET outcome_index = 0 WHERE id = 'c1'": "posting_astray",
+    **{
+        f"UPDATE postings SET moves = {moves} WHERE idx = 0": "posting_unreadable"
+        for moves in (
+            "'x'",
+            "'{}'",
+            "'[]'",
+            "CAST('[]' AS BLOB)",
+            "'[7]'",
+            "'[[1]]'",
+            "json_set(moves, '$[0][0]', 7)",
+            "json_set(moves, '$[0][0]', '')",
+            "json_set(moves, '$[0][1]', 'now')",
+            "json_set(moves, '$[0][2]', 'posted')",
+            "json_set(moves, '$[0][3]', 'free')",
+            "json_set(moves, '$[0][3]', 'gone')",
+            "json_set(moves, '$[0][4]', 7)",
+            "json_set(moves, '$[0][4]', json('[]'))",
+            "json_set(moves, '$[0][4][0]', 7)",
+            "json_set(moves, '$[0][4][0][1]', 'then')",
+            "json_set(moves, '$[0][4][0][2]', -5)",
+            "json_set(moves, '$[0][4][0][2]', '9')",
+            "json_remove(moves, '$[0][4][0][5]')",
+        )
+    },
+    "DELETE FROM sliding WHERE posting = 0": "window_differs",
+    "UPDATE sliding SET reserved_ms = reserved_ms + 1 WHERE posting = 0": "window_differs",
+    "INSERT INTO sliding VALUES (1, 5, 0)": "window_differs",
 }
 
 
@@ -88,6 +105,7 @@ async def test_whatever_was_altered_is_found(store: Store, statement: str) -> No
     db = sqlite3.connect(store.path)
     db.execute("DROP TRIGGER postings_never_change")
     db.execute("DROP TRIGGER postings_never_go")
+    db.execute("DROP TRIGGER outcome_replaced")
     db.execute(statement)
     db.commit()
     db.close()
@@ -121,8 +139,10 @@ async def test_a_moment_that_was_moved_back_in_all_places_is_found(
     """It would leave its window too soon."""
     await store.reserve("c4", rolling(judged, 9), at_ms=at_ms)
     assert (await store.records.audit_limits()).differences == ()
-    move = f"UPDATE postings SET legs = json_set(legs, '$[0][1]', {moved}) WHERE call = 'c4'"
-    same = f"UPDATE sliding SET reserved_ms = {moved} WHERE call = 'c4'"
+    last = "(SELECT max(idx) FROM postings)"
+    when = f"json_set(moves, '$[0][4][0][1]', {moved})"
+    move = f"UPDATE postings SET moves = {when} WHERE idx = {last}"
+    same = f"UPDATE sliding SET reserved_ms = {moved} WHERE posting = {last}"
     assert await altered(store, move, same) == {"window_differs"}
 
 
@@ -138,7 +158,7 @@ async def test_a_breach_after_a_clock_went_back_is_found_however_much_is_kept(
         await store.reserve(f"c{n}", rolling(now + step, 9), at_ms=now + step)
     await store.end("c1", VOIDED)
     assert (await store.records.audit_limits()).differences == ()
-    lower = "UPDATE postings SET legs = json_set(legs, '$[0][5]', 8) WHERE call = 'c8' AND idx = 8"
+    lower = "UPDATE postings SET moves = json_set(moves, '$[0][4][0][3]', 8) WHERE idx = 8"
     assert await altered(store, lower) == {"above_ceiling"}
     await store.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 from dataclasses import fields
 from pathlib import Path
@@ -10,13 +12,26 @@ import msgspec
 import pytest
 
 from bailiwick.core.limits.limit import Charge
-from bailiwick.ports import CallMoved, CallQuery, CallRow, CallState, Entry
+from bailiwick.ports import (
+    CallMoved,
+    CallQuery,
+    CallRow,
+    CallState,
+    Entry,
+    Settled,
+    Settlement,
+)
 from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
 from bailiwick.stores.text_seal import TextSeal
 
 SEAL = TextSeal(b"k" * 32)
+
+_WITHOUT_INDEX = (
+    "SELECT call, account, source, target, amount, at_ms, reserved_ms, ceiling, since_ms, "
+    "pending_only FROM transfers"
+)
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
@@ -75,6 +90,80 @@ async def test_what_was_taken_of_limits_before_postings_still_counts(tmp_path: P
         ("free", "pending", 80_000),
         ("pending", "posted", 80_001),
     ]
+    await records.close()
+    await journal.close()
+
+
+async def test_what_was_taken_of_limits_before_postings_shared_rows_still_counts(
+    tmp_path: Path,
+) -> None:
+    """Posted for less, for more, voided, unknown, and running; all of them settled afterwards."""
+    path = tmp_path / "bailiwick.db"
+    old = sqlite3.connect(path)
+    for script in MIGRATIONS[:9]:
+        old.executescript(script)
+    day, rolling = (
+        "pay:daily:sum:day:UTC:2026-11-22:CHF:00000000",
+        "pay:roll:sum:sliding-60:::CHF:0",
+    )
+    old.execute("INSERT INTO accounts VALUES (1, ?, '', ''), (2, ?, '', '')", (day, rolling))
+    old.execute("INSERT INTO call_runs VALUES (1, 'r')")
+    old.execute("INSERT INTO call_heads VALUES (1, 'g', 'm@1', 'p', 'tool', 's', 'n', '', '')")
+    old.execute("INSERT INTO entries (idx, leaf, sealed) VALUES (0, '{}', '')")
+    ended = {
+        "less": ("done", [("pending", "posted", 2), ("pending", "free", 3)]),
+        "more": ("done", [("pending", "posted", 5), ("free", "posted", 4)]),
+        "void": ("failed", [("pending", "free", 5)]),
+        "lost": ("unknown", [("pending", "unknown", 5)]),
+        "runs": ("running", []),
+    }
+    index = 0
+    for n, (call, (state, moves)) in enumerate(ended.items()):
+        at = 70_000 + n
+        for moment, told in ((at, [("free", "pending", 5)]), (at + 100, moves)):
+            legs = [
+                [account, at, source, target, amount, 99, at - 60_000 if account == 2 else 0, False]
+                for account in (1, 2)
+                for source, target, amount in told
+            ]
+            if legs:
+                row = (index, call, moment, json.dumps(legs))
+                old.execute("INSERT INTO postings VALUES (?, ?, ?, ?)", row)
+                index += 1
+        old.execute("INSERT INTO sliding VALUES (2, ?, ?)", (at, call))
+        old.execute(
+            "INSERT INTO opened_calls (id, intent_index, at_ms, run, head) VALUES (?, 0, 1, 1, 1)",
+            (call,),
+        )
+        if moves:
+            move = (call, state)
+            old.execute("INSERT INTO moved_calls VALUES (?, ?, 2, '', '', 0, NULL)", move)
+    old.execute("UPDATE running_calls SET ids = '[\"runs\"]'")
+    old.execute("INSERT INTO unsettled VALUES ('lost', 5)")
+    old.executemany("INSERT INTO balances VALUES (?, 5, 11, 5)", [(1,), (2,)])
+    old.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    old.execute("PRAGMA user_version=9")
+    old.commit()
+    before = old.execute(f"{_WITHOUT_INDEX} ORDER BY 1, 2, 3, 4, 5, 6").fetchall()
+    old.close()
+    journal = SqliteJournal(path, seal=SEAL)
+    records = SqliteRecords(path, seal=SEAL)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute(f"{_WITHOUT_INDEX} ORDER BY 1, 2, 3, 4, 5, 6").fetchall() == before
+    assert len(before) == 22
+    assert (await records.audit_limits()).differences == ()
+    assert journal.counters.used(Charge("", rolling, 1, 99, since_ms=70_001)) == 10
+    for call, (_, moves) in ended.items():
+        made = await records.transfers(call)
+        assert len(made) == 2 + 2 * len(moves)
+        assert {each.call for each in made} == {call}
+    moved = CallMoved("runs", 9, CallState.DONE, entry=0)
+    settled = Settled("runs", 9, Settlement.POSTED)
+    await journal.commit([Entry(b"{}")], [moved, settled])
+    await journal.commit([Entry(b"{}")], [Settled("lost", 9, Settlement.VOIDED)])
+    assert journal.counters.used(Charge("", day, 1, 99)) == 16
+    assert await records.unsettled() == []
+    assert (await records.audit_limits()).differences == ()
     await records.close()
     await journal.close()
 

@@ -145,6 +145,13 @@ class CallRows:
             opened.clear()
             ended.clear()
 
+    def taken_in(self) -> set[str]:
+        """The calls that `write` will write: their intents or outcomes are of this transaction.
+
+        There may be more such calls: those with more to say are written already.
+        """
+        return {*map(_id_of, self._opened), *map(_id_of, self._ended)}
+
     def _end_long(self, db: sqlite3.Connection, ended: set[str]) -> None:
         db.executemany(_DELETE_LONG, [(each,) for each in ended])
         self._long -= ended

@@ -1,12 +1,14 @@
 """The audit of limits: every balance worked out again from the transfers, and compared.
 
-1. Each posting can be read. If not, that is all that is told: the rest does not add up anyway.
+1. Each row of postings can be read. If not, that is all that is told: the rest does not add up
+   anyway.
 2. Each balance is what the transfers of its account add up to.
 3. No reservation went above the ceiling it was held to, in the order in which they were written;
    and none of a sliding account counts from before another one there, or before it was made.
 4. What a running call has reserved is pending; what an ended one has is not.
 5. `unsettled` lists the calls of which something is unknown, and no others.
-6. `sliding` lists what was reserved of sliding accounts, and nothing else.
+6. `sliding` leads to whatever was reserved of sliding accounts, and says no more.
+7. Each posting is found by its call.
 
 All of one snapshot. Each difference is told with the account or call it is about.
 """
@@ -45,19 +47,30 @@ WHERE b.account IS NULL OR b.pending <> coalesce(s.pending, 0)
     OR b.posted <> coalesce(s.posted, 0) OR b.unknown <> coalesce(s.unknown, 0) ORDER BY a.id
 """
 
-# First of all, by itself: of what is no JSON, nothing may be asked that looks into it.
+# First of all, by themselves: of what is no JSON, nothing may be asked that looks into it.
 _NO_LISTS = """
-SELECT call FROM postings WHERE typeof(legs) <> 'text' OR NOT json_valid(legs)
-    OR json_type(iif(json_valid(legs), legs, '0')) <> 'array' ORDER BY idx
+SELECT idx FROM postings WHERE typeof(moves) <> 'text' OR NOT json_valid(moves)
+    OR json_type(iif(json_valid(moves), moves, '0')) <> 'array' OR moves = '[]' ORDER BY idx
+"""
+
+_NO_MOVES = """
+SELECT p.idx FROM postings p JOIN json_each(p.moves) m WHERE m.type <> 'array' ORDER BY p.idx
 """
 
 _NO_LEGS = """
-SELECT call FROM postings p JOIN json_each(p.legs) l WHERE l.type <> 'array'
-UNION ALL SELECT call FROM postings WHERE legs = '[]' ORDER BY 1
+SELECT p.idx FROM postings p JOIN json_each(p.moves) m
+WHERE coalesce(json_type(m.value, '$[0]'), '') <> 'text' OR m.value ->> 0 = ''
+    OR coalesce(json_type(m.value, '$[1]'), '') <> 'integer'
+    OR coalesce(json_type(m.value, '$[4]'), '') <> 'array' OR m.value -> 4 = '[]' ORDER BY p.idx
+"""
+
+_NO_CELLS = """
+SELECT p.idx FROM postings p JOIN json_each(p.moves) m JOIN json_each(m.value, '$[4]') l
+WHERE l.type <> 'array' ORDER BY p.idx
 """
 
 _UNREADABLE = """
-SELECT call FROM transfers WHERE typeof(account) <> 'integer' OR typeof(reserved_ms) <> 'integer'
+SELECT posting FROM transfers WHERE typeof(account) <> 'integer' OR typeof(reserved_ms) <> 'integer'
     OR typeof(amount) <> 'integer' OR amount < 0 OR typeof(ceiling) <> 'integer'
     OR typeof(since_ms) <> 'integer' OR typeof(pending_only) <> 'integer' OR source = target
     OR source IS NULL OR source NOT IN ('free', 'pending', 'unknown')
@@ -65,13 +78,26 @@ SELECT call FROM transfers WHERE typeof(account) <> 'integer' OR typeof(reserved
 """
 
 _WINDOWS = """
-WITH reserved AS (
-    SELECT account, reserved_ms, call FROM transfers
-    WHERE since_ms > 0 AND source = 'free' AND target = 'pending'
+WITH latest AS (
+    SELECT account, max(reserved_ms) AS reserved_ms, posting FROM transfers
+    WHERE since_ms > 0 GROUP BY account, posting
 )
-SELECT call, 'missing from' FROM (SELECT * FROM reserved EXCEPT SELECT * FROM sliding)
-UNION ALL
-SELECT call, 'made up in' FROM (SELECT * FROM sliding EXCEPT SELECT * FROM reserved) ORDER BY 1
+SELECT account, reserved_ms, 'missing from'
+    FROM (SELECT * FROM latest EXCEPT SELECT * FROM sliding)
+UNION ALL SELECT account, reserved_ms, 'made up in'
+    FROM (SELECT * FROM sliding EXCEPT SELECT * FROM latest) ORDER BY 1, 2
+"""
+
+_NOT_FOUND = """
+SELECT DISTINCT call FROM (
+    SELECT DISTINCT p.idx, p.entry, m.value ->> 0 AS call FROM postings p, json_each(p.moves) m
+) p
+WHERE NOT EXISTS (SELECT 1 FROM postings_by_call b WHERE b.call = p.call AND b.posting = p.idx)
+    AND NOT EXISTS (SELECT 1 FROM opened_calls o WHERE o.id = p.call
+        AND p.entry = (SELECT max(entry) FROM postings WHERE entry <= o.intent_index))
+    AND NOT EXISTS (SELECT 1 FROM moved_calls o WHERE o.id = p.call
+        AND p.entry = (SELECT max(entry) FROM postings WHERE entry <= o.outcome_index))
+ORDER BY call
 """
 
 _LOST_ACCOUNTS = """
@@ -99,9 +125,13 @@ SELECT call FROM unsettled WHERE call NOT IN (SELECT call FROM transfers) ORDER 
 """
 
 _COUNTS = """
-SELECT (SELECT coalesce(sum(json_array_length(iif(json_valid(legs), legs, '[]'))), 0)
-    FROM postings), (SELECT count(*) FROM accounts),
-    (SELECT count(DISTINCT call) FROM postings), (SELECT count(*) FROM unsettled)
+WITH moves AS (
+    SELECT m.value FROM postings p JOIN json_each(iif(json_valid(p.moves), p.moves, '[]')) m
+    WHERE m.type = 'array'
+)
+SELECT (SELECT coalesce(sum(json_array_length(value, '$[4]')), 0) FROM moves),
+    (SELECT count(*) FROM accounts), (SELECT count(DISTINCT value ->> 0) FROM moves),
+    (SELECT count(*) FROM unsettled)
 """
 
 _ACCOUNTS = "SELECT id, account, key, member FROM accounts"
@@ -161,17 +191,20 @@ def audit(db: sqlite3.Connection) -> LimitAudit:
 
 
 def _differences(db: sqlite3.Connection) -> Iterator[Difference]:
-    for sql in (_NO_LISTS, _NO_LEGS, _UNREADABLE):
+    for sql in (_NO_LISTS, _NO_MOVES, _NO_LEGS, _NO_CELLS, _UNREADABLE):
         unreadable = db.execute(sql).fetchmany(MAX_DIFFERENCES)
-        for (call,) in unreadable:
-            yield Difference("posting_unreadable", str(call), "what it moved cannot be read")
+        for (index,) in unreadable:
+            yield Difference("posting_unreadable", f"row {index}", "what it moved cannot be read")
         if unreadable:
             return
     yield from _balances(db)
     yield from _above(db)
     yield from _lines(db)
-    for call, how in db.execute(_WINDOWS):
-        yield Difference("window_differs", str(call), f"{how} what sliding limits look at")
+    for account, at_ms, how in db.execute(_WINDOWS):
+        text = f"what was reserved at {at_ms} is {how} what sliding limits look at"
+        yield Difference("window_differs", str(account), text)
+    for (call,) in db.execute(_NOT_FOUND):
+        yield Difference("posting_astray", str(call), "what it moved is not found by the call")
 
 
 def _balances(db: sqlite3.Connection) -> Iterator[Difference]:

@@ -196,6 +196,54 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # Calls that run while many others do, which would make the one row of `running_calls` long.
     "CREATE TABLE long_calls (id TEXT PRIMARY KEY) WITHOUT ROWID;",
+    # Postings of one transaction share a row (`posting_rows.py`): each had its own, in an index by
+    # call, and a row of `sliding`. What leads to the postings of a call is its intent and its
+    # outcome, or a row of `postings_by_call`: the trigger keeps the way to a replaced outcome.
+    """
+    DROP VIEW transfers;
+    DROP INDEX postings_by_call;
+    CREATE TABLE shared_postings (idx INTEGER PRIMARY KEY, entry INTEGER, moves TEXT NOT NULL);
+    CREATE TABLE postings_by_call (
+        call TEXT NOT NULL, posting INTEGER NOT NULL, PRIMARY KEY (call, posting)
+    ) WITHOUT ROWID;
+    INSERT INTO shared_postings
+        SELECT idx, NULL, json_group_array(json_array(call, at_ms, source, target, json(legs)))
+        FROM (
+            SELECT p.idx, p.call, p.at_ms, l.value ->> 2 AS source, l.value ->> 3 AS target,
+                min(l.key) AS first, json_group_array(json_array(l.value -> 0, l.value -> 1,
+                l.value -> 4, l.value -> 5, l.value -> 6, l.value -> 7)) AS legs
+            FROM postings p, json_each(p.legs) l GROUP BY p.idx, source, target
+            ORDER BY p.idx, first
+        ) GROUP BY idx;
+    INSERT INTO postings_by_call SELECT DISTINCT call, idx FROM postings;
+    DROP TABLE postings;
+    ALTER TABLE shared_postings RENAME TO postings;
+    CREATE INDEX postings_by_entry ON postings (entry);
+    CREATE TRIGGER postings_never_change BEFORE UPDATE ON postings
+    BEGIN SELECT raise(ABORT, 'postings are only ever appended'); END;
+    CREATE TRIGGER postings_never_go BEFORE DELETE ON postings
+    BEGIN SELECT raise(ABORT, 'postings are only ever appended'); END;
+    CREATE VIEW transfers AS SELECT
+        (p.idx << 6 | m.key) << 20 | l.key AS idx, p.idx AS posting,
+        m.value ->> 0 AS call, l.value ->> 0 AS account,
+        m.value ->> 1 AS at_ms, l.value ->> 1 AS reserved_ms,
+        m.value ->> 2 AS source, m.value ->> 3 AS target, l.value ->> 2 AS amount,
+        l.value ->> 3 AS ceiling, l.value ->> 4 AS since_ms, l.value ->> 5 AS pending_only
+        FROM postings p, json_each(p.moves) m, json_each(m.value, '$[4]') l;
+    DROP TABLE sliding;
+    CREATE TABLE sliding (
+        account INTEGER NOT NULL, reserved_ms INTEGER NOT NULL, posting INTEGER NOT NULL,
+        PRIMARY KEY (account, reserved_ms, posting)
+    ) WITHOUT ROWID;
+    INSERT INTO sliding SELECT account, max(reserved_ms), posting FROM transfers
+        WHERE since_ms > 0 GROUP BY account, posting;
+    CREATE TRIGGER outcome_replaced AFTER UPDATE OF outcome_index ON moved_calls
+    WHEN OLD.outcome_index IS NOT NULL AND OLD.outcome_index IS NOT NEW.outcome_index
+    BEGIN
+        INSERT OR IGNORE INTO postings_by_call SELECT OLD.id, idx FROM postings
+        WHERE entry = (SELECT max(entry) FROM postings WHERE entry <= OLD.outcome_index);
+    END;
+    """,
 )
 
 # Above this size a full check would cost seconds at every start; `bailiwick doctor` does it then.

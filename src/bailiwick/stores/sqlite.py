@@ -281,8 +281,9 @@ class SqliteJournal:
         leaves = leaves_of(made)
         if made:
             db.executemany(INSERT_ENTRIES, entry_rows(first, made, leaves))
+        limited = calls.taken_in() if self._limits.unwritten else frozenset[str]()
         calls.write(db)
-        self._limits.write(db)
+        self._limits.write(db, first, limited)
         self._next = start
         return _Written(ranges, conflicts, first, leaves)
 

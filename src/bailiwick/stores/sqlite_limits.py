@@ -2,9 +2,8 @@
 
 `core/limits/books.py` decides and keeps in memory what is in use; here it is loaded, written and
 dropped.
-A posting, all transfers of one call in one commit, is one row of the same transaction as the intent
-or the outcome it belongs to; the view `transfers` takes them apart. A batch of commits writes them
-together, and each balance once.
+A posting, all transfers of one call in one commit, is written in the same transaction as the intent
+or the outcome it belongs to (`posting_rows.py`), and each balance once a transaction.
 
 Which values a limit counts apart (`key`) or counts (`member`) is what a call said: both are
 sealed. Sealing gives equal values the same bytes within one account, so they can be looked up.
@@ -13,7 +12,8 @@ sealed. Sealing gives equal values the same bytes within one account, so they ca
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from itertools import groupby
 from operator import attrgetter, itemgetter
 
 import msgspec
@@ -25,6 +25,14 @@ from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.postings import Posting, Reservation
 from bailiwick.core.limits.transfers import Balance, Place, Transfer
 from bailiwick.ports import CallOpened, Change, Reserved, Settled, Settlement
+from bailiwick.stores.posting_rows import (
+    BY_CALL,
+    MAX_TOGETHER,
+    OF_CALL,
+    SINCE,
+    LegCells,
+    PostingRows,
+)
 from bailiwick.stores.text_seal import TextSeal
 
 MAX_INDEX = 2**63 - 1
@@ -34,20 +42,7 @@ _PLACES = {
     Settlement.VOIDED: Place.FREE,
     Settlement.UNKNOWN: Place.UNKNOWN,
 }
-_AS_RESERVED = '"free","pending"'
-_AS_SETTLED = {to: f'"pending","{to.value}"' for to in Place}
-"""The places of a leg in a row of `postings`, where numbers and places are all that stands: so one
-can be put for the other, in a row that reserves, to make the row that settles it."""
 
-TRANSFERS = (
-    "SELECT t.idx, t.call, a.account, a.key, a.member, t.at_ms, t.reserved_ms, t.source, t.target, "
-    "t.amount, t.ceiling, t.since_ms, t.pending_only FROM transfers t "
-    "JOIN accounts a ON a.id = t.account "
-)
-SINCE = (
-    f"{TRANSFERS} JOIN sliding s ON s.account = a.id AND s.call = t.call "
-    "WHERE a.account = ? AND a.key = ? AND s.reserved_ms > ? AND t.posting < ? ORDER BY t.idx"
-)
 BALANCES = """
 SELECT a.account, a.key,
     sum(iif(a.member = '', b.pending, b.pending > 0 AND b.posted = 0)),
@@ -57,8 +52,6 @@ FROM accounts a JOIN balances b ON b.account = a.id
 WHERE a.account >= ?1 AND a.account < ?1 || char(1114111) AND b.pending + b.posted + b.unknown > 0
 GROUP BY a.account, a.key ORDER BY max(a.id) DESC LIMIT ?2
 """
-_INSERT_POSTING = "INSERT INTO postings VALUES (?, ?, ?, ?)"
-_INSERT_SLIDING = "INSERT OR IGNORE INTO sliding VALUES (?, ?, ?)"
 _INSERT_ACCOUNT = "INSERT INTO accounts (account, key, member) VALUES (?, ?, ?)"
 _FIND_ACCOUNT = "SELECT id FROM accounts WHERE account = ? AND key = ? AND member = ?"
 _PUT_BALANCE = (
@@ -66,39 +59,39 @@ _PUT_BALANCE = (
 )
 _NOW_UNKNOWN = "INSERT OR IGNORE INTO unsettled VALUES (?, ?)"
 # A line of a call stands where its last transfer took it.
-_NO_MORE_UNKNOWN = (
-    "DELETE FROM unsettled WHERE call = ?1 AND NOT EXISTS (SELECT 1 FROM transfers t "
-    "WHERE t.call = ?1 AND t.target = 'unknown' AND t.idx = (SELECT max(u.idx) FROM transfers u "
-    "WHERE u.call = ?1 AND u.account = t.account))"
+_NO_MORE_UNKNOWN = f"""
+DELETE FROM unsettled WHERE call = ?1 AND NOT EXISTS (
+    SELECT 1 FROM (SELECT t.target, max(t.idx) FROM transfers t WHERE {OF_CALL} GROUP BY t.account)
+    WHERE target = 'unknown'
 )
+"""  # noqa: S608  # our own text
 
 # A member of an enum may be looked up by a Python call each time.
-_PENDING, _UNKNOWN = Place.PENDING, Place.UNKNOWN
+_FREE, _PENDING, _UNKNOWN = Place.FREE, Place.PENDING, Place.UNKNOWN
+
+_NOT_WRITTEN = msgspec.Raw()
 
 _held_of = itemgetter(1)  # of a line of a reservation
+_way_of = itemgetter(2, 3)  # of a leg: source and target
 _balance_of = attrgetter("total", "posted", "unknown", "row")  # as `_PUT_BALANCE` takes it
 _encode = msgspec.json.Encoder().encode
 
 Cell = str | bytes
 
 
-class _Batch:
-    """What a batch of commits writes: rows, and beside them only what there is.
+class _Beside:
+    """What a batch of commits writes beside its postings.
 
     Attributes:
-        rows: of `postings`.
         touched: what accounts hold that something was moved on.
-        sliding: rows of `sliding`.
         unknown: calls of which something has become unknown, and when.
         found: calls of which something was unknown before.
     """
 
-    __slots__ = ("found", "rows", "sliding", "touched", "unknown")
+    __slots__ = ("found", "touched", "unknown")
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, str, int, str]] = []
         self.touched: set[Held] = set()
-        self.sliding: list[tuple[int, int, str]] = []
         self.unknown: list[tuple[str, int]] = []
         self.found: set[str] = set()
 
@@ -109,6 +102,9 @@ class SqliteLimits:
     Everything is called on the event loop's thread. What it loads it reads by a connection of its
     own: the writer's may be busy committing. That is safe, since accounts the open transaction has
     touched are in memory and are never dropped before it has ended.
+
+    Attributes:
+        unwritten: what was decided since `write`.
     """
 
     def __init__(self, seal: TextSeal, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -121,9 +117,10 @@ class SqliteLimits:
         self._seal = seal
         self._connect = connect
         self._reader: sqlite3.Connection | None = None
-        self._next: int | None = None
-        self._unwritten: list[Posting] = []
+        self._next: int | None = None  # row of postings
+        self.unwritten: list[Posting] = []
         self._uncommitted: list[Posting] = []
+        self._committed = 0  # rows before this one, if any is known
 
     # --- deciding --------------------------------------------------------------------------------
 
@@ -137,93 +134,108 @@ class SqliteLimits:
             OurError: `reservation_in_halves`: some has changed, and nothing in memory is right.
         """
         opened, done = "", False
-        for change in changes:
-            try:
+        try:
+            for change in changes:
+                if type(change) is CallOpened:
+                    opened = change.id
+                    continue
                 if type(change) is Reserved:
-                    is_new = change.call == opened  # by this very commit
-                    made = self.books.reserve(
-                        change.call, change.at_ms, change.charges, is_new=is_new
-                    )
+                    call, at_ms, charges = change.call, change.at_ms, change.charges
+                    # Whether it is opened by this very commit.
+                    made = self.books.reserve(call, at_ms, charges, is_new=call == opened)
                 elif type(change) is Settled:
+                    how = _PLACES[change.how]
                     made = self.books.settle(
-                        change.call, change.at_ms, _PLACES[change.how], change.actual, change.only
+                        change.call, change.at_ms, how, change.actual, change.only
                     )
                 else:
-                    if type(change) is CallOpened:
-                        opened = change.id
                     continue
-            except Conflict as conflict:
-                if done:  # what went before stands in memory: the whole batch is given up
-                    text = f"half of a reservation was settled: {conflict.message}"
-                    raise OurError("reservation_in_halves", text) from conflict
-                return conflict
-            if made is not NOTHING:
-                self._unwritten.append(made)
-                done = True
+                if made is not NOTHING:
+                    self.unwritten.append(made)
+                    done = True
+        except Conflict as conflict:
+            if done:  # what went before stands in memory: the whole batch is given up
+                text = f"half of a reservation was settled: {conflict.message}"
+                raise OurError("reservation_in_halves", text) from conflict
+            return conflict
         return None
 
-    def write(self, db: sqlite3.Connection) -> None:
-        """Write what was decided since the last time, in `db`'s open transaction."""
-        if not self._unwritten:
+    def write(self, db: sqlite3.Connection, entry: int, found: Set[str]) -> None:
+        """Write what was decided since the last time, in `db`'s open transaction.
+
+        Args:
+            entry: the index of the transaction's first entry.
+            found: calls whose intent or outcome is one of its entries.
+        """
+        if not self.unwritten:
             return
-        made, self._unwritten = self._unwritten, []
+        made, self.unwritten = self.unwritten, []
         if self._next is None:
             (highest,) = db.execute("SELECT max(idx) FROM postings").fetchone()
             self._next = 0 if highest is None else int(highest) + 1
-        self._uncommitted = made
-        batch = _Batch()
-        for index, posting in enumerate(made, self._next):
-            call, whole, reservation = posting.call, posting.whole, posting.reservation
+        self._uncommitted, self._committed = made, self._next
+        rows, beside = PostingRows(self._next, entry, found), _Beside()
+        moves, latest, touched = rows.moves, rows.latest, beside.touched
+        for posting in made:
+            whole, reservation = posting.whole, posting.reservation
             if whole is None or reservation is None:
-                text = self._apart(db, posting, batch)
-            else:
-                text = reservation.row or self._reserving(db, reservation)
-                batch.touched.update(map(_held_of, reservation.lines))
-                if whole is not _PENDING:  # what was reserved once more, but for the places
-                    text = text.replace(_AS_RESERVED, _AS_SETTLED[whole])
-                    if whole is _UNKNOWN:
-                        batch.unknown.append((call, posting.at_ms))
-                        reservation.row = ""  # what comes of it later is told leg by leg
-                elif reservation.sliding:
-                    batch.sliding += [(held.row, at, call) for held, at in reservation.sliding]
-            batch.rows.append((index, call, posting.at_ms, text))
-        self._next += len(made)
-        db.executemany(_INSERT_POSTING, batch.rows)
-        if batch.sliding:
-            db.executemany(_INSERT_SLIDING, batch.sliding)
+                self._apart(db, posting, rows, beside)
+                continue
+            legs = reservation.row or self._reserving(db, reservation)
+            source = _PENDING if whole is not _PENDING else _FREE
+            if len(moves) >= MAX_TOGETHER:
+                rows.end_row()
+            moves.append((posting.call, posting.at_ms, source, whole, legs))
+            for held, reserved_ms in reservation.sliding:
+                if reserved_ms > latest.get(held.row, -1):
+                    latest[held.row] = reserved_ms
+            touched.update(map(_held_of, reservation.lines))
+            if whole is _UNKNOWN:
+                beside.unknown.append((posting.call, posting.at_ms))
+                reservation.row = _NOT_WRITTEN  # what comes of it later is told leg by leg
+        self._next = rows.write(db)
         # What is held can be written as it stands: it was loaded from this file, which nobody else
         # has changed since (`forget`), and moved by nothing but the postings that are written here.
-        db.executemany(_PUT_BALANCE, map(_balance_of, batch.touched))
-        if batch.unknown:
-            db.executemany(_NOW_UNKNOWN, batch.unknown)
-        if batch.found:
-            db.executemany(_NO_MORE_UNKNOWN, [(call,) for call in sorted(batch.found)])
+        db.executemany(_PUT_BALANCE, map(_balance_of, touched))
+        if beside.unknown:
+            db.executemany(_NOW_UNKNOWN, beside.unknown)
+        if beside.found:
+            db.executemany(_NO_MORE_UNKNOWN, [(call,) for call in sorted(beside.found)])
 
-    def _reserving(self, db: sqlite3.Connection, reservation: Reservation) -> str:
-        """The legs of a reservation as its row holds them; they stay with it until it ends."""
+    def _reserving(self, db: sqlite3.Connection, reservation: Reservation) -> msgspec.Raw:
+        """The legs of a reservation as a move holds them; they stay with it until it ends."""
         row = self._row
-        legs = [
-            (held.row or row(db, charge, held), at, "free", "pending", charge.amount,
-             charge.ceiling, charge.since_ms, charge.pending_only)
+        legs: list[LegCells] = [
+            (held.row or row(db, charge, held), at,
+             charge.amount, charge.ceiling, charge.since_ms, charge.pending_only)
             for charge, held, at in reservation.lines
         ]  # fmt: skip
-        reservation.row = _encode(legs).decode()
+        reservation.row = msgspec.Raw(_encode(legs))
         return reservation.row
 
-    def _apart(self, db: sqlite3.Connection, posting: Posting, batch: _Batch) -> str:
-        """The legs of a posting that tells more; `batch` takes what goes beside it."""
-        rows: list[tuple[object, ...]] = []
-        for charge, at, source, target, amount in posting.moves():
-            held = self.books.held(charge)
-            batch.touched.add(held)
-            number = self._row(db, charge, held)
-            beside = charge.ceiling, charge.since_ms, charge.pending_only
-            rows.append((number, at, source, target, amount, *beside))
+    def _apart(
+        self, db: sqlite3.Connection, posting: Posting, rows: PostingRows, beside: _Beside
+    ) -> None:
+        """The moves of a posting that tells more, each of as many legs as have a way together."""
+        call, at_ms = posting.call, posting.at_ms
+        for (source, target), together in groupby(posting.moves(), _way_of):
+            if len(rows.moves) >= MAX_TOGETHER:
+                rows.end_row()
+            legs: list[LegCells] = []
+            for charge, at, _, _, amount in together:
+                held = self.books.held(charge)
+                beside.touched.add(held)
+                number = self._row(db, charge, held)
+                legs.append(
+                    (number, at, amount, charge.ceiling, charge.since_ms, charge.pending_only)
+                )
+                if charge.since_ms and at > rows.latest.get(number, -1):
+                    rows.latest[number] = at
+            rows.moves.append((call, at_ms, source, target, legs))
             if target is _UNKNOWN:
-                batch.unknown.append((posting.call, posting.at_ms))
+                beside.unknown.append((call, at_ms))
             elif source is _UNKNOWN:
-                batch.found.add(posting.call)
-        return _encode(rows).decode()
+                beside.found.add(call)
 
     def trim(self) -> None:
         """The transaction has ended well: let go of what has become too much to remember."""
@@ -233,7 +245,7 @@ class SqliteLimits:
     def forget(self) -> None:
         """Believe nothing in memory: a commit failed, or somebody else has written."""
         self.books.forget()
-        self._unwritten, self._uncommitted = [], []
+        self.unwritten, self._uncommitted = [], []
         self._next = None
 
     def close(self) -> None:
@@ -278,8 +290,8 @@ class SqliteLimits:
     def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
         """See `core.limits.books.Loader.since`."""
         # What is being committed just now stands in memory; the file may show it already or not.
-        waiting = [*self._uncommitted, *self._unwritten]
-        stop = MAX_INDEX if self._next is None else self._next - len(self._uncommitted)
+        waiting = [*self._uncommitted, *self.unwritten]
+        stop = self._committed if self._uncommitted else MAX_INDEX
         rows = self._read(SINCE, (account, key_cell(self._seal, account, key), since_ms, stop))
         return [
             *(transfer_of(self._seal, row) for row in rows),
@@ -293,8 +305,8 @@ class SqliteLimits:
 
     def call(self, call: str) -> Sequence[Transfer]:
         """See `core.limits.books.Loader.call`."""
-        rows = self._read(f"{TRANSFERS} WHERE t.call = ? ORDER BY t.idx", (call,))
-        unwritten = [each for made in self._unwritten if made.call == call for each in made]
+        rows = self._read(BY_CALL, (call,))
+        unwritten = [each for made in self.unwritten if made.call == call for each in made]
         return [*(transfer_of(self._seal, row) for row in rows), *unwritten]
 
     def _read(self, sql: str, values: tuple[Cell | int, ...]) -> list[tuple[Cell | int, ...]]:

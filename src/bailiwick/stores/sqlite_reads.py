@@ -33,13 +33,12 @@ from bailiwick.ports import (
 )
 from bailiwick.stores.entry_rows import next_index, read_entries, read_leaves
 from bailiwick.stores.limits_audit import audit
+from bailiwick.stores.posting_rows import BY_CALL, SINCE
 from bailiwick.stores.sealed_rows import hold_blind, opened
 from bailiwick.stores.sqlite import connect
 from bailiwick.stores.sqlite_limits import (
     BALANCES,
     MAX_INDEX,
-    SINCE,
-    TRANSFERS,
     key_cell,
     open_key,
     transfer_of,
@@ -273,9 +272,8 @@ class SqliteRecords:
 
     async def transfers(self, call: str) -> Sequence[Transfer]:
         """See `ports.Records.transfers`."""
-        sql = f"{TRANSFERS} WHERE t.call = ? ORDER BY t.idx"
         return await self._read(
-            lambda db: [transfer_of(self._seal, tuple(row)) for row in db.execute(sql, (call,))]
+            lambda db: [transfer_of(self._seal, tuple(row)) for row in db.execute(BY_CALL, (call,))]
         )
 
     async def unsettled(self, after: str = "", limit: int = 500) -> Sequence[UnsettledRow]:

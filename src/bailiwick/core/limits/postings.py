@@ -82,14 +82,14 @@ class Reservation(msgspec.Struct, eq=False):
             it.
         sliding: what of it is of sliding accounts, and when that counts as reserved.
         together: where all of it is; None where `by_account` tells.
-        row: for whoever writes it down: as it was written; "" while it was not.
+        row: for whoever writes it down: its lines as they were written; empty while they were not.
         by_account: the lines one by one, by account, key and member.
     """
 
     lines: Sequence[ReservedLine] = ()
     sliding: Sequence[tuple[Held, int]] = ()
     together: Place | None = None
-    row: str = ""
+    row: msgspec.Raw = msgspec.Raw()
     by_account: dict[tuple[str, str, str], Line] = {}
 
     @property
