@@ -36,7 +36,8 @@ from bailiwick.core.conditions import permits
 from bailiwick.core.context import NO_POLICIES, Policies, Step
 from bailiwick.core.flow.flowing import against_flow, unvouched
 from bailiwick.core.flow.labels import Facts, Labels
-from bailiwick.core.limits.charging import charged, compare
+from bailiwick.core.limits.charging import charged
+from bailiwick.core.limits.forms import compared
 from bailiwick.core.limits.limit import Charge, Counters
 from bailiwick.core.line import Line, line_of
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, StampRule
@@ -103,10 +104,14 @@ def judge(
                 return refused
         if not line.limits:
             return _hold(call, asking, allowed.rules) if asking else allowed
-        taken = charged(call, line.limits, labels.facts.run, now)  # 7
+        run, forms = labels.facts.run, line.forms
+        if forms is None:
+            taken = charged(call, line.limits, run, now)  # 7
+        else:
+            taken = forms.taken(call, run, now)
         if isinstance(taken, Deny):
             return taken
-        before = compare(taken, counters)
+        before = compared(taken, counters)
         if isinstance(before, Deny):
             return before
         if asking:

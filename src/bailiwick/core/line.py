@@ -11,6 +11,7 @@ from bailiwick.core.call import Target
 from bailiwick.core.flow.labels import NO_FLOW
 from bailiwick.core.identical import identical
 from bailiwick.core.limits.charging import limits_of
+from bailiwick.core.limits.forms import Forms, forms_of
 from bailiwick.core.limits.limit import Limit
 from bailiwick.core.mandate import (
     MAX_REMEMBERED_NAME,
@@ -68,6 +69,7 @@ class Line:
     Attributes:
         stages: of each mandate, root first.
         limits: that may count such calls.
+        forms: of what such calls take of them; None where that has none.
         flows: some mandate has flow rules, whatever they are about.
         vouched: arguments that some allow rule wants vouched for, by rule.
         asks_more: it asks about more than the call itself and its circumstances.
@@ -78,6 +80,7 @@ class Line:
 
     stages: tuple[Stage, ...]
     limits: tuple[Limit, ...]
+    forms: Forms | None
     flows: bool
     vouched: tuple[ArgumentPath, ...]
     asks_more: bool
@@ -94,12 +97,14 @@ class Lines:
         questions: what each rule of the chain asks, as a number, by `id` of the rule: two with one
             number ask exactly the same. Empty for a chain of one.
         ways: plain ways of the lines, by what they follow from: many targets have the same rules.
+        forms: those of the lines, by the `id`s of their limits, likewise.
     """
 
     chain: tuple[Mandate, ...]
     questions: dict[int, int]
     known: dict[Target, Line] = field(default_factory=dict)
     ways: dict[tuple[object, ...], PlainWay | None] = field(default_factory=dict)
+    forms: dict[tuple[int, ...], Forms | None] = field(default_factory=dict)
 
 
 _NO_LINES = Lines((), {})
@@ -173,7 +178,18 @@ def _line(lines: Lines, target: Target) -> Line:
     way, allowed = _plain_way(lines, stages), None
     if way is not None:
         allowed = Allow(way.rules, f"{named(target)} is allowed by `{way.rules[-1]}`")
-    return Line(_settled(stages), limits, flows, vouched, asks_more, way, allowed)
+    forms = _forms(lines, limits)
+    return Line(_settled(stages), limits, forms, flows, vouched, asks_more, way, allowed)
+
+
+def _forms(lines: Lines, limits: tuple[Limit, ...]) -> Forms | None:
+    """The forms of what these limits count, remembered as ways are: mandates keep limits alive."""
+    which = tuple(map(id, limits))
+    if which not in lines.forms:
+        if len(lines.forms) >= lines.chain[-1].most_plans:
+            lines.forms.clear()
+        lines.forms[which] = forms_of(limits)
+    return lines.forms[which]
 
 
 def _plain_way(lines: Lines, stages: Sequence[Stage]) -> PlainWay | None:

@@ -17,6 +17,7 @@ from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.flow.labels import Facts, Labels, Source, Vouching
 from bailiwick.core.flow.run_memory import scalars
 from bailiwick.core.limits.charging import NOT_A_MEMBER, charges
+from bailiwick.core.limits.forms import known_to
 from bailiwick.core.limits.limit import Charge, Counters
 from bailiwick.core.line import Line, line_of
 from bailiwick.core.mandate import Mandate
@@ -125,6 +126,11 @@ def _used(taken: Sequence[Charge], before: Sequence[int], counters: Counters) ->
     """Used before the call, for each charge: with its own value counted, and without."""
     # Few charges count values: what is the same twice for all others is laid out at once.
     pairs = [*map(list, zip(before, before, strict=True))]
+    known = known_to(taken, counters)
+    if known is not None:
+        for at in known.members:
+            pairs[at][1] = known.held[at].used_in_all(taken[at])
+        return pairs
     for charge, pair in zip(taken, pairs, strict=True):
         if charge.member:
             pair[1] = counters.used(_memberless(charge))

@@ -5,8 +5,7 @@ What is kept of it, and where, is the business of `books.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.sliding import SlidingWindow
@@ -23,14 +22,16 @@ class Account:
         members: how many of them hold anything, where they are told apart.
         window: what it holds by time, if it is a sliding one.
         horizon_ms: the window knows what was reserved after this, and may lack what came before.
+        back: has the window remember as far back as a charge looks.
     """
 
-    __slots__ = ("_kind", "horizon_ms", "members", "window")
+    __slots__ = ("_kind", "back", "horizon_ms", "members", "window")
 
-    def __init__(self, charge: Charge) -> None:
+    def __init__(self, charge: Charge, back: Callable[[Charge, Account], None]) -> None:
         """The account of `charge`, of which nothing is known. What is measured is part of its
         name, so all charges on it are of one kind."""
         self.members = 0
+        self.back = back
         self.horizon_ms = 0
         self.window: SlidingWindow | None = None
         self._kind = Held
@@ -49,19 +50,10 @@ class Account:
     def used(self, charge: Charge) -> int:
         """`Counters.used` for a member that holds nothing."""
         if self.window is not None:
+            if charge.since_ms < self.horizon_ms:
+                self.back(charge, self)
             return self.window.used(charge)
         return self.members if charge.member else 0
-
-    def reserve(self, charge: Charge, at_ms: int, held: Held) -> int:
-        """Hear that `held` is to grow by `charge`; when that counts as reserved, in ms.
-
-        On a sliding account no earlier than what is there already.
-        """
-        if self.window is not None:
-            return self.window.reserve(charge, at_ms)
-        if charge.amount and not held.total:
-            self.members += 1
-        return at_ms
 
     def go_back(self, since_ms: int, transfers: Sequence[Transfer]) -> None:
         """Remember from `since_ms` on, given all from then on that is written."""
@@ -86,13 +78,10 @@ class Held:
         total: what is pending, posted and unknown together: all that is not FREE.
         posted, unknown: of it. The rest is pending, so that to reserve and to post moves one
             number each.
-        plain: `total` and `posted` are all there is to move.
         row: where a store keeps the balance, once it has said so; else 0.
     """
 
     __slots__ = ("account", "posted", "row", "total", "unknown")
-
-    plain: ClassVar[bool] = True
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -104,6 +93,22 @@ class Held:
     def used(self, charge: Charge) -> int:
         """See `Counters.used`."""
         return self.total
+
+    def used_in_all(self, charge: Charge) -> int:
+        """`used`, with the charge's own value counted."""
+        return self.used(charge)
+
+    def reserve(self, charge: Charge) -> bool:
+        """Take a charge, FREE → PENDING, if it fits. A window is told of it by whoever calls."""
+        total = self.total + charge.amount
+        if total > charge.ceiling:
+            return False
+        self.total = total
+        return True
+
+    def give_back(self, charge: Charge) -> None:
+        """Undo `reserve`."""
+        self.total -= charge.amount
 
     @property
     def pending(self) -> int:
@@ -156,17 +161,43 @@ class HeldAtOnce(Held):
         """See `Counters.used`."""
         return self.total - self.posted
 
+    def reserve(self, charge: Charge) -> bool:
+        """See `Held.reserve`."""
+        total = self.total + charge.amount
+        if total - self.posted > charge.ceiling:
+            return False
+        self.total = total
+        return True
+
 
 class HeldByMember(Held):
     """Of an account whose members count, and not what they hold."""
 
     __slots__ = ()
 
-    plain: ClassVar[bool] = False
-
     def used(self, charge: Charge) -> int:
         """See `Counters.used`."""
         return self.account.members - (self.total > 0)
+
+    def used_in_all(self, charge: Charge) -> int:
+        """See `Held.used_in_all`."""
+        return self.account.members
+
+    def reserve(self, charge: Charge) -> bool:
+        """See `Held.reserve`."""
+        account, total, amount = self.account, self.total, charge.amount
+        if account.members - (total > 0) + amount > charge.ceiling:
+            return False
+        if amount and not total:
+            account.members += 1
+        self.total = total + amount
+        return True
+
+    def give_back(self, charge: Charge) -> None:
+        """See `Held.give_back`."""
+        self.total -= charge.amount
+        if charge.amount and not self.total:
+            self.account.members -= 1
 
 
 class HeldInWindow(Held):
@@ -174,9 +205,20 @@ class HeldInWindow(Held):
 
     __slots__ = ()
 
-    plain: ClassVar[bool] = False
-
     def used(self, charge: Charge) -> int:
         """See `Counters.used`."""
-        assert self.account.window is not None
-        return self.account.window.used(charge)
+        return self.account.used(charge)
+
+    def used_in_all(self, charge: Charge) -> int:
+        """See `Held.used_in_all`."""
+        used = self.account.used(charge)
+        window = self.account.window
+        assert window is not None
+        return window.counted() if charge.member else used
+
+    def reserve(self, charge: Charge) -> bool:
+        """See `Held.reserve`."""
+        if self.account.used(charge) + charge.amount > charge.ceiling:
+            return False
+        self.total += charge.amount
+        return True

@@ -26,7 +26,8 @@ from typing import Protocol
 from bailiwick.core.errors import Conflict, LimitReached
 from bailiwick.core.limits.accounts import Account, Held
 from bailiwick.core.limits.charging import are_apart, exceeded
-from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.forms import Known, Page, known_to
+from bailiwick.core.limits.limit import Charge, Charges
 from bailiwick.core.limits.postings import Posting, Reservation, ReservedLine
 from bailiwick.core.limits.transfers import Balance, Leg, Place, Transfer, leg_of
 from bailiwick.core.limits.wording import too_much
@@ -85,14 +86,13 @@ class Books:
         self._held: dict[tuple[str, str, str], Held] = {}
         self._calls: dict[str, Reservation] = {}
         self._long: set[Account] = set()
+        self._page = Page(self)
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`. Loads the account if it is not remembered."""
         held = self._held.get((charge.account, charge.key, charge.member))
         if held is None:
             return self._used_unseen(charge)
-        if charge.since_ms and charge.since_ms < held.account.horizon_ms:
-            self._go_back(charge, held.account)
         return held.used(charge)
 
     def held(self, charge: Charge) -> Held:
@@ -210,6 +210,8 @@ class Books:
         self._held.clear()
         self._calls.clear()
         self._long.clear()
+        self._page.counters = None  # whoever has found something on it looks again
+        self._page = Page(self)
 
     def trim(self) -> None:
         """Let go of what has become too much.
@@ -227,46 +229,55 @@ class Books:
 
     def _taken(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Reservation:
         """All `charges`, moved from FREE to PENDING; LimitReached if one of them does not fit."""
+        known = known_to(charges, self)
+        if known is None:
+            known = self._known(call, charges)
+        lines: list[ReservedLine] = []
+        sliding: list[tuple[Held, int]] = []
+        for charge, held in zip(charges, known.held):  # noqa: B905 - as in `compared`
+            if not held.reserve(charge):
+                over = too_much(charge, held.used(charge), charge.amount)
+                for taken, holding, _ in lines:  # all or nothing
+                    holding.give_back(taken)
+                raise LimitReached(over.code, over.because)
+            lines.append((charge, held, at_ms))
+        for at in known.sliding:
+            charge, held, _ = lines[at]
+            window = held.account.window
+            assert window is not None
+            counts_from = window.reserve(charge, at_ms)
+            lines[at] = (charge, held, counts_from)
+            sliding.append((held, counts_from))
+            if window.old > self._keep_old:
+                self._long.add(held.account)
+        return Reservation(lines, sliding, _PENDING)
+
+    def _known(self, call: str, charges: Sequence[Charge]) -> Known:
+        """Where each charge is counted; loaded if it is not remembered. Their form remembers it.
+
+        LimitReached if several charges of one account do not fit together.
+        """
         if not are_apart(charges):  # what several take of one account is added up
             _amounts(call, charges)
             refused = exceeded(charges, self)
             if refused is not None:
                 raise LimitReached(refused.code, refused.because)
-        known = self._held
-        fitting: list[Held] = []
+        remembered = self._held
+        found: list[Held] = []
         for charge in charges:
-            held = known.get((charge.account, charge.key, charge.member))
+            held = remembered.get((charge.account, charge.key, charge.member))
             if held is None:
-                held = known[_name_of(charge)] = self.held(charge)
-            if charge.since_ms and charge.since_ms < held.account.horizon_ms:
-                self._go_back(charge, held.account)
-            used = held.used(charge)
-            if used + charge.amount > charge.ceiling:
-                over = too_much(charge, used, charge.amount)
-                raise LimitReached(over.code, over.because)
-            fitting.append(held)
-        # All or nothing: nothing has moved yet, and from here on nothing is refused.
-        lines: list[ReservedLine] = []
-        sliding: list[tuple[Held, int]] = []
-        for charge, held in zip(charges, fitting, strict=True):
-            counts_from = at_ms
-            if not held.plain:
-                account = held.account
-                counts_from = account.reserve(charge, at_ms, held)
-                if account.window is not None:
-                    sliding.append((held, counts_from))
-                    if account.window.old > self._keep_old:
-                        self._long.add(account)
-            held.total += charge.amount
-            lines.append((charge, held, counts_from))
-        return Reservation(lines, sliding, _PENDING)
+                held = remembered[_name_of(charge)] = self.held(charge)
+            found.append(held)
+        known = Known(self._page, charges, found)
+        if type(charges) is Charges:
+            charges.form.known = known
+        return known
 
     def _used_unseen(self, charge: Charge) -> int:
         """`used` where nothing is remembered of the member: not by `held`, since whoever only
         looks must not fill the memory."""
         account = self._account(charge)
-        if charge.since_ms and charge.since_ms < account.horizon_ms:
-            self._go_back(charge, account)
         held = self._held.get(_name_of(charge))
         return account.used(charge) if held is None else held.used(charge)
 
@@ -275,7 +286,7 @@ class Books:
         which = charge.account, charge.key
         account = self._accounts.get(which)
         if account is None:
-            account = Account(charge)
+            account = Account(charge, self._go_back)
             if self._loader is not None:
                 for balance in self._loader.account(*which):
                     held = self._held[(*which, balance.member)] = account.held()

@@ -87,7 +87,7 @@ def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Ch
     arguments, minute = call.arguments, now // MINUTE_MS
     taken: list[Charge] = []
     for limit in limits:
-        if limit.conditions and not _counts(limit, call):
+        if limit.conditions and not counts(limit, call):
             continue
         # What one look at the arguments tells is remembered by that; `_charge` tells the rest.
         amount: int | str = 1
@@ -116,6 +116,15 @@ def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Ch
         else:
             taken.append(charge if charge.amount == amount else replace(charge, amount=amount))
     return tuple(taken)
+
+
+def counts(limit: Limit, call: Call) -> bool:
+    """Whether a limit that means the target counts the call: no condition plainly fails."""
+    arguments = call.arguments
+    for condition in limit.conditions:  # noqa: SIM110 - a generator costs a third more
+        if not triggers(condition, arguments):
+            return False
+    return True
 
 
 def exceeded(taken: Sequence[Charge], counters: Counters) -> Deny | None:
@@ -163,14 +172,6 @@ def _of_group(group: list[Charge], counters: Counters) -> tuple[int, int]:
     used = counters.used(replace(group[0], member=NOT_A_MEMBER))
     new = {charge.member for charge in group if counters.used(charge) == used}
     return used, len(new)
-
-
-def _counts(limit: Limit, call: Call) -> bool:
-    arguments = call.arguments
-    for condition in limit.conditions:  # noqa: SIM110 - a generator costs a third more
-        if not triggers(condition, arguments):
-            return False
-    return True
 
 
 def _charge(limit: Limit, call: Call, run: str, now: int, taken: list[Charge]) -> Deny | None:

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +22,9 @@ from bailiwick.core.argument_path import EACH, ArgumentPath, format_argument_pat
 from bailiwick.core.canonical import Json, canonical
 from bailiwick.core.conditions import Condition
 from bailiwick.core.target_pattern import TargetPattern
+
+if TYPE_CHECKING:
+    from bailiwick.core.limits.forms import ChargeForm
 
 SUM_DIGITS = 6
 SUM_SCALE: int = 10**SUM_DIGITS
@@ -107,6 +110,16 @@ class Charge(msgspec.Struct, frozen=True):
     failed_frees: bool = False
     actual_scale: int = 0
     takes: str = ""
+
+
+class Charges(tuple[Charge, ...]):
+    """What one call takes of every limit, with the form by which that was told.
+
+    Attributes:
+        form: what it has in common with other calls (`forms.py`).
+    """
+
+    form: ChargeForm
 
 
 @runtime_checkable

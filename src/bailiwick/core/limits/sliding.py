@@ -63,6 +63,10 @@ class SlidingWindow:
             return len(self._members) - (charge.member in self._members)
         return self._sum
 
+    def counted(self) -> int:
+        """Values that were reserved after the moment that was looked at last."""
+        return len(self._members)
+
     def reserve(self, charge: Charge, at_ms: int) -> int:
         """Add what has just been reserved; when it counts as reserved, in ms.
 
