@@ -15,7 +15,7 @@ from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.verdict import Allow, Deny
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.ledger.leaf import LeafValue, parse_leaf
-from bailiwick.ports import CallState, UpstreamReply
+from bailiwick.ports import CallState, Settled, Settlement, UpstreamReply
 from tests.ledger.test_ledger_docs import PlainVault
 
 MANDATE = Mandate("files", 3, Digest("0" * 64), "ada", "clerk", "", MandateState.ACTIVE, ())
@@ -81,3 +81,32 @@ def test_facts_that_have_no_one_spelling_are_not_recordable(facts: dict[str, Lea
     with pytest.raises(OurError) as caught:
         RECORDER.outcome(context(), CallState.DONE, "", 4, reply)
     assert caught.value.code == "not_recordable"
+
+
+@pytest.mark.parametrize(
+    ("settled", "written"),
+    [
+        ([Settled("1", 4, Settlement.POSTED)], [{"how": "posted"}]),
+        ([Settled("1", 4, Settlement.VOIDED)], [{"how": "voided"}]),
+        (
+            [Settled("1", 4, Settlement.POSTED, (("a", "", 5),))],
+            [{"how": "posted", "actual": [["a", "", 5]]}],
+        ),
+        (
+            [
+                Settled("1", 4, Settlement.POSTED, only=(("a", ""),)),
+                Settled("1", 4, Settlement.VOIDED, only=(("b", ""),)),
+            ],
+            [{"how": "posted", "only": [["a", ""]]}, {"how": "voided", "only": [["b", ""]]}],
+        ),
+        ([], None),
+    ],
+)
+def test_a_payload_says_how_its_call_was_settled(
+    settled: list[Settled], written: list[object] | None
+) -> None:
+    reply = UpstreamReply(result=b'{"content":[]}')
+    entry = RECORDER.outcome(context(), CallState.DONE, "", 4, reply, settled)
+    told = msgspec.json.decode(entry.sealed.removeprefix(b"ada{"))
+    assert told.get("settled") == written
+    assert told["result"] == {"content": []}

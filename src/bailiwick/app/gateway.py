@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from operator import attrgetter
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -144,7 +145,7 @@ class Gateway:
         return McpEdge(
             gate=rooms.pipeline,
             authenticator=authenticator,
-            upstreams=lambda: rooms.upstreams.current,
+            upstreams=partial(attrgetter("current"), rooms.upstreams),
             pins=rooms.pins,
             hosts=sorted(hosts),
             clock=rooms.clock,

@@ -20,14 +20,29 @@ class Events:
         watcher: hears of each call with all that is known of it; None for nobody, and no cost.
         traced: hears of each call that came with a trace context.
         readers: who reads now; without any an event need not even be made.
+        quiet: there is neither a watcher nor a reader, as mostly.
     """
 
-    watcher: Watcher | None = None
     traced: Callable[[CallContext], None] | None = None
 
     def __init__(self) -> None:
         self.readers: set[_Reader] = set()
+        self.quiet = True
+        self._watcher: Watcher | None = None
         self._closed = False
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """See `Events`."""
+        return self._watcher
+
+    @watcher.setter
+    def watcher(self, watcher: Watcher | None) -> None:
+        self._watcher = watcher
+        self._look_around()
+
+    def _look_around(self) -> None:
+        self.quiet = self._watcher is None and not self.readers
 
     def publish(self, event: JsonObject) -> None:
         """Hand `event` to every reader. Costs nothing when nobody reads."""
@@ -39,6 +54,7 @@ class Events:
         """Events from the first `__anext__` on, until the reader or the gateway closes."""
         reader = _Reader()
         self.readers.add(reader)
+        self._look_around()
         try:
             while not self._closed:
                 await reader.ready.wait()
@@ -47,6 +63,7 @@ class Events:
                     yield reader.queue.popleft()
         finally:
             self.readers.discard(reader)
+            self._look_around()
 
     def close(self) -> None:
         """End every subscription: the gateway is ending."""

@@ -27,7 +27,7 @@ from bailiwick.ledger.call_leaf import OutcomeLeaf, encode_call_leaf, written
 from bailiwick.ledger.commitment import SALT_BYTES, commit
 from bailiwick.ledger.errors import LedgerError
 from bailiwick.ledger.leaf import LeafType, LeafValue, encode_leaf
-from bailiwick.ports import CallState, Entry, Settled, UpstreamReply, Vault
+from bailiwick.ports import CallState, Entry, Settled, Settlement, UpstreamReply, Vault
 
 __all__ = ["GATEWAY", "CallContext", "Recorder"]
 
@@ -40,6 +40,8 @@ GATEWAY = "@gateway"
 """Whose key seals what the gateway did by itself. No person can have this name."""
 
 _encode = msgspec.json.Encoder().encode
+_POSTED = Settlement.POSTED  # a member of an enum takes five times as long to find as a name here
+_ALL_POSTED = b',"settled":[{"how":"posted"}]}'
 _LONG_NUMBER = re.compile(rb"[0-9]{16}").search
 
 
@@ -96,7 +98,7 @@ class Recorder:
             )
         except LedgerError as error:
             raise not_recordable(error) from error
-        end = b',"settled":%b}' % _encode([*map(_settled, settled)]) if settled else b"}"
+        end = _settled_end(settled) if settled else b"}"
         payload = b"".join((b'{"salt":"', hexlify(salt), b'","result":', result, end))
         return Entry(leaf, self._vault.seal(context.chain[-1].principal, leaf, payload))
 
@@ -255,6 +257,14 @@ def _leaf(kind: LeafType, ident: str, at_ms: int, fields: Mapping[str, LeafValue
         return encode_leaf(kind, ident, at_ms, fields)
     except LedgerError as error:
         raise not_recordable(error) from error
+
+
+def _settled_end(settled: Sequence[Settled]) -> bytes:
+    """The end of a payload that says how its call was settled."""
+    first = settled[0]
+    if len(settled) == 1 and first.how is _POSTED and not (first.actual or first.only):
+        return _ALL_POSTED  # as it was reserved, nearly always
+    return b',"settled":%b}' % _encode([*map(_settled, settled)])
 
 
 def _settled(settled: Settled) -> dict[str, object]:

@@ -64,19 +64,9 @@ class Register:
         if charges:
             changes = (opened, Reserved(context.call.id, now, charges))
         committed = self._journal.commit((entry,), changes)
-        if self._unheard(context):
-            return committed
+        if self._events.quiet and not context.traceparent:
+            return committed  # see `_tell_opened`
         return self._tell_opened(committed, context, verdict, state, code, now)
-
-    def _unheard(self, context: CallContext) -> bool:
-        """Whether nobody is to be told of a call. Then who waits for a commit waits for that
-        alone: each waking of a call passes through every coroutine in between.
-
-        Who begins to read before the commit is done does not hear of it. Nothing in the gateway
-        waits for these events, and pages look again a little after they begin (console.js).
-        """
-        events = self._events
-        return events.watcher is None and not (events.readers or context.traceparent)
 
     async def _tell_opened(
         self,
@@ -87,6 +77,13 @@ class Register:
         code: str,
         now: int,
     ) -> None:
+        """Tell of a call once it is written.
+
+        Where nobody is to be told, who waits for the commit waits for that alone: each waking of a
+        call passes through every coroutine in between. Who begins to read before the commit is
+        done does not hear of it. Nothing in the gateway waits for these events, and pages look
+        again a little after they begin (console.js).
+        """
         await committed
         self._tell(context, state)
         watcher = self._events.watcher
@@ -170,7 +167,7 @@ class Register:
             committed = self._commit_with_stops(context, entry, changes, frozen, now)
         else:
             committed = self._journal.commit((entry,), changes)
-            if self._unheard(context):
+            if self._events.quiet and not context.traceparent:
                 return committed
         return self._tell_ended(committed, context, state, code, now, reply, frozen)
 

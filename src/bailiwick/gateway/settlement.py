@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal, localcontext
+from operator import attrgetter
 
 import msgspec
 
@@ -48,6 +49,7 @@ class _Result(msgspec.Struct):
     isError: bool = False  # noqa: N815  # the protocol's spelling
 
 
+_actual_of = attrgetter("actual")
 _result_of = msgspec.json.Decoder(_Result).decode
 
 
@@ -115,12 +117,9 @@ def answered(
     """
     if not charges:
         return NOTHING
-    if not (failed or reply.used):
-        for charge in charges:
-            if charge.actual:
-                break
-        else:  # as mostly: nothing says that it took anything else
-            return Ending((Settled(call, at_ms, _POSTED),))
+    if not (failed or reply.used or any(map(_actual_of, charges))):
+        # As mostly: nothing says that it took anything else.
+        return Ending((Settled(call, at_ms, _POSTED),))
     actual: list[tuple[str, str, int]] = []
     over: dict[str, None] = {}
     if reply.used:  # by a model

@@ -27,13 +27,9 @@ class Upstreams:
         self._tls = tls
         self._watchdog = Watchdog()
         self._held: dict[str, tuple[ServerSpec, HttpUpstream | StdioUpstream]] = {}
-        self._current: Mapping[str, Upstream] = MappingProxyType({})
+        # A plain attribute: each call asks for it twice.
+        self.current: Mapping[str, Upstream] = MappingProxyType({})
         self._applying = asyncio.Lock()
-
-    @property
-    def current(self) -> Mapping[str, Upstream]:
-        """The upstreams by name: a snapshot that does not change once taken."""
-        return self._current
 
     async def apply(self, specs: Sequence[ServerSpec]) -> None:
         """Make the upstreams those of `specs`, whose names differ.
@@ -51,7 +47,7 @@ class Upstreams:
             kept = {id(upstream) for _, upstream in held.values()}
             gone = [upstream for _, upstream in self._held.values() if id(upstream) not in kept]
             self._held = held
-            self._current = MappingProxyType({name: item[1] for name, item in held.items()})
+            self.current = MappingProxyType({name: item[1] for name, item in held.items()})
             await asyncio.gather(*(upstream.close() for upstream in gone))
 
     def statuses(self) -> tuple[UpstreamStatus, ...]:
