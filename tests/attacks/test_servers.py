@@ -9,7 +9,7 @@ import pytest
 
 from bailiwick.core.call import CallKind
 from bailiwick.core.errors import StoreError, TheirError, UpstreamDown
-from bailiwick.gateway.gate import Answer, Asked, Dispatch, OnTick, Refused, Tick
+from bailiwick.gateway.gate import Answer, Answered, Asked, Dispatch, OnTick, Refused, Tick
 from bailiwick.gateway.mcp import exchange, pins
 from bailiwick.gateway.mcp.pins import PinBook, Sighting
 from bailiwick.ports import Pinned, RequestPeer, UpstreamReply, UpstreamRequest
@@ -245,28 +245,100 @@ async def test_a_completion_asks_nothing_of_a_client(kind: bytes) -> None:
     assert b"PIN?" not in reply.body
 
 
+def pages(*urls: str) -> bytes:
+    """An error with which a server has a person open pages."""
+    asked = [
+        {"mode": "url", "elicitationId": "e1", "url": url, "message": "Sign in"} for url in urls
+    ]
+    error = {"code": -32042, "message": "open this", "data": {"elicitations": asked}}
+    return json.dumps(error).encode()
+
+
+OPENS_PAGES: dict[str, Any] = {"elicitation": {"url": {}}}
+ONE_PAGE = pages("https://evil.example/login")
+
+
+def failing(error: bytes) -> FakeUpstream:
+    server = FakeUpstream("evil", tools=[tool("read")], version="2025-11-25")
+
+    async def fail(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        return UpstreamReply(error=error)
+
+    server.handlers["tools/call"] = fail
+    return server
+
+
 @pytest.mark.parametrize(
     ("declared", "denied", "code"),
     [
-        ({"elicitation": {}}, "", -32042),
-        ({"elicitation": {}}, "evil/elicitation", -32603),
+        (OPENS_PAGES, "", -32042),
+        (OPENS_PAGES, "evil/elicitation", -32603),
+        ({"elicitation": {}}, "", -32603),
         ({}, "", -32603),
     ],
 )
 async def test_an_error_has_a_person_open_a_page_only_where_the_server_may_ask(
     declared: Any, denied: str, code: int
 ) -> None:
-    server = FakeUpstream("evil", tools=[tool("read")], version="2025-11-25")
-
-    async def fail(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
-        return UpstreamReply(error=b'{"code":-32042,"message":"m","data":{"elicitations":[]}}')
-
-    server.handlers["tools/call"] = fail
+    server = failing(ONE_PAGE)
     house = make_house(server)
     house.gate.denied.add(denied)
     client = await Client.connect(house.wire(), path="/mcp/evil", capabilities=declared)
     reply = await client.post(legacy("tools/call", id=5, name="read", arguments={}))
     assert reply.error["code"] == code
-    server.handlers["tools/list"] = fail
+    assert (b"evil.example" in reply.body) == (code == -32042)
+    server.handlers["tools/list"] = server.handlers["tools/call"]
     reply = await client.post(legacy("tools/list", id=6))
     assert reply.error["code"] == -32603
+
+
+async def test_each_page_an_error_asks_for_is_judged_as_what_it_is() -> None:
+    house = make_house(failing(pages("https://bank.example/in", "https://evil.example/in")))
+    client = await Client.connect(house.wire(), path="/mcp/evil", capabilities=OPENS_PAGES)
+    message = legacy("tools/call", id=5, name="read", arguments={})
+    allowed = await client.post(message)
+    _, *asked = house.gate.seen
+    assert allowed.error["code"] == -32042
+    assert len(allowed.error["data"]["elicitations"]) == 2
+    assert [str(one.target) for one in asked] == ["evil/elicitation"] * 2
+    assert [one.target.kind for one in asked] == [CallKind.CLIENT] * 2
+    assert [one.arguments["url"] for one in asked] == [
+        "https://bank.example/in",
+        "https://evil.example/in",
+    ]
+
+    async def only_the_bank(asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
+        if "bank.example" in str(asked.arguments["url"]):
+            return Answered("call", await dispatch())
+        return Refused("call", "not_in_mandate", "this page is not in the mandate")
+
+    house.gate.on["evil/elicitation"] = only_the_bank
+    refused = await client.post(message)
+    assert refused.error == {"code": -32603, "message": "open this"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        b'{"code":-1,%b' % ONE_PAGE[1:],
+        b'{"code":-1,"Code":-32042,"message":"m","data":{"elicitations":[]}}',
+        ONE_PAGE.replace(b'"message": "open this"', b'"message": "m", "n": 9007199254740993'),
+        ONE_PAGE.replace(b'"url": "https', b'"url": "https://bank.example", "url": "https'),
+        ONE_PAGE.replace(b'"mode": "url"', b'"mode": "form"'),
+        b'{"code":-32042,"message":"m","data":{"elicitations":{"url":"https://evil.example"}}}',
+    ],
+)
+@pytest.mark.parametrize("stateful", [True, False])
+async def test_an_error_that_could_ask_for_another_page_than_was_judged_asks_for_none(
+    error: bytes, stateful: bool
+) -> None:
+    house = make_house(failing(error))
+    if stateful:
+        client = await Client.connect(house.wire(), path="/mcp/evil", capabilities=OPENS_PAGES)
+        reply = await client.post(legacy("tools/call", id=5, name="read", arguments={}))
+    else:
+        message = modern("tools/call", name="read", capabilities=OPENS_PAGES)
+        reply = await house.wire().post(message, path="/mcp/evil")
+    assert reply.error["code"] == -32603
+    assert b"32042" not in reply.body
+    assert b".example" not in reply.body

@@ -520,11 +520,13 @@ async def test_codes_of_earlier_revisions_are_not_sent_to_a_stateless_client() -
 
     async def fail(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         code = errors[request.method]
-        return UpstreamReply(error=b'{"code":%d,"message":"m","data":{"n":1.0}}' % code)
+        data = b'{"elicitations":[],"n":1.0}'
+        return UpstreamReply(error=b'{"code":%d,"message":"m","data":%b}' % (code, data))
 
     server.handlers.update(dict.fromkeys(errors, fail))
     house = make_house(server)
-    client = await Client.connect(house.wire(), path="/mcp/fs", capabilities=ALL)
+    opens_pages = {"elicitation": {"url": {}}}
+    client = await Client.connect(house.wire(), path="/mcp/fs", capabilities=opens_pages)
 
     called = await house.wire().post(modern("tools/call", name="read"), path="/mcp/fs")
     read = await house.wire().post(modern("resources/read", uri="a:b"), path="/mcp/fs")
@@ -532,7 +534,7 @@ async def test_codes_of_earlier_revisions_are_not_sent_to_a_stateless_client() -
     legacy_read = await client.post(legacy("resources/read", uri="a:b"))
 
     assert (called.error["code"], read.error["code"]) == (-32603, -32602)
-    assert b'"data":{"n":1.0}' in read.body
+    assert b'"data":{"elicitations":[],"n":1.0}' in read.body
     assert (legacy_call.error["code"], legacy_read.error["code"]) == (-32042, -32002)
 
 

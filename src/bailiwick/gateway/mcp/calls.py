@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable
 
+from msgspec.structs import replace
+
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
-from bailiwick.gateway.gate import Answered, Refused, StillWaiting
+from bailiwick.gateway.gate import Answer, Answered, Refused, StillWaiting
 from bailiwick.gateway.mcp.catalog import (
     PROMPTS,
     RESOURCES,
@@ -25,11 +27,15 @@ from bailiwick.gateway.mcp.catalog import (
 )
 from bailiwick.gateway.mcp.exchange import (
     Exchange,
+    join_members,
+    raw_members,
     refusal_result,
     spelt_out,
     with_members,
 )
+from bailiwick.gateway.mcp.pages import pages_pass
 from bailiwick.gateway.mcp.tasks import MAX_TASK_ID_CHARS, TaskOwner
+from bailiwick.gateway.mcp.visit import Aim
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import ServerFacts, UpstreamRequest
 from bailiwick.protocols.mcp.headers import ParamHeader, param_mismatch, param_values
@@ -85,6 +91,64 @@ def locate(exchange: Exchange, listing: Listing, spelled: str) -> tuple[Shelf, s
 
 
 async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments: object) -> Outcome:
+    governed = _again(exchange, listing, spelled, arguments)
+    if governed is None:
+        begun = await _begin(exchange, listing, spelled, arguments)
+        if isinstance(begun, Outcome):
+            return begun
+        governed = begun
+    answer = await governed
+    if isinstance(answer, Answered):
+        result = answer.reply.result
+        if result is not None:
+            result = spelt_out(result)
+            if exchange.passes(listing, result):
+                return exchange.ok(result)
+            return await exchange.answered(listing, result)
+        failure = answer.reply.error or _NO_REASON
+        if await pages_pass(exchange, failure):
+            return exchange.fail_raw(failure, Code.URL_ELICITATION_REQUIRED)
+        return errored(exchange, failure)
+    if isinstance(answer, Refused) and answer.code == "definition_unknown":
+        return _unknown(exchange, listing, spelled)
+    if listing is TOOLS:
+        return exchange.ok(refusal_result(answer, exchange.modern))
+    return refused(exchange, listing, answer)
+
+
+def _again(
+    exchange: Exchange, listing: Listing, spelled: object, arguments: object
+) -> Awaitable[Answer] | None:
+    """1 to 5 for a request that is like one before but for its arguments, if it goes where that
+    went, and still may; else None.
+
+    INVARIANT: what is not asked anew here follows from the head, the caller, and the text around
+    the arguments, which are the same, and from the servers that there are.
+    """
+    framed = exchange.framed
+    aim = None if framed is None else framed.aim
+    if aim is None:
+        return None
+    asked, shelf, catalog = aim.asked, aim.shelf, exchange.core.catalog
+    if (
+        asked.caller is not exchange.caller
+        or asked.address != exchange.address
+        or catalog.names() is not aim.servers
+        or shelf.facts.get(exchange.modern) is not aim.server
+        or catalog.accepted(shelf, listing, aim.name, exchange.facts) is not aim.entry
+    ):
+        return None
+    params = exchange.request.params
+    if aim.name is not spelled:
+        params = {**params, listing.named_by: aim.name}
+    exchange.aim(shelf, aim.server, params)
+    return exchange.ask_gate(replace(asked, arguments=arguments))
+
+
+async def _begin(
+    exchange: Exchange, listing: Listing, spelled: object, arguments: object
+) -> Awaitable[Answer] | Outcome:
+    """1 to 5: what the gate is asked; an `Outcome` where it does not come to that."""
     if type(arguments) is not dict:
         return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
     if type(spelled) is not str:
@@ -103,34 +167,30 @@ async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments:
     params = exchange.request.params
     if name is not spelled:
         params = {**params, listing.named_by: name}
-    exchange.aim(shelf, shelf.facts.get(exchange.modern) or _UNREACHED, params)
+    server = shelf.facts.get(exchange.modern)
+    exchange.aim(shelf, server or _UNREACHED, params)
     if entry is None:
         declared, target = _NO_HEADERS, Target(listing.kind, shelf.name, name)
     else:
         declared, target = entry.headers, entry.target
-    if (declared or exchange.headers.params) and listing is TOOLS:
+    mirrors = bool(declared or exchange.headers.params)
+    if mirrors and listing is TOOLS:
         mismatch = _mirror(exchange, declared, arguments)
         if mismatch:
             return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
-    if "requestState" in params or "inputResponses" in params:
+    resumes = "requestState" in params or "inputResponses" in params
+    if resumes:
         try:
             exchange.reopen(target, arguments)
         except TheirError as error:
             return exchange.fail(Code.INVALID_PARAMS, error.message)
-    answer = await exchange.govern(target, arguments, blocked)
-    if isinstance(answer, Answered):
-        result = answer.reply.result
-        if result is not None:
-            result = spelt_out(result)
-            if exchange.passes(listing, result):
-                return exchange.ok(result)
-            return await exchange.answered(listing, result)
-        return errored(exchange, answer.reply.error or _NO_REASON)
-    if isinstance(answer, Refused) and answer.code == "definition_unknown":
-        return _unknown(exchange, listing, spelled)
-    if listing is TOOLS:
-        return exchange.ok(refusal_result(answer, exchange.modern))
-    return refused(exchange, listing, answer)
+    governed = exchange.govern(target, arguments, blocked)
+    framed, whole = exchange.framed, exchange.where.server or "/" in spelled
+    if framed is not None and entry is not None and server is not None and whole:
+        if not (blocked or mirrors or resumes):
+            asked = replace(exchange.asked, arguments=_NO_ARGUMENTS)
+            framed.aim = Aim(catalog.names(), shelf, server, entry, name, asked)
+    return governed
 
 
 def _mirror(exchange: Exchange, declared: tuple[ParamHeader, ...], arguments: JsonObject) -> str:
@@ -173,19 +233,23 @@ def _unknown(exchange: Exchange, listing: Listing, spelled: str) -> Outcome:
 
 
 def errored(exchange: Exchange, error: bytes) -> Outcome:
-    """An upstream's error, byte for byte, where its code may be sent to this client."""
+    """An upstream's error, byte for byte, where its code may be sent to this client.
+
+    Pages for a person to open (-32042) are not: those that may be are let out by `pages_pass`.
+    """
     code = code_of(error)
-    asks = code == Code.URL_ELICITATION_REQUIRED
-    if exchange.modern:
+    if code is None:
+        # Its raw form could say another code to the client than was looked at here.
+        text = f"server `{exchange.shelf.name}` answered an error that does not mean one thing"
+        return exchange.fail(Code.INTERNAL_ERROR, text)
+    if code == Code.URL_ELICITATION_REQUIRED:
+        code = Code.INTERNAL_ERROR
+        kept = {name: raw for name, raw in raw_members(error).items() if name == "message"}
+        error = join_members({"code": b"%d" % code, **kept})
+    elif exchange.modern and code == Code.RESOURCE_NOT_FOUND:
         # 2026-07-28 `basic/index`: "Implementations of this protocol version MUST NOT emit
         # these codes"; a server of an earlier revision does.
-        replaced = asks or code == Code.RESOURCE_NOT_FOUND
-    else:
-        # It has the client ask a person to open a page: only where the server may ask at all.
-        replaced = asks and "elicitation" not in exchange.outgoing.client.capabilities
-    if replaced:
-        found = code == Code.RESOURCE_NOT_FOUND
-        code = Code.INVALID_PARAMS if found else Code.INTERNAL_ERROR
+        code = Code.INVALID_PARAMS
         error = with_members(error, {"code": b"%d" % code})
     return exchange.fail_raw(error, code)
 

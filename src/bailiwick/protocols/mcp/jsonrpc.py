@@ -160,11 +160,14 @@ def request_message(identity: RequestId, method: str, params: JsonObject) -> byt
     return encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
 
 
-def code_of(error: bytes) -> int:
-    """The `code` of raw `error` bytes of an upstream; -32603 when it has none."""
+def code_of(error: bytes) -> int | None:
+    """The `code` of raw `error` bytes of an upstream; -32603 when it has none that is a number.
+
+    None where the bytes do not mean one thing: another reader could find another code in them.
+    """
     try:
         value = cast(object, parse(error))
     except TheirError:
-        return Code.INTERNAL_ERROR
+        return None
     code = value.get("code") if isinstance(value, dict) else None
     return code if type(code) is int else Code.INTERNAL_ERROR

@@ -109,7 +109,8 @@ def test_an_unreadable_body_is_a_parse_error() -> None:
 def test_the_code_of_an_upstream_error_is_read_and_a_missing_one_is_internal() -> None:
     assert code_of(error_body(Code.INVALID_PARAMS, "no")) == -32602
     assert code_of(b'{"message":"x"}') == Code.INTERNAL_ERROR
-    assert code_of(b"not json") == Code.INTERNAL_ERROR
+    assert code_of(b"not json") is None
+    assert code_of(b'{"code":-1,"code":-32042}') is None
     assert error_message(b"1", b'{"code":5}') == b'{"jsonrpc":"2.0","id":1,"error":{"code":5}}'
 
 
