@@ -10,7 +10,7 @@ import msgspec
 
 from bailiwick.core.call import Call
 from bailiwick.core.flow.labels import Labels
-from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.limit import Charge, Charges
 from bailiwick.core.mandate import Mandate, authority
 from bailiwick.core.thinking.asked_calls import OpenCall
 from bailiwick.core.thinking.said_and_did import Retold, Thought
@@ -73,20 +73,42 @@ class _Charged(msgspec.Struct, omit_defaults=True):
 
     rule: str
     account: str
-    amount: int
+    amount: int | msgspec.Raw
     ceiling: int
     unit: str = ""
     scale: int = 1
     key: str = ""
     member: str = ""
-    since: int = 0
+    since: int | msgspec.Raw = 0
 
 
 _of_charge = attrgetter(
     "rule", "account", "amount", "ceiling", "unit", "scale", "key", "member", "since_ms"
 )
 
+_encode = msgspec.json.Encoder().encode
 
-def charged(reserved: Sequence[Charge]) -> list[_Charged]:
+_MARK = b"\0"
+"""Stands for a number that is yet to come; in JSON it stands nowhere else."""
+
+
+def charged(reserved: Sequence[Charge]) -> list[_Charged] | msgspec.Raw:
     """What a call reserves, as it is recorded."""
-    return list(starmap(_Charged, map(_of_charge, reserved)))
+    if type(reserved) is not Charges:
+        return list(starmap(_Charged, map(_of_charge, reserved)))
+    # What calls of one form reserve is written once, and each puts its numbers in.
+    form = reserved.form
+    if not form.text:
+        form.text = _text(reserved)
+    return msgspec.Raw(form.text % form.numbers(reserved))
+
+
+def _text(reserved: Charges) -> bytes:
+    """What is recorded of charges of one form, with `%d` for each number in which they differ."""
+    rows = list(starmap(_Charged, map(_of_charge, reserved)))
+    for at, by_moment in reserved.form.varying:
+        if by_moment:
+            rows[at].since = msgspec.Raw(_MARK)
+        else:
+            rows[at].amount = msgspec.Raw(_MARK)
+    return _encode(rows).replace(b"%", b"%%").replace(_MARK, b"%d")

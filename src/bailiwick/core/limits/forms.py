@@ -109,9 +109,12 @@ class ChargeForm:
     Attributes:
         latest: the charges of one of them, from which those of the next are made.
         known: where the counters count them that have reserved such a call last.
+        varying: where the charges differ: the place of one, and whether it is by its moment, or
+            else by its amount.
+        text: for whoever writes them down: as they are written, but for what differs.
     """
 
-    __slots__ = ("_sliding", "_summed", "known", "latest")
+    __slots__ = ("_sliding", "_summed", "known", "latest", "text", "varying")
 
     def __init__(
         self, taken: Sequence[Charge], summed: list[_Summed], sliding: list[_Sliding]
@@ -120,6 +123,9 @@ class ChargeForm:
         self._sliding = sliding
         self.known: Known | None = None
         self.latest = self._of(taken)
+        by_amount = [(each.at, False) for each in summed]
+        self.varying = sorted([*by_amount, *[(each.at, True) for each in sliding]])
+        self.text = b""
 
     def filled(self, arguments: JsonObject, now: int) -> Charges | None:
         """What a call of this form takes; None if that is not so plain."""
@@ -145,6 +151,14 @@ class ChargeForm:
             return latest
         self.latest = latest = self._of(made)
         return latest
+
+    def numbers(self, taken: Charges) -> tuple[int, ...]:
+        """In what charges of this form differ from others, as `varying` has it."""
+        found: list[int] = []
+        for at, by_moment in self.varying:
+            charge = taken[at]
+            found.append(charge.since_ms if by_moment else charge.amount)
+        return tuple(found)
 
     def _of(self, taken: Sequence[Charge]) -> Charges:
         charges = Charges(taken)
