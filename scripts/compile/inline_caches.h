@@ -1,0 +1,123 @@
+/* Inline caches for compiled modules, as CPython's interpreter has them (docs/adr/0013).
+ *
+ * mypyc finds an attribute of what it has not compiled (a msgspec.Struct, a slotted dataclass) and a
+ * global of a module by the general functions of C Python: 115 and 125 machine instructions each time,
+ * some 450 times a call. CPython's own interpreter has long since remembered, at that very place, where
+ * the last object of that type had it (LOAD_ATTR_SLOT, LOAD_GLOBAL_MODULE). So do these two, by the same
+ * rules and guards; whatever does not fit goes the general way.
+ *
+ * INVARIANT: what is remembered is used only under the version that it was found in. A version is given
+ * out once by the process: one of a type is taken back when the type or one that it derives from changes
+ * (PyType_Modified), one of a dict whenever anything in it is changed. Nothing remembered is owned: the
+ * version says that it is still there.
+ *
+ * Only for CPython 3.11, whose source this was checked against, and for compilers with statement
+ * expressions; elsewhere mypyc's own way stands. The hook includes this below mypyc's own headers.
+ */
+#ifndef BAILIWICK_INLINE_CACHES_H
+#define BAILIWICK_INLINE_CACHES_H
+
+#if defined(__GNUC__) && PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+
+#include <structmember.h>
+
+#ifndef MAX_MISSES
+#define MAX_MISSES 32u /* then a place is left alone: it sees now one type, now another */
+#endif
+
+/* Whether a name is a constant of ours, and so never gone: its address tells it for good. */
+static inline bool is_constant(PyObject *name) {
+    for (size_t at = 0; at < sizeof CPyStatics / sizeof CPyStatics[0]; at++) {
+        if (CPyStatics[at] == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- slots of objects: Python/specialize.c, analyze_descriptor ----------------------------------- */
+
+typedef struct {
+    unsigned int version; /* of the type; 0 is none's */
+    unsigned int misses;
+    PyObject *name;
+    Py_ssize_t offset; /* of the slot in an object */
+} SeenSlot;
+
+CPy_NOINLINE
+static PyObject *find_attribute(PyObject *object, PyObject *name, SeenSlot *seen) {
+    PyTypeObject *type = Py_TYPE(object);
+    if (seen->misses < MAX_MISSES && type->tp_getattro == PyObject_GenericGetAttr) {
+        seen->misses++;
+        PyObject *found = _PyType_Lookup(type, name);
+        if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type) && is_constant(name)) {
+            PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
+            if (member->type == T_OBJECT_EX && !(member->flags & PY_AUDIT_READ) &&
+                PyType_IsSubtype(type, PyDescr_TYPE(found)) &&
+                PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG)) {
+                seen->version = type->tp_version_tag;
+                seen->name = name;
+                seen->offset = member->offset;
+            }
+        }
+    }
+    return PyObject_GetAttr(object, name);
+}
+
+static inline PyObject *attribute(PyObject *object, PyObject *name, SeenSlot *seen) {
+    unsigned int version = Py_TYPE(object)->tp_version_tag;
+    if (likely(version == seen->version && name == seen->name && version != 0)) {
+        PyObject *value = *(PyObject **)((char *)object + seen->offset);
+        if (likely(value != NULL)) { /* else it is not set, and the general way says so */
+            return Py_NewRef(value);
+        }
+    }
+    return find_attribute(object, name, seen);
+}
+
+#undef CPyObject_GetAttr
+#define CPyObject_GetAttr(object, name)           \
+    ({                                            \
+        static SeenSlot seen_slot_;               \
+        attribute((object), (name), &seen_slot_); \
+    })
+
+/* --- globals of modules: Python/specialize.c, _Py_Specialize_LoadGlobal ---------------------------- */
+
+typedef struct {
+    uint64_t version; /* of the dict; 0 is none's */
+    unsigned int misses;
+    PyObject *name;
+    PyObject *value;
+} SeenItem;
+
+CPy_NOINLINE
+static PyObject *find_item(PyObject *dict, PyObject *name, SeenItem *seen) {
+    PyObject *value = CPyDict_GetItem(dict, name);
+    if (value != NULL && seen->misses < MAX_MISSES && PyDict_CheckExact(dict)) {
+        seen->misses++;
+        if (is_constant(name)) {
+            seen->version = ((PyDictObject *)dict)->ma_version_tag;
+            seen->name = name;
+            seen->value = value;
+        }
+    }
+    return value;
+}
+
+static inline PyObject *item(PyObject *dict, PyObject *name, SeenItem *seen) {
+    if (likely(PyDict_CheckExact(dict) &&
+               ((PyDictObject *)dict)->ma_version_tag == seen->version && name == seen->name)) {
+        return Py_NewRef(seen->value);
+    }
+    return find_item(dict, name, seen);
+}
+
+#define CPyDict_GetItem(dict, name)         \
+    ({                                      \
+        static SeenItem seen_item_;         \
+        item((dict), (name), &seen_item_);  \
+    })
+
+#endif
+#endif
