@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bailiwick.gateway.mcp import edge, modern_door
+from bailiwick.gateway.mcp import calls, edge, modern_door
 from bailiwick.gateway.mcp.core import MAX_SHAPES_PER_CALLER, Limits
 from bailiwick.gateway.mcp.modern_door import _MAX_KEPT_BYTES as MAX_KEPT_BYTES
 from bailiwick.gateway.mcp.modern_door import ModernDoor
@@ -15,6 +15,7 @@ from bailiwick.gateway.mcp.visit import Understood, Visit
 from bailiwick.ports import Caller
 from bailiwick.protocols.mcp.jsonrpc import Request
 from bailiwick.protocols.mcp.modern import Rejection
+from bailiwick.protocols.mcp.names import joined_for_model
 from bailiwick.testing.mcp.fakes import FakeUpstream
 from bailiwick.testing.mcp.house import House, make_house
 from bailiwick.testing.mcp.wire import modern, tool
@@ -221,6 +222,53 @@ async def test_a_definition_that_changed_is_refused_to_what_fits_a_frame(house: 
         _, answer = await line.post()
         assert answer["result"]["resultType"] == "complete"
     assert len(upstream.of("tools/call")) == 5
+
+
+async def test_what_fits_a_frame_goes_where_the_last_went_without_another_look(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(house) as port, Compact(port) as line:
+        assert [(await line.post())[0] for _ in range(4)] == [200] * 4
+        monkeypatch.setattr(calls, "locate", None)
+        again = changed(arguments={"b": "other"})
+        assert (await line.post({**again, "id": 9}))[1]["id"] == 9
+    assert [one.arguments for one in house.gate.seen[-2:]] == [
+        CALL["params"]["arguments"],
+        {"b": "other"},
+    ]
+    first, second = house.gate.seen[-2:]
+    assert replace(second, arguments={}) == replace(first, arguments={})
+
+
+async def test_what_fits_a_frame_goes_to_the_server_that_is_there_now(house: House) -> None:
+    first: Any = house.servers["fs"]
+    async with serving(house) as port, Compact(port) as line:
+        assert [(await line.post())[0] for _ in range(5)] == [200] * 5
+        second = FakeUpstream("fs", tools=[tool("read"), tool("write")])
+        house.servers["fs"] = second
+        assert [(await line.post())[0] for _ in range(2)] == [200] * 2
+        third = FakeUpstream("fs", tools=[tool("write")])
+        house.servers["fs"] = third
+        _, answer = await line.post()
+        assert "error" in answer
+    assert (len(first.of("tools/call")), len(second.of("tools/call"))) == (5, 2)
+    assert third.of("tools/call") == []
+
+
+async def test_a_tool_of_the_very_name_goes_before_one_that_was_only_spelt_like_it() -> None:
+    upstream = FakeUpstream("fs", tools=[tool("read.all")])
+    house = make_house(upstream)
+    spelled = joined_for_model("fs", "read.all")
+    very = spelled.removeprefix("fs__")
+    body = modern("tools/call", name=spelled, arguments={})
+    async with serving(house) as port, Compact(port) as line:
+        await house.wire().post(modern("tools/list"))
+        assert [(await line.post(body, said=body))[0] for _ in range(5)] == [200] * 5
+        upstream.tools = [tool("read.all"), tool(very)]
+        await house.wire().post(modern("tools/list"))
+        assert (await line.post(body, said=body))[0] == 200
+    names = [one.target.name for one in house.gate.seen]
+    assert names == ["read.all"] * 5 + [very]
 
 
 async def test_a_renewed_token_is_judged_by_who_it_stands_for_now(

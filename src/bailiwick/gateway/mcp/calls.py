@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable
 
+from msgspec.structs import replace
+
 from bailiwick.core.call import Target
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError, UpstreamBroken, UpstreamDown
-from bailiwick.gateway.gate import Answered, Refused, StillWaiting
+from bailiwick.gateway.gate import Answer, Answered, Refused, StillWaiting
 from bailiwick.gateway.mcp.catalog import (
     PROMPTS,
     RESOURCES,
@@ -33,6 +35,7 @@ from bailiwick.gateway.mcp.exchange import (
 )
 from bailiwick.gateway.mcp.pages import pages_pass
 from bailiwick.gateway.mcp.tasks import MAX_TASK_ID_CHARS, TaskOwner
+from bailiwick.gateway.mcp.visit import Aim
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import ServerFacts, UpstreamRequest
 from bailiwick.protocols.mcp.headers import ParamHeader, param_mismatch, param_values
@@ -88,6 +91,64 @@ def locate(exchange: Exchange, listing: Listing, spelled: str) -> tuple[Shelf, s
 
 
 async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments: object) -> Outcome:
+    governed = _again(exchange, listing, spelled, arguments)
+    if governed is None:
+        begun = await _begin(exchange, listing, spelled, arguments)
+        if isinstance(begun, Outcome):
+            return begun
+        governed = begun
+    answer = await governed
+    if isinstance(answer, Answered):
+        result = answer.reply.result
+        if result is not None:
+            result = spelt_out(result)
+            if exchange.passes(listing, result):
+                return exchange.ok(result)
+            return await exchange.answered(listing, result)
+        failure = answer.reply.error or _NO_REASON
+        if await pages_pass(exchange, failure):
+            return exchange.fail_raw(failure, Code.URL_ELICITATION_REQUIRED)
+        return errored(exchange, failure)
+    if isinstance(answer, Refused) and answer.code == "definition_unknown":
+        return _unknown(exchange, listing, str(spelled))
+    if listing is TOOLS:
+        return exchange.ok(refusal_result(answer, exchange.modern))
+    return refused(exchange, listing, answer)
+
+
+def _again(
+    exchange: Exchange, listing: Listing, spelled: object, arguments: object
+) -> Awaitable[Answer] | None:
+    """1 to 5 for a request that is like one before but for its arguments, if it goes where that
+    went, and still may; else None.
+
+    INVARIANT: what is not asked anew here follows from the head, the caller, and the text around
+    the arguments, which are the same.
+    """
+    framed = exchange.framed
+    aim = None if framed is None else framed.aim
+    if aim is None:
+        return None
+    asked, shelf, catalog = aim.asked, aim.shelf, exchange.core.catalog
+    if (
+        asked.caller is not exchange.caller
+        or asked.address != exchange.address
+        or catalog.names().get(shelf.name) is not shelf.upstream
+        or shelf.facts.get(exchange.modern) is not aim.server
+        or catalog.accepted(shelf, listing, aim.name, exchange.facts) is not aim.entry
+    ):
+        return None
+    params = exchange.request.params
+    if aim.name is not spelled:
+        params = {**params, listing.named_by: aim.name}
+    exchange.aim(shelf, aim.server, params)
+    return exchange.ask_gate(replace(asked, arguments=arguments))
+
+
+async def _begin(
+    exchange: Exchange, listing: Listing, spelled: object, arguments: object
+) -> Awaitable[Answer] | Outcome:
+    """1 to 5: what the gate is asked; an `Outcome` where it does not come to that."""
     if type(arguments) is not dict:
         return exchange.fail(Code.INVALID_PARAMS, "`arguments` must be an object")
     if type(spelled) is not str:
@@ -106,37 +167,37 @@ async def _use(exchange: Exchange, listing: Listing, spelled: object, arguments:
     params = exchange.request.params
     if name is not spelled:
         params = {**params, listing.named_by: name}
-    exchange.aim(shelf, shelf.facts.get(exchange.modern) or _UNREACHED, params)
+    server = shelf.facts.get(exchange.modern)
+    exchange.aim(shelf, server or _UNREACHED, params)
     if entry is None:
         declared, target = _NO_HEADERS, Target(listing.kind, shelf.name, name)
     else:
         declared, target = entry.headers, entry.target
-    if (declared or exchange.headers.params) and listing is TOOLS:
+    mirrors = bool(declared or exchange.headers.params)
+    if mirrors and listing is TOOLS:
         mismatch = _mirror(exchange, declared, arguments)
         if mismatch:
             return exchange.fail(Code.HEADER_MISMATCH, f"Header mismatch: {mismatch}")
-    if "requestState" in params or "inputResponses" in params:
+    resumes = "requestState" in params or "inputResponses" in params
+    if resumes:
         try:
             exchange.reopen(target, arguments)
         except TheirError as error:
             return exchange.fail(Code.INVALID_PARAMS, error.message)
-    answer = await exchange.govern(target, arguments, blocked)
-    if isinstance(answer, Answered):
-        result = answer.reply.result
-        if result is not None:
-            result = spelt_out(result)
-            if exchange.passes(listing, result):
-                return exchange.ok(result)
-            return await exchange.answered(listing, result)
-        failure = answer.reply.error or _NO_REASON
-        if await pages_pass(exchange, failure):
-            return exchange.fail_raw(failure, Code.URL_ELICITATION_REQUIRED)
-        return errored(exchange, failure)
-    if isinstance(answer, Refused) and answer.code == "definition_unknown":
-        return _unknown(exchange, listing, spelled)
-    if listing is TOOLS:
-        return exchange.ok(refusal_result(answer, exchange.modern))
-    return refused(exchange, listing, answer)
+    governed = exchange.govern(target, arguments, blocked)
+    framed = exchange.framed
+    if (
+        framed is not None
+        and entry is not None
+        and server is not None
+        and blocked is None
+        and not (mirrors or resumes)
+        # Else it is up to the names of other servers, or tools, where it goes.
+        and (exchange.where.server or spelled.startswith(f"{shelf.name}/"))
+    ):
+        asked = replace(exchange.asked, arguments=_NO_ARGUMENTS)
+        framed.aim = Aim(shelf, server, entry, name, asked)
+    return governed
 
 
 def _mirror(exchange: Exchange, declared: tuple[ParamHeader, ...], arguments: JsonObject) -> str:

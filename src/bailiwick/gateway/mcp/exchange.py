@@ -36,9 +36,9 @@ from bailiwick.gateway.gate import (
 from bailiwick.gateway.mcp.catalog import LISTINGS, PROMPTS, RESOURCES, TOOLS, Listing, Shelf
 from bailiwick.gateway.mcp.core import CLIENT_CAPABILITY, Core, Where
 from bailiwick.gateway.mcp.sinks import Sink
+from bailiwick.gateway.mcp.visit import Framed
 from bailiwick.gateway.mcp.wire import Outcome
 from bailiwick.ports import (
-    Alike,
     Caller,
     ClientFacts,
     ServerFacts,
@@ -104,7 +104,7 @@ class Exchange(ABC):
         edge: which door it came in by, for the record.
         says_more: the request's `_meta` may hold something for the gateway (`said.says_more`).
         follows: what the gate answers is to be seen by `followed` first.
-        alike: what the request has in common with others, if that is known.
+        framed: what the request has in common with others, if that is known.
     """
 
     modern: bool
@@ -127,7 +127,7 @@ class Exchange(ABC):
     said = NOTHING_SAID
     says_more = True
     follows = False
-    alike: Alike | None = None
+    framed: Framed | None = None
     address = ""
     objection: Deny | None = None
     names_of_model = False
@@ -178,7 +178,7 @@ class Exchange(ABC):
         if client.capabilities:
             client = self.core.narrowed(self.caller, shelf.name, client)
         self.outgoing = UpstreamRequest(
-            self.request.method, params, client, _NO_HEADERS, self.alike
+            self.request.method, params, client, _NO_HEADERS, self.framed
         )
 
     def govern(
@@ -188,7 +188,7 @@ class Exchange(ABC):
         more = self.says_more
         params = self.outgoing.params
         judged = _OF_RESOURCE if target.kind is _RESOURCE else _OF_NAMED
-        self.asked = asked = Asked(
+        asked = Asked(
             self.caller,
             target,
             arguments,
@@ -202,6 +202,11 @@ class Exchange(ABC):
             None,
             self._hints(target) if more else NO_HINTS,
         )
+        return self.ask_gate(asked)
+
+    def ask_gate(self, asked: Asked) -> Awaitable[Answer]:
+        """Send the aimed request through the gate, as `asked` has it."""
+        self.asked = asked
         # Not awaited here: each waking of a call passes through every coroutine that waits for it.
         governed = self.core.gate.govern(asked, self._dispatch_checked, self.on_tick)
         return self.followed(governed) if self.follows else governed

@@ -22,9 +22,9 @@ from bailiwick.gateway.mcp.exchange import (
 )
 from bailiwick.gateway.mcp.parked import Parked
 from bailiwick.gateway.mcp.sinks import PostSink
-from bailiwick.gateway.mcp.visit import Understood, Visit
+from bailiwick.gateway.mcp.visit import Framed, Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome
-from bailiwick.ports import Alike, UpstreamReply, UpstreamRequest
+from bailiwick.ports import UpstreamReply, UpstreamRequest
 from bailiwick.protocols.mcp.jsonrpc import Code, Request
 from bailiwick.protocols.mcp.modern import STATUS
 from bailiwick.protocols.mcp.revisions import MODERN
@@ -48,7 +48,7 @@ class ModernExchange(Exchange):
         understood: Understood,
         request: Request,
         sink: PostSink,
-        alike: Alike | None,
+        framed: Framed | None,
     ) -> None:
         knock = visit.knock
         self.core = core
@@ -65,7 +65,7 @@ class ModernExchange(Exchange):
         self.progress_token = understood.progress_token
         self.names_of_model = understood.names_of_model
         self.address = visit.address
-        self.alike = alike
+        self.framed = framed
 
     _bound = ""
     _ours = False

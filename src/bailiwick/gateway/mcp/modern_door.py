@@ -18,9 +18,8 @@ from bailiwick.gateway.mcp.run_keys import run_key
 from bailiwick.gateway.mcp.said import read_said, says_more, without_ours
 from bailiwick.gateway.mcp.sinks import PostSink
 from bailiwick.gateway.mcp.subscriptions import Listen
-from bailiwick.gateway.mcp.visit import Understood, Visit
+from bailiwick.gateway.mcp.visit import Framed, Understood, Visit
 from bailiwick.gateway.mcp.wire import Outcome, reply
-from bailiwick.ports import Alike
 from bailiwick.protocols.mcp.frame import frame_of
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
@@ -89,7 +88,7 @@ class ModernDoor:
             knock.strangers += 1
             frame = frame_of(visit.body)
             if frame is not None:
-                knock.frame, knock.alike = frame, Alike()
+                knock.frame, knock.framed = frame, Framed()
         if known.says_more:
             message = without_ours(message)
         return self._work(visit, known, message, None)
@@ -104,7 +103,7 @@ class ModernDoor:
             or self._core.forgotten != known.forgotten
         ):
             return self.post(visit, request)
-        return self._work(visit, known, request, visit.knock.alike)
+        return self._work(visit, known, request, visit.knock.framed)
 
     def _climb(self, visit: Visit, request: Request) -> Understood | Rejection:
         """Make of a request what is the same for all that are like it."""
@@ -140,14 +139,14 @@ class ModernDoor:
         )
 
     async def _work(
-        self, visit: Visit, known: Understood, request: Request, alike: Alike | None
+        self, visit: Visit, known: Understood, request: Request, framed: Framed | None
     ) -> None:
         """Answer; a disconnect cancels, all the way to the server (`Cancellation`)."""
         knock, watch = visit.knock, visit.watch
         if watch is None:
             raise AssertionError("a POST is watched")
         sink = PostSink(visit.send, knock.events, knock.json)
-        exchange = ModernExchange(self._core, visit, known, request, sink, alike)
+        exchange = ModernExchange(self._core, visit, known, request, sink, framed)
         watch.follow(sink, self._core.limits.keep_alive_seconds)
         try:
             handler = _HANDLERS.get(request.method)

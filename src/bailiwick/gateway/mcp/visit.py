@@ -9,11 +9,12 @@ import msgspec
 
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
-from bailiwick.gateway.gate import Said
+from bailiwick.gateway.gate import Asked, Said
+from bailiwick.gateway.mcp.catalog import Entry, Shelf
 from bailiwick.gateway.mcp.core import Where
 from bailiwick.gateway.mcp.watch import Watch
 from bailiwick.gateway.mcp.wire import Receive, Send
-from bailiwick.ports import Alike, Authenticator, Caller, ClientFacts
+from bailiwick.ports import Alike, Authenticator, Caller, ClientFacts, ServerFacts
 from bailiwick.protocols.mcp.frame import Frame
 from bailiwick.protocols.mcp.headers import Headers
 
@@ -58,6 +59,33 @@ class Understood(msgspec.Struct, frozen=True):
     names_of_model: bool
 
 
+class Aim(msgspec.Struct, frozen=True):
+    """Where a judged request went, for others that differ from it in their arguments alone.
+
+    Attributes:
+        server: what it had said of itself.
+        entry: what was known of the thing it used, which could be used.
+        name: the server's own of that.
+        asked: what the gate was asked, but for the arguments.
+    """
+
+    shelf: Shelf
+    server: ServerFacts
+    entry: Entry
+    name: str
+    asked: Asked
+
+
+class Framed(Alike):
+    """What requests of one frame have in common, as they were met last."""
+
+    __slots__ = ("aim",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aim: Aim | None = None
+
+
 class Knock(msgspec.Struct):
     """What a head that the edge has looked at says, and whose it was when it came last.
 
@@ -72,7 +100,7 @@ class Knock(msgspec.Struct):
         run_key: of the run of that caller, as far as the head says which.
         understood: the last request of the stateless era that came with it.
         frame: of its text, once the same was said again; what fits it says the same.
-        alike: what all requests that fit `frame` have in common.
+        framed: what all requests that fit `frame` have in common.
         strangers: how many frames were made: a client that never says the same twice gets no more.
     """
 
@@ -87,7 +115,7 @@ class Knock(msgspec.Struct):
     run_key: str = ""
     understood: Understood | None = None
     frame: Frame | None = None
-    alike: Alike | None = None
+    framed: Framed | None = None
     strangers: int = 0
 
 
