@@ -71,7 +71,6 @@ _FREE, _PENDING, _UNKNOWN = Place.FREE, Place.PENDING, Place.UNKNOWN
 
 _NOT_WRITTEN = msgspec.Raw()
 
-_held_of = itemgetter(1)  # of a line of a reservation
 _way_of = itemgetter(2, 3)  # of a leg: source and target
 _balance_of = attrgetter("total", "posted", "unknown", "row")  # as `_PUT_BALANCE` takes it
 _encode = msgspec.json.Encoder().encode
@@ -186,10 +185,11 @@ class SqliteLimits:
             if len(moves) >= MAX_TOGETHER:
                 rows.end_row()
             moves.append((posting.call, posting.at_ms, source, whole, legs))
-            for held, reserved_ms in reservation.sliding:
-                if reserved_ms > latest.get(held.row, -1):
-                    latest[held.row] = reserved_ms
-            touched.update(map(_held_of, reservation.lines))
+            for at in reservation.sliding:
+                row, reserved_ms = reservation.held[at].row, reservation.reserved_ms[at]
+                if reserved_ms > latest.get(row, -1):
+                    latest[row] = reserved_ms
+            touched.update(reservation.held)
             if whole is _UNKNOWN:
                 beside.unknown.append((posting.call, posting.at_ms))
                 reservation.row = _NOT_WRITTEN  # what comes of it later is told leg by leg
@@ -208,7 +208,9 @@ class SqliteLimits:
         legs: list[LegCells] = [
             (held.row or row(db, charge, held), at,
              charge.amount, charge.ceiling, charge.since_ms, charge.pending_only)
-            for charge, held, at in reservation.lines
+            for charge, held, at in zip(  # noqa: B905 - of one reservation; strict, it is not C
+                reservation.charges, reservation.held, reservation.reserved_ms
+            )
         ]  # fmt: skip
         reservation.row = msgspec.Raw(_encode(legs))
         return reservation.row

@@ -207,7 +207,11 @@ class HeldInWindow(Held):
 
     def used(self, charge: Charge) -> int:
         """See `Counters.used`."""
-        return self.account.used(charge)
+        account = self.account
+        window = account.window
+        if window is None or charge.since_ms < account.horizon_ms:
+            return account.used(charge)
+        return window.used(charge)
 
     def used_in_all(self, charge: Charge) -> int:
         """See `Held.used_in_all`."""
@@ -218,7 +222,8 @@ class HeldInWindow(Held):
 
     def reserve(self, charge: Charge) -> bool:
         """See `Held.reserve`."""
-        if self.account.used(charge) + charge.amount > charge.ceiling:
+        amount = charge.amount
+        if self.used(charge) + amount > charge.ceiling:
             return False
-        self.total += charge.amount
+        self.total += amount
         return True

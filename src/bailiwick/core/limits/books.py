@@ -26,9 +26,9 @@ from typing import Protocol
 from bailiwick.core.errors import Conflict, LimitReached
 from bailiwick.core.limits.accounts import Account, Held
 from bailiwick.core.limits.charging import are_apart, exceeded
-from bailiwick.core.limits.forms import Known, Page, known_to
+from bailiwick.core.limits.forms import Known, Page
 from bailiwick.core.limits.limit import Charge, Charges
-from bailiwick.core.limits.postings import Posting, Reservation, ReservedLine
+from bailiwick.core.limits.postings import Posting, Reservation
 from bailiwick.core.limits.transfers import Balance, Leg, Place, Transfer, leg_of
 from bailiwick.core.limits.wording import too_much
 
@@ -176,7 +176,7 @@ class Books:
         if to is _FREE:
             self._move(call, posting.moves())
         elif to is _UNKNOWN:
-            for charge, held, _ in reservation.lines:
+            for charge, held in zip(reservation.charges, reservation.held, strict=True):
                 held.unknown += charge.amount
         elif actual:
             legs = reservation.post(actual)
@@ -184,7 +184,7 @@ class Books:
                 posting = Posting(call, at_ms, legs=legs)
         else:
             # It was reserved here and goes on counting: all else of its accounts stays as it is.
-            for charge, held, _ in reservation.lines:
+            for charge, held in zip(reservation.charges, reservation.held):  # noqa: B905
                 held.posted += charge.amount
         reservation.together = to
         if not self._keep_settled and to is not _UNKNOWN:
@@ -229,28 +229,27 @@ class Books:
 
     def _taken(self, call: str, at_ms: int, charges: Sequence[Charge]) -> Reservation:
         """All `charges`, moved from FREE to PENDING; LimitReached if one of them does not fit."""
-        known = known_to(charges, self)
-        if known is None:
+        known = charges.form.known if type(charges) is Charges else None
+        if known is None or known.page is not self._page:
             known = self._known(call, charges)
-        lines: list[ReservedLine] = []
-        sliding: list[tuple[Held, int]] = []
-        for charge, held in zip(charges, known.held):  # noqa: B905 - as in `compared`
+        holding = known.held
+        for charge, held in zip(charges, holding):  # noqa: B905 - as in `compared`
             if not held.reserve(charge):
                 over = too_much(charge, held.used(charge), charge.amount)
-                for taken, holding, _ in lines:  # all or nothing
-                    holding.give_back(taken)
+                for taken, by in zip(charges, holding, strict=True):  # all or nothing
+                    if taken is charge:
+                        break
+                    by.give_back(taken)
                 raise LimitReached(over.code, over.because)
-            lines.append((charge, held, at_ms))
+        reserved_ms = [at_ms] * len(holding)
         for at in known.sliding:
-            charge, held, _ = lines[at]
-            window = held.account.window
+            account = holding[at].account
+            window = account.window
             assert window is not None
-            counts_from = window.reserve(charge, at_ms)
-            lines[at] = (charge, held, counts_from)
-            sliding.append((held, counts_from))
+            reserved_ms[at] = window.reserve(charges[at], at_ms)
             if window.old > self._keep_old:
-                self._long.add(held.account)
-        return Reservation(lines, sliding, _PENDING)
+                self._long.add(account)
+        return Reservation(charges, holding, reserved_ms, known.sliding, _PENDING)
 
     def _known(self, call: str, charges: Sequence[Charge]) -> Known:
         """Where each charge is counted; loaded if it is not remembered. Their form remembers it.

@@ -15,11 +15,6 @@ from bailiwick.core.limits.transfers import Leg, Place, Transfer
 _FREE, _PENDING, _POSTED = Place.FREE, Place.PENDING, Place.POSTED
 
 
-ReservedLine = tuple[Charge, Held, int]
-"""A charge that was reserved, what its member holds of its account, and when that counts as
-reserved, in ms. A tuple, since every call under a limit makes some."""
-
-
 class Posting(msgspec.Struct, frozen=True):
     """The transfers of one call that were decided together, and are written as one row.
 
@@ -49,7 +44,9 @@ class Posting(msgspec.Struct, frozen=True):
         source = _FREE if whole is _PENDING else _PENDING
         return [
             (charge, reserved_ms, source, whole, charge.amount)
-            for charge, _, reserved_ms in reservation.lines
+            for charge, reserved_ms in zip(
+                reservation.charges, reservation.reserved_ms, strict=True
+            )
         ]
 
     def __iter__(self) -> Iterator[Transfer]:
@@ -78,26 +75,30 @@ class Reservation(msgspec.Struct, eq=False):
     only once they differ.
 
     Attributes:
-        lines: what was reserved together. An account is never let go of before the calls that know
-            it.
-        sliding: what of it is of sliding accounts, and when that counts as reserved.
+        charges: what was reserved together; so nearly always all there is.
+        held: for each of them, what its member holds of its account. An account is never let go of
+            before the calls that know it.
+        reserved_ms: when each counts as reserved.
+        sliding: which of them are of sliding accounts.
         together: where all of it is; None where `by_account` tells.
         row: for whoever writes it down: its lines as they were written; empty while they were not.
-        by_account: the lines one by one, by account, key and member.
+        by_account: the lines one by one, by account, key and member; made when first looked at.
     """
 
-    lines: Sequence[ReservedLine] = ()
-    sliding: Sequence[tuple[Held, int]] = ()
+    charges: Sequence[Charge] = ()
+    held: Sequence[Held] = ()
+    reserved_ms: Sequence[int] = ()
+    sliding: Sequence[int] = ()
     together: Place | None = None
     row: msgspec.Raw = msgspec.Raw()
-    by_account: dict[tuple[str, str, str], Line] = {}
+    by_account: dict[tuple[str, str, str], Line] | None = None
 
     @property
     def is_final(self) -> bool:
         """Whether nothing but a late outcome can move any of it."""
         if self.together is not None:
             return self.together is _POSTED or self.together is _FREE
-        return all(line.is_final for line in self.by_account.values())
+        return all(line.is_final for line in self.apart().values())
 
     def amounts(self) -> dict[tuple[str, str, str], int]:
         """What was reserved, by account."""
@@ -110,8 +111,10 @@ class Reservation(msgspec.Struct, eq=False):
                 (charge.account, charge.key, charge.member): Line(
                     charge, reserved_ms, charge.amount, self.together
                 )
-                for charge, _, reserved_ms in self.lines
+                for charge, reserved_ms in zip(self.charges, self.reserved_ms, strict=True)
             }
+        elif self.by_account is None:
+            self.by_account = {}
         return self.by_account
 
     def post(self, actual: Sequence[tuple[str, str, int]]) -> Sequence[Leg]:
@@ -120,7 +123,9 @@ class Reservation(msgspec.Struct, eq=False):
         taken = {(account, key): steps for account, key, steps in actual}
         legs: list[Leg] = []
         differs = False
-        for charge, held, reserved_ms in self.lines:
+        for charge, held, reserved_ms in zip(
+            self.charges, self.held, self.reserved_ms, strict=True
+        ):
             steps = amount = charge.amount
             if not charge.member:
                 steps = taken.get((charge.account, charge.key), amount)

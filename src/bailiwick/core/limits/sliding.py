@@ -163,7 +163,9 @@ class SlidingWindow:
         self.latest_ms = reserved_ms
         if reserved_ms < self._until_ms:  # the only one that is not old
             self._until_ms = reserved_ms
-        self._count(entry, 1)
+        self._sum += amount
+        if member and amount:
+            self._members[member] = self._members.get(member, 0) + 1
 
     def _change(self, entry: _Entry, by: int) -> None:
         if not entry.old:
