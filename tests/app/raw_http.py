@@ -13,6 +13,7 @@ from typing import Any
 import uvloop
 
 from bailiwick.app.http_exchange import Scope
+from bailiwick.app.http_places import Places
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_round import Round
 
@@ -129,7 +130,8 @@ async def answer(send: Any, body: bytes, *extra: tuple[bytes, bytes]) -> None:
 class House:
     """A server on uvloop in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places | None = None) -> None:
+        self.places = places or Places()
         self.app = Application()
         self.state = State()
         self.round = Round()
@@ -145,7 +147,10 @@ class House:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         server = await self._loop.create_server(
-            lambda: HttpProtocol(self.app, self.state, self.round), "127.0.0.1", 0
+            lambda: HttpProtocol(self.app, self.state, self.round, self.places),
+            "127.0.0.1",
+            0,
+            backlog=2_048,
         )
         self.port = server.sockets[0].getsockname()[1]
         started.set()

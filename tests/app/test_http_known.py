@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bailiwick.app import http_protocol as limits
 from bailiwick.app.http_exchange import HIGH_WATER_BYTES, Scope
 from bailiwick.app.http_known import MAX_KNOWN, MAX_KNOWN_BYTES, MAX_STRANGERS, KnownHeads
+from bailiwick.app.http_places import Places
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_request import MAX_HEAD_BYTES
 from bailiwick.app.http_round import Round
@@ -383,7 +384,7 @@ class _Wire:
         self.written = b""
         self.seen: list[tuple[Any, ...]] = []
         self.closing = False
-        self.protocol = HttpProtocol(self._app, State(), round_)
+        self.protocol = HttpProtocol(self._app, State(), round_, Places())
         if not knows:
             self.protocol._heads._strangers = MAX_STRANGERS  # it has given up learning
         self.protocol.connection_made(cast(asyncio.Transport, self))

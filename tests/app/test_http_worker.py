@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bailiwick.app.http_exchange import App, Exchange
+from bailiwick.app.http_places import Places
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_response import Fields, encode_constant
 from bailiwick.app.http_round import MAX_HEADS, Round
@@ -156,9 +157,9 @@ async def test_a_lost_connection_ends_its_task() -> None:
 @contextlib.asynccontextmanager
 async def _served(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server of `app`."""
-    state, round_ = State(), Round()
+    state, round_, places = State(), Round(), Places()
     server = await asyncio.get_running_loop().create_server(
-        lambda: HttpProtocol(app, state, round_), "127.0.0.1", 0
+        lambda: HttpProtocol(app, state, round_, places), "127.0.0.1", 0
     )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     yield reader, writer

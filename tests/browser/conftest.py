@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from bailiwick.app.http_places import Places
 from bailiwick.app.server import Server
 from bailiwick.testing.sample_day import SampleDay, sample_day
 from bailiwick.testing.sample_runs import Thinking, add_thinking_run
@@ -72,7 +73,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         house = build(day, tmp_path, url)
         loops: list[asyncio.AbstractEventLoop] = []
         up = threading.Event()
-        server = Server(house.app, up.set, lambda: None)
+        server = Server(house.app, Places(), up.set, lambda: None)
 
         async def run() -> None:
             loops.append(asyncio.get_running_loop())

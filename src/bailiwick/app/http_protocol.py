@@ -3,7 +3,8 @@
 uvicorn accepts the connections and ends them in order (`bailiwick.app.server`); this keeps the
 order on each of them, and its deadlines. `bailiwick.app.http_request` reads, strictly. A request
 that is refused is answered after those before it, and ends the connection. Slow heads and bodies,
-idle connections and peers that do not read are ended by the `Round`.
+idle connections and peers that do not read are ended by the `Round`. How many there are at a time,
+and which gives way to which, is for the `Places`.
 
 A head that the reader has accepted on this connection before is found again by its bytes
 (`bailiwick.app.http_known`), and its body is counted here: only a request that begins with a piece
@@ -20,6 +21,7 @@ from typing import Any, Protocol, cast
 
 from bailiwick.app.http_exchange import App, Exchange
 from bailiwick.app.http_known import KnownHeads
+from bailiwick.app.http_places import Place, Places
 from bailiwick.app.http_request import MAX_HEAD_BYTES, Refused, RequestReader
 from bailiwick.app.http_response import plain_response
 from bailiwick.app.http_round import Round
@@ -54,12 +56,14 @@ class HttpProtocol(asyncio.Protocol):
         app: answers requests.
         state: see `ServerState`.
         round_: watches over deadlines.
+        places: of all connections.
     """
 
     __slots__ = (
-        "_active", "_app", "_body_left", "_deadline", "_heads", "_ignored_bytes", "_last", "_queue",
-        "_quiet", "_read_paused", "_reader", "_receiving", "_refusal", "_round", "_stalls",
-        "_state", "_transport", "_worker", "_writable", "head", "write", "write_paused",
+        "_active", "_app", "_body_left", "_deadline", "_heads", "_ignored_bytes", "_last",
+        "_place", "_places", "_queue", "_quiet", "_read_paused", "_reader", "_receiving",
+        "_refusal", "_round", "_stalls", "_state", "_transport", "_worker", "_writable", "head",
+        "write", "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -69,10 +73,12 @@ class HttpProtocol(asyncio.Protocol):
     head: Callable[..., bytes]
     write: Callable[[bytes], None]
 
-    def __init__(self, app: App, state: ServerState, round_: Round) -> None:
+    def __init__(self, app: App, state: ServerState, round_: Round, places: Places) -> None:
         self._app = app
         self._state = state
         self._round = round_
+        self._places = places
+        self._place: Place | None = None
         self.head = round_.head
         self._deadline = _NEVER
         self._stalls = _NEVER
@@ -101,15 +107,24 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
         self.write = self._transport.write
         ends = _address(transport, "sockname"), _address(transport, "peername")
-        self._reader = RequestReader(self, self._heads, *ends)
         self._state.connections.add(self)
         self._round.enter(self)
+        place = self._place = self._places.enter(self, "" if ends[1] is None else ends[1][0])
+        if place is None:
+            self._refusal = 503
+            self._conclude(503)
+            return
+        self._reader = RequestReader(self, self._heads, *ends, place)
         self._deadline = self._round.now + HEAD_SECONDS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone, or was sent away."""
         self._state.connections.discard(self)
         self._round.leave(self)
+        if self._place is None:
+            self._places.shown_out(self)
+        else:
+            self._places.leave(self._place)
         self._refusal = self._refusal or 0
         self._queue.clear()
         if self._worker is not None:
@@ -283,6 +298,17 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.close()
         else:
             self._active.closes = True
+
+    # --- its place -----------------------------------------------------------------------------
+
+    def idle_until(self) -> float | None:
+        """See `Guest`. A head that comes slowly is nothing under way; the rest of an answer is."""
+        at_work = self._active is not None or self._transport.get_write_buffer_size()
+        return None if at_work else self._deadline
+
+    def give_way(self) -> None:
+        """See `Guest`."""
+        self._transport.abort()
 
     # --- ends ----------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import httptools
 
 from bailiwick.app.http_known import KnownHeads
+from bailiwick.protocols.http_place import PLACE, Place
 
 MAX_TARGET_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -77,6 +78,7 @@ class RequestReader:
         listener: is told.
         heads: learn those that are worth it.
         server, client: the ends of the connection.
+        place: what requests tell whom they are from.
 
     Attributes:
         rests: nothing was read of a request that is not complete.
@@ -84,8 +86,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_client", "_fields", "_first", "_heads", "_listener", "_parser", "_path", "_server",
-        "_target", "_target_known", "_watched", "gathered_bytes", "rests",
+        "_client", "_fields", "_first", "_heads", "_listener", "_parser", "_path", "_place",
+        "_server", "_target", "_target_known", "_watched", "gathered_bytes", "rests",
     )  # fmt: skip
 
     def __init__(
@@ -94,11 +96,13 @@ class RequestReader:
         heads: KnownHeads,
         server: tuple[str, int] | None,
         client: tuple[str, int] | None,
+        place: Place,
     ) -> None:
         self._listener = listener
         self._heads = heads
         self._server = server
         self._client = client
+        self._place = place
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -210,6 +214,7 @@ class RequestReader:
             "query_string": query,
             "headers": fields,
             "state": {},
+            PLACE: self._place,
         }
 
 

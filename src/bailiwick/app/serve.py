@@ -12,6 +12,8 @@ import uvloop
 
 from bailiwick.app.data_folder import announce, exclusive, prepare_folder, withdraw
 from bailiwick.app.gateway import Doors, open_gateway
+from bailiwick.app.http_places import Places
+from bailiwick.app.open_files import room_for
 from bailiwick.app.server import Server, bind
 from bailiwick.app.settings import Address, Settings
 
@@ -36,6 +38,7 @@ async def serve(settings: Settings, on_started: Started = lambda _url: None) -> 
     """
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     settings.check()
+    places = Places(room_for(settings.max_connections), settings.max_per_address)
     sys.setswitchinterval(_SWITCH_SECONDS)
     folder = prepare_folder(settings.data)
     with contextlib.ExitStack() as sockets:
@@ -60,7 +63,7 @@ async def serve(settings: Settings, on_started: Started = lambda _url: None) -> 
                 gateway.start_closing()
                 switchboard.start_closing()
 
-            server = Server(switchboard, started, stopping)
+            server = Server(switchboard, places, started, stopping)
             _settle_memory()
             try:
                 await server.run_on(listening)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from bailiwick.app.http_places import Places
 from bailiwick.app.http_protocol import HttpProtocol, ServerState
 from bailiwick.app.http_round import Round
 from bailiwick.app.settings import Address
@@ -51,12 +52,16 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, app: ASGIApp, on_started: Callable[[], None], on_stopping: Callable[[], None]
+        self,
+        app: ASGIApp,
+        places: Places,
+        on_started: Callable[[], None],
+        on_stopping: Callable[[], None],
     ) -> None:
         round_ = Round()
 
         def connect(*, server_state: ServerState, **_: object) -> HttpProtocol:
-            return HttpProtocol(app, server_state, round_)
+            return HttpProtocol(app, server_state, round_, places)
 
         super().__init__(
             uvicorn.Config(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bailiwick.app.http_places import FEWEST_PLACES, MOST_PLACES
 from bailiwick.core.errors import ConfigError
 
 DEFAULT_PORT = 8750
@@ -74,6 +75,9 @@ class Settings:
         environ: the environment from which `${env:NAME}` is filled.
         allowed_hosts: further names accepted in `Host`, lower case: `NAME` for any port, or
             `NAME:PORT`.
+        max_connections: to all listeners at a time; None for as many as usual, and fewer where the
+            process may not open so many files.
+        max_per_address: from one address; 0 for no such bound.
         announce: called with the URL once the gateway answers.
     """
 
@@ -90,6 +94,8 @@ class Settings:
     tick_seconds: float = 15.0
     hold_expires_seconds: int = 24 * 3600
     max_body_bytes: int = 4 * 2**20
+    max_connections: int | None = None
+    max_per_address: int = 0
 
     def check(self) -> None:
         """Refuse what must not be started.
@@ -113,4 +119,16 @@ class Settings:
             raise ConfigError(
                 "out_of_range",
                 f"the hold window is 1 to 3600 seconds, not `{self.hold_window_seconds}`",
+            )
+        most = self.max_connections
+        if most is not None and not FEWEST_PLACES <= most <= MOST_PLACES:
+            raise ConfigError(
+                "out_of_range",
+                f"--max-connections is {FEWEST_PLACES} to {MOST_PLACES}, not `{most}`",
+            )
+        if not 0 <= self.max_per_address <= MOST_PLACES:
+            raise ConfigError(
+                "out_of_range",
+                f"--max-per-address is 0 (no bound) to {MOST_PLACES}, not "
+                f"`{self.max_per_address}`",
             )

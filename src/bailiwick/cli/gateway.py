@@ -50,6 +50,23 @@ def up(
             "--hold-window", metavar="SECONDS", help="How long one request waits for a stamp."
         ),
     ] = DEFAULT_HOLD_WINDOW_SECONDS,
+    max_connections: Annotated[
+        int | None,
+        typer.Option(
+            "--max-connections",
+            metavar="N",
+            help="How many may be open at a time.  [default: 2000, or what open files allow]",
+            show_default=False,
+        ),
+    ] = None,
+    max_per_address: Annotated[
+        int,
+        typer.Option(
+            "--max-per-address",
+            metavar="N",
+            help="How many of them from one address; 0 for any number. Not behind a proxy.",
+        ),
+    ] = 0,
     no_fsync: Annotated[
         bool,
         typer.Option("--no-fsync", help="Faster, and a power cut may lose records. Not for use."),
@@ -89,6 +106,8 @@ def up(
         environ=os.environ,
         public_url=public_url,
         hold_window_seconds=hold_window,
+        max_connections=max_connections,
+        max_per_address=max_per_address,
         allowed_hosts=frozenset(host.lower() for host in allow_host or ()),
     )
 

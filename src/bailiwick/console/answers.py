@@ -35,6 +35,7 @@ _STATUS = {
     "not_json": 415,
     "not_a_form": 415,
     "delegation_busy": 429,
+    "too_many_connections": 503,
     "child_invalid": 422,
     "child_wider": 422,
 }

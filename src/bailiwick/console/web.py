@@ -23,6 +23,7 @@ from bailiwick.console.static_files import StaticFiles
 from bailiwick.console.visible import hidden_in_rendering, prose, visible, visible_rendering
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import BrowserSession, HoldState, Person
+from bailiwick.protocols.http_place import seat_person
 
 SESSION_SECONDS = 12 * 60 * 60
 LIVE_PATH = "/live"
@@ -61,6 +62,7 @@ class Web:
             visit = self.visit(request)
             if visit is None:
                 return self.render_bare("signed_out.html", {}, 401)
+            seat_person(request.scope, visit.person.name)
             response = await handler(visit)
             if isinstance(response, HTMLResponse) and request.method == "GET":
                 self._renew(request, response)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bailiwick.app.http_places import Places
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_round import Round
 from bailiwick.gateway.mcp.core import Limits
@@ -79,9 +80,9 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def serving(house: House) -> AsyncIterator[int]:
-    state, round_ = State(), Round()
+    state, round_, places = State(), Round(), Places()
     server = await asyncio.get_running_loop().create_server(
-        lambda: HttpProtocol(house.edge, state, round_), "127.0.0.1", 0
+        lambda: HttpProtocol(house.edge, state, round_, places), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]

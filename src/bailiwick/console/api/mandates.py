@@ -146,7 +146,7 @@ class Mandates(Served):
 
     async def delegate(self, request: Request) -> Response:
         """Make a child mandate: as an agent, or as a person."""
-        by = agent_or_person(self._parts.people, request.headers.get("authorization"))
+        by = agent_or_person(self._parts.people, request)
         body = await read_json(request, _Child, MAX_AGENT_JSON_BYTES)
         text = body.child if isinstance(body.child, str) else json.dumps(body.child)
         name = request.path_params["name"]

@@ -13,6 +13,7 @@ from bailiwick.console.parts import Parts
 from bailiwick.core.canonical import Json
 from bailiwick.core.errors import TheirError
 from bailiwick.ports import Authenticator, Caller, Person
+from bailiwick.protocols.http_place import seat_person, seats_agent
 
 MAX_AGENT_JSON_BYTES = 256 * 1024
 """Largest body that an agent can send here: a child mandate, or the words of a run."""
@@ -49,19 +50,31 @@ class Served:
     def _authenticated(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             person = self._parts.people.person(request.headers.get("authorization"))
+            seat_person(request.scope, person.name)
             return await handler(request, person)
 
         return endpoint
 
 
-def agent_or_person(people: Authenticator, authorization: str | None) -> Caller | Person:
-    """Whoever the token is for. The two kinds of token cannot be taken for each other."""
+def agent_or_person(people: Authenticator, request: Request) -> Caller | Person:
+    """Whoever the token is for. The two kinds of token cannot be taken for each other.
+
+    Raises:
+        TheirError: as `Authenticator` does; `too_many_connections`, to agents alone.
+    """
+    authorization = request.headers.get("authorization")
     try:
-        return people.person(authorization)
+        person = people.person(authorization)
     except TheirError as error:
         if error.code != "wrong_audience":
             raise
-    return people.authenticate(authorization)
+    else:
+        seat_person(request.scope, person.name)
+        return person
+    caller = people.authenticate(authorization)
+    if not seats_agent(request.scope, caller.agent):
+        raise TheirError("too_many_connections", "too many connections are open")
+    return caller
 
 
 def answer(name: str, value: Json) -> Response:

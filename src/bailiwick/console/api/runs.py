@@ -107,7 +107,7 @@ class Runs(Served):
 
     async def start_run(self, request: Request) -> Response:
         """Start a run: as a person, or as an agent for itself."""
-        by = agent_or_person(self._parts.people, request.headers.get("authorization"))
+        by = agent_or_person(self._parts.people, request)
         body = await read_json(request, _StartRun, MAX_AGENT_JSON_BYTES)
         words = run_words(body.instruction, body.purpose, body.labels, body.end_user)
         asked = RunAsked(body.mandate, words, body.lifetime_seconds)

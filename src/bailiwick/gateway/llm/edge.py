@@ -52,6 +52,7 @@ from bailiwick.gateway.mcp.wire import (
 )
 from bailiwick.ports import Authenticator, Clock
 from bailiwick.protocols.http_head import HEAD, Head
+from bailiwick.protocols.http_place import NO_PLACE, seats_agent
 from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.tool_names import Tool
 from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
@@ -128,13 +129,19 @@ class LlmEdge:
         dialect = knock.dialect
         try:
             if knock.caller is None:
-                caller = knock.caller = self._authenticator.authenticate(knock.token)
+                caller = self._authenticator.authenticate(knock.token)
             else:
                 caller = self._authenticator.renew(knock.caller)
         except TheirError as error:
             status = STATUS.get(error.code, 401)
             await refuse(send, dialect, status, error.code, error.message)
             return
+        if knock.caller is None:
+            if not seats_agent(scope, caller.agent):
+                text = "too many connections are open"
+                await refuse(send, dialect, 503, "too_many_connections", text, *NO_PLACE)
+                return
+            knock.caller = caller
         key, flying = caller.key, self._in_flight
         count = flying.get(key, 0) + 1
         if count > self._limits.in_flight_per_caller:

@@ -59,6 +59,7 @@ from bailiwick.gateway.mcp.wire import (
 )
 from bailiwick.ports import Authenticator, Clock, Upstream
 from bailiwick.protocols.http_head import HEAD, Head
+from bailiwick.protocols.http_place import NO_PLACE, seats_agent
 from bailiwick.protocols.mcp.headers import Headers, read_headers
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
@@ -183,6 +184,9 @@ class McpEdge:
             await self._challenge(send, wrong, knock.where)
             return
         if caller is not knock.caller:
+            if not seats_agent(scope, caller.agent):
+                await reply(send, 503, encode({"error": "too_many_connections"}), *NO_PLACE)
+                return
             knock.caller = caller
             knock.run_key = run_key(caller, knock.headers, NOTHING)
         proxies = self._proxies()

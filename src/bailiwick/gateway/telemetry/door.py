@@ -28,6 +28,7 @@ from bailiwick.gateway.mcp.wire import ClientGone, Receive, Scope, Send, read_bo
 from bailiwick.gateway.telemetry.attaching import Attaching
 from bailiwick.gateway.telemetry.keeping import Flood, Keeping
 from bailiwick.ports import Authenticator, Caller, Clock
+from bailiwick.protocols.http_place import seats_agent
 from bailiwick.protocols.mcp.headers import Headers, read_headers
 from bailiwick.protocols.otlp.answers import JSON, PROTOBUF, accepted, refused
 from bailiwick.protocols.otlp.claims import Claims
@@ -47,6 +48,7 @@ _STATUS = {
     "encoding_not_served": 415,
     "body_too_large": 413,
     "body_too_slow": 408,
+    "too_many_connections": 503,
     "length_malformed": 400,
     "gzip_malformed": 400,
     "bad_run_words": 400,
@@ -105,6 +107,8 @@ class TracesDoor:
             caller = self._authenticator.authenticate(
                 None if told is None else told.decode("latin-1")
             )
+            if not seats_agent(scope, caller.agent):
+                raise TheirError("too_many_connections", "too many connections are open")
             await self._within_bounds(scope, receive, send, caller, headers, kind)
         except ClientGone:
             return
