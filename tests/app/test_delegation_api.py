@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,34 @@ async def test_a_person_suspends_and_resumes(there: House) -> None:
     assert (await asking.post("/api/v1/mandates/pay/resume", {"reason": ""})).status == 200
     again = await asking.post("/api/v1/mandates/pay/resume", {"reason": ""})
     assert again.status == 409
+
+
+async def test_anybody_signed_in_sees_agents_and_what_stops_their_mandates(there: House) -> None:
+    asking = Asking(there, person_token(there, "eve"))
+    made = await Asking(there, await agent_token(there)).post(PATH, {"child": dedent(LESS)})
+    child = made.json["name"]
+
+    async def agents() -> dict[str, Any]:
+        answer = await asking.client.get("/api/v1/agents")
+        return {row["name"]: row for row in answer.json["agents"]}
+
+    before = await agents()
+    assert sorted(before) == ["clerk", "helper-a", "helper-b", "stranger"]
+    assert before["clerk"]["owner"] == "ada"
+    assert before["stranger"]["mandates"] == []
+    assert before["clerk"]["last_call"] is None
+    (given,) = before["helper-a"]["mandates"]
+    assert given == {"name": child, "version": 1, "state": "active", "stopped_by": ""}
+
+    await there.control.suspend(ADA, "pay", "")
+    after = await agents()
+    assert after["clerk"]["mandates"][0]["state"] == "suspended"
+    assert after["helper-a"]["mandates"] == [{**given, "stopped_by": "pay@1"}]
+
+
+async def test_an_agents_token_does_not_list_agents(there: House) -> None:
+    answer = await Asking(there, await agent_token(there)).client.get("/api/v1/agents")
+    assert (answer.status, answer.json["error"]["code"]) == (401, "wrong_audience")
 
 
 async def test_a_token_is_made_for_a_standing_line_only(there: House) -> None:

@@ -440,6 +440,52 @@ PINS = {
 }
 
 
+AGENTS = {
+    "agents": [
+        {
+            "name": "clerk",
+            "owner": "ada",
+            "description": "",
+            "mandates": [
+                {"name": "look", "version": 1, "state": "revoked", "stopped_by": ""},
+                {"name": "pay", "version": 3, "state": "active", "stopped_by": ""},
+                {"name": "sub", "version": 1, "state": "active", "stopped_by": "root@2"},
+            ],
+            "last_call": {
+                "id": "01JCALL",
+                "at_ms": 1795341600000,
+                "run": "01JRUN",
+                "mandate": "pay@3",
+                "token": "01JTOKEN",
+            },
+        },
+        {"name": "new\u202e", "owner": "ben", "description": "", "mandates": [], "last_call": None},
+    ]
+}
+
+
+def test_agents_are_listed_with_who_answers_for_them_and_when_they_last_called(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    gateway.says("GET /api/v1/agents", AGENTS)
+    ended = asking("agents")
+    heading, clerk, new = ended.out.splitlines()
+    assert heading.split() == ["AGENT", "OWNER", "LAST", "CALL", "WITH", "TOKEN", "MANDATES"]
+    assert clerk.split()[:2] == ["clerk", "ada"]
+    assert "01JTOKEN" in clerk
+    assert clerk.endswith("pay@3, sub@1 (stopped by root@2)")
+    assert new.split() == ["new<U+202E>", "ben", "never", "none", "in", "force"]
+    assert "look@1 (revoked), pay@3" in asking("agents", "--all").out
+    assert asking("agents", "--json").json == AGENTS
+
+
+def test_no_agents_print_nothing_on_stdout(asking: Command, gateway: FakeGateway) -> None:
+    gateway.says("GET /api/v1/agents", {"agents": []})
+    ended = asking("agents")
+    assert (ended.code, ended.out) == (Exit.OK, "")
+    assert "no agent is declared" in ended.err
+
+
 def test_pins_show_both_definitions_with_what_they_hide(
     asking: Command, gateway: FakeGateway
 ) -> None:

@@ -137,6 +137,18 @@ def test_a_call_of_an_agent_is_listed_shown_and_proved(at: Command, up: Up, tmp_
     assert "call.outcome" in shown
     assert at("runs", "--json").json["runs"]
 
+    agents = at("agents", "--json").json["agents"]
+    assert isinstance(agents, list)
+    (agent,) = agents
+    assert (agent["name"], agent["owner"]) == ("clerk", "ada")
+    assert [(one["name"], one["state"]) for one in agent["mandates"]] == [("look", "active")]
+    heard = agent["last_call"]
+    assert (heard["id"], heard["at_ms"], heard["run"]) == (call["id"], call["at_ms"], call["run"])
+    leaves = at("call", call["id"], "--json").json["leaves"]
+    assert isinstance(leaves, list)
+    assert heard["token"] == leaves[0]["leaf"]["token"]
+    assert at("agents", "--as", "ben").out.splitlines()[1].endswith("look@1")
+
     copy = tmp_path / "copy"
     key = str(at("ledger", "export", str(copy), "--json").json["key"])
     assert at("ledger", "proof", call["id"], "--out", str(tmp_path / "proofs")).code == Exit.OK

@@ -138,6 +138,17 @@ async def test_everything_acknowledged_is_there_after_reopening(store: Store) ->
     assert await store.journal.commit([entry(2)]) == range(2, 3)
 
 
+async def test_of_each_agent_the_newest_call_is_found_over_all_its_runs(store: Store) -> None:
+    assert await store.records.last_calls() == []
+    other = msgspec.structs.replace(opened("c5", run="r3"), agent="auditor")
+    calls = [opened("c1"), opened("c4"), opened("c2", run="r2"), opened("c3", run="r2"), other]
+    await store.journal.commit([entry(n) for n in range(5)], calls)
+    await store.journal.commit([entry(5)], [CallMoved("c4", 5, CallState.DONE, entry=0)])
+    found = {row.agent: row for row in await store.records.last_calls()}
+    assert {name: row.id for name, row in found.items()} == {"clerk": "c4", "auditor": "c5"}
+    assert found["clerk"] == await store.records.call("c4")
+
+
 async def test_a_running_call_has_its_approval_and_no_outcome(store: Store) -> None:
     await store.journal.commit([entry(0)], [opened("c1", CallState.HELD)])
     await store.journal.commit([entry(1)], [CallMoved("c1", 4, CallState.RUNNING, "ok", entry=0)])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bailiwick.app import simulating
+from bailiwick.app.agents import Agents
 from bailiwick.app.declare import Declarations
 from bailiwick.app.delegation import Delegations
 from bailiwick.app.guarded import DECLARED
@@ -44,6 +45,7 @@ from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.identity.tokens import TokenKey
 from bailiwick.ledger.leaf import LeafType
 from bailiwick.ports import (
+    AgentRow,
     ApplyReport,
     Caller,
     CallExplained,
@@ -127,6 +129,7 @@ class GatewayControl:
             pipeline=rooms.pipeline,
             clock=rooms.clock,
         )
+        self._agents = Agents(rooms.records, rooms.authority, rooms.clock)
         self._paths = Paths(rooms.records, rooms.recorder)
         self._record = RunRecord(rooms.records, rooms.recorder)
         self._knowing = Knowing(rooms.records, rooms.authority, rooms.clock)
@@ -267,6 +270,10 @@ class GatewayControl:
     async def audit_limits(self) -> LimitAudit:
         """See `ports.Control.audit_limits`."""
         return await self._r.records.audit_limits()
+
+    async def agents(self) -> Sequence[AgentRow]:
+        """See `ports.Control.agents`."""
+        return await self._agents.all()
 
     async def models(self) -> ModelsStatus:
         """See `ports.Control.models`."""

@@ -103,7 +103,8 @@ def build() -> typer.Typer:
     app.command("connect")(connecting.connect)
     app.command("stdio")(gateway.stdio)
 
-    agents = _group("What agents prove themselves with.")
+    agents = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    agents.callback(invoke_without_command=True)(people.agents_list)
     agents.command("token")(people.agents_token)
     agents.command("revoke")(people.agents_revoke)
     app.add_typer(agents, name="agents")

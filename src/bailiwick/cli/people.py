@@ -1,4 +1,4 @@
-"""`agents`, `people` and `login`: what agents and people prove themselves with."""
+"""`agents`, `people` and `login`: who acts, and what agents and people prove themselves with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import typer
 
 from bailiwick.cli import show
 from bailiwick.cli.api import segment
+from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.reach import Reach, reaching
+from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import BailiwickError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -19,6 +21,56 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 TtlOption = Annotated[
     str, typer.Option("--ttl", metavar="TIME", help="How long it lives: 90s, 30m, 8h, 7d.")
 ]
+
+
+@reaching
+def agents_list(
+    context: typer.Context,
+    reach: Reach,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also mandates that let nothing through any more.")
+    ] = False,
+) -> int:
+    """List agents: who answers for each, its mandates, its last call.
+
+    Tokens are not kept, so there is no list of them: the id of the one that the last call was made
+    with stands beside it, and each that was made or revoked is in the ledger.
+    """
+    if context.invoked_subcommand is not None:
+        return Exit.OK
+    answer = reach.api().get("agents")
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    rows = listed(answer, "agents")
+    if not rows:
+        show.note("no agent is declared, so nobody can call anything")
+        return Exit.OK
+    show.table(
+        ("agent", "owner", "last call", "with token", "mandates"),
+        [_agent(row, every) for row in rows],
+    )
+    return Exit.OK
+
+
+def _agent(row: JsonObject, every: bool) -> tuple[str, ...]:
+    call = row.get("last_call")
+    heard = call if isinstance(call, dict) else {}
+    given = []
+    for mandate in listed(row, "mandates"):
+        state, stopped_by = show.word(mandate, "state"), show.word(mandate, "stopped_by")
+        if state in ("revoked", "expired") and not every:
+            continue
+        said = state if state != "active" else f"stopped by {stopped_by}" if stopped_by else ""
+        name = f"{show.word(mandate, 'name')}@{show.word(mandate, 'version')}"
+        given.append(f"{name} ({said})" if said else name)
+    return (
+        show.word(row, "name"),
+        show.word(row, "owner"),
+        show.when(heard.get("at_ms")) or "never",
+        show.word(heard, "token"),
+        ", ".join(given) or "none in force",
+    )
 
 
 @reaching

@@ -6,6 +6,7 @@ every call is a `msgspec.Struct`: a frozen dataclass of eight fields costs 1.7 Â
 """
 
 from bailiwick.ports.agent_spans import RunSpans, SpanBatch
+from bailiwick.ports.agents import AgentRow, GivenMandate, LastCall
 from bailiwick.ports.callers import Authenticator, BrowserSession, Caller, LoginLink, Person, SignIn
 from bailiwick.ports.changes import (
     CallMoved,
@@ -82,6 +83,7 @@ from bailiwick.ports.upstreams import (
 __all__ = [
     "LET_RUN",
     "NOT_SENT",
+    "AgentRow",
     "Alike",
     "ApplyReport",
     "Authenticator",
@@ -102,11 +104,13 @@ __all__ = [
     "Control",
     "Difference",
     "Entry",
+    "GivenMandate",
     "HoldMoved",
     "HoldOpened",
     "HoldRow",
     "HoldState",
     "Journal",
+    "LastCall",
     "LimitAudit",
     "LimitRow",
     "LimitsInForce",

@@ -9,6 +9,7 @@ from typing import Protocol
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.run_words import RunWords
 from bailiwick.ports.agent_spans import RunSpans
+from bailiwick.ports.agents import AgentRow
 from bailiwick.ports.callers import Caller, Person
 from bailiwick.ports.changes import Pinned
 from bailiwick.ports.knowing import CallExplained, MandateRead
@@ -434,6 +435,10 @@ class Control(Protocol):
 
     async def audit_limits(self) -> LimitAudit:
         """Work the books of limits out again and compare (see `Records.audit_limits`)."""
+        ...
+
+    async def agents(self) -> Sequence[AgentRow]:
+        """Every declared agent, by name."""
         ...
 
     async def models(self) -> ModelsStatus:

@@ -247,6 +247,10 @@ class Records(Protocol):
         """One call, or None."""
         ...
 
+    async def last_calls(self) -> Sequence[CallRow]:
+        """The newest call of each agent that made any, in no order. O(runs)."""
+        ...
+
     async def runs(self, limit: int = 50) -> Sequence[RunRow]:
         """Runs, newest first."""
         ...

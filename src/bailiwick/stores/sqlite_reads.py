@@ -57,6 +57,15 @@ SELECT * FROM calls WHERE id IN (
 ) AND state IN ('held', 'running') ORDER BY id
 """
 
+# A run is one agent's: of each run only the newest call is looked at, which its index has at hand.
+_LAST_CALLS = """
+SELECT * FROM calls WHERE id IN (
+    SELECT max(c.id) FROM call_runs r
+    JOIN opened_calls c ON c.id = (SELECT max(id) FROM opened_calls WHERE run = r.number)
+    JOIN call_heads h ON h.number = c.head GROUP BY h.agent
+)
+"""
+
 # INVARIANT: what msgspec knows of a class is made here, by one thread. It is made at first use
 # otherwise, and two reading threads that do so at once end the whole process (msgspec 0.22: the
 # second one follows a field that the first has not filled in yet).
@@ -133,6 +142,10 @@ class SqliteRecords:
     async def open_calls(self) -> Sequence[CallRow]:
         """See `ports.Records.open_calls`."""
         return await self._read(lambda db: [self._call(row) for row in db.execute(_OPEN_CALLS)])
+
+    async def last_calls(self) -> Sequence[CallRow]:
+        """See `ports.Records.last_calls`."""
+        return await self._read(lambda db: [self._call(row) for row in db.execute(_LAST_CALLS)])
 
     async def runs(self, limit: int = 50) -> Sequence[RunRow]:
         """See `ports.Records.runs`."""

@@ -14,6 +14,7 @@ from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import TheirError
 from bailiwick.core.run_words import NO_WORDS, RunWords
 from bailiwick.ports import (
+    AgentRow,
     ApplyReport,
     Caller,
     CallExplained,
@@ -67,6 +68,7 @@ class MemoryControl:
         self.words: dict[str, RunWords] = {}
         self.proofs: dict[str, list[bytes]] = {}
         self.statuses: list[UpstreamStatus] = []
+        self.agent_rows: list[AgentRow] = []
         self.models_status = ModelsStatus((), ())
         self.limit_rows: list[LimitRow] = []
         self.unsettled_rows: list[UnsettledRow] = []
@@ -312,6 +314,10 @@ class MemoryControl:
     async def audit_limits(self) -> LimitAudit:
         """What the records say."""
         return await self.records.audit_limits()
+
+    async def agents(self) -> Sequence[AgentRow]:
+        """Those that a test put into `agent_rows`."""
+        return self.agent_rows
 
     async def models(self) -> ModelsStatus:
         """What `models_status` says."""

@@ -58,6 +58,10 @@ class MemoryRecords:
         """One call."""
         return self.call_rows.get(call_id)
 
+    async def last_calls(self) -> Sequence[CallRow]:
+        """The newest call of each agent."""
+        return list({row.agent: row for _, row in sorted(self.call_rows.items())}.values())
+
     async def runs(self, limit: int = 50) -> Sequence[RunRow]:
         """Runs, newest first."""
         return sorted(self.run_rows.values(), key=lambda row: row.at_ms, reverse=True)[:limit]

@@ -525,7 +525,7 @@ async def test_codes_of_earlier_revisions_are_not_sent_to_a_stateless_client() -
 
     server.handlers.update(dict.fromkeys(errors, fail))
     house = make_house(server)
-    opens_pages = {"elicitation": {"url": {}}}
+    opens_pages: dict[str, Any] = {"elicitation": {"url": {}}}
     client = await Client.connect(house.wire(), path="/mcp/fs", capabilities=opens_pages)
 
     called = await house.wire().post(modern("tools/call", name="read"), path="/mcp/fs")

@@ -36,6 +36,7 @@ class House(Served):
         """The routes it serves."""
         return [
             self.get("/me", self.me),
+            self.get("/agents", self.agents),
             self.get("/models", self.models),
             self.get("/servers", self.servers),
             self.get("/pins", self.pins),
@@ -50,6 +51,10 @@ class House(Served):
     async def me(self, _request: Request, person: Person) -> Response:
         """Who the token speaks for."""
         return answer("person", shapes.person_json(person))
+
+    async def agents(self, _request: Request, _person: Person) -> Response:
+        """Every declared agent."""
+        return answer("agents", [asdict(row) for row in await self._control.agents()])
 
     async def models(self, _request: Request, _person: Person) -> Response:
         """How model servers and the models of aliases are doing."""
