@@ -62,7 +62,8 @@ def failed_by(reply: UpstreamReply) -> bool:
     if reply.error is not None:
         return True
     result = reply.result or b""
-    if b'"isError"' not in result:  # as in most
+    # `in` takes what it looks for as a number first, and makes an exception of it each time.
+    if result.find(b'"isError"') < 0:  # as in most
         return False
     try:
         return _result_of(result).isError

@@ -425,7 +425,8 @@ def spelt_out(result: bytes) -> bytes:
     Raises:
         TheirError: with such letters, and not strict JSON.
     """
-    if b"\\u00" in result and _escaped_letter(result):
+    # For each call: `in` takes what it looks for as a number first, and makes an exception of it.
+    if result.find(b"\\u00") >= 0 and _escaped_letter(result):
         return encode(parse(result))
     return result
 

@@ -188,8 +188,8 @@ class ModernExchange(Exchange):
         return (
             self.server_version >= MODERN
             and listing is not RESOURCES
-            and b'"input_required"' not in result
-            and b'"taskId"' not in result
+            and result.find(b'"input_required"') < 0  # for each call; `in` makes an exception
+            and result.find(b'"taskId"') < 0
             and not self._ours
         )
 
