@@ -140,44 +140,47 @@ class Pipeline:
 
     async def govern(self, asked: Asked, dispatch: Dispatch, on_tick: OnTick) -> Answer:
         """See `gate.Gate.govern`."""
-        call_id = self._new_id()
-        caller = asked.caller
-        footing = self._footings.of(caller)
-        chain, plan = footing.chain, footing.plan
-        if not chain:
-            return Refused(call_id, "mandate_unknown", f"there is no mandate `{caller.mandate}`")
-        try:
-            call = Call.of(call_id, asked.target, asked.arguments, asked.beside, asked.use)  # 1
-        except BailiwickError as error:
-            return Refused(call_id, error.code, error.message)
-        came, told, waited = asked, None, False
-        if plan.matters or asked.hints.session:
-            asked = self._joining.keyed(asked, plan)
-        if self._thoughts.thinking:
-            told = self._joining.run(call, asked, plan)
-        if told is None:
-            told = self._runs.known(asked)
-        if told is None or not self._recorder.ready(chain[-1].principal):
+        call_id, caller, came = self._new_id(), asked.caller, asked
+        while True:
+            footing = self._footings.of(caller)
+            chain, plan = footing.chain, footing.plan
+            if not chain:
+                return Refused(
+                    call_id, "mandate_unknown", f"there is no mandate `{caller.mandate}`"
+                )
             try:
-                told = await self._begin(asked, chain[-1], told)
-            except StoreError:
-                return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
-            waited = True
-        labels: Labels = told.fresh
-        says_nothing = asked.said is NOTHING_SAID
-        if plan.matters or asked.address or not says_nothing:
-            facts = self._facts(told, asked)
-            known = self._memories.known(told, plan, facts)
-            if known is None:
-                known, waited = await self._memories.open(told, chain, facts), True
-            labels = known
-        thoughts = self._thoughts.of(told.run)
-        if thoughts is None:
-            await self._thoughts.open(told.run)
-            thoughts, waited = self._thoughts.of(told.run), True
-        if waited and chain is not self._authority.chain(caller.mandate):
+                call = Call.of(call_id, asked.target, asked.arguments, asked.beside, asked.use)  # 1
+            except BailiwickError as error:
+                return Refused(call_id, error.code, error.message)
+            told, waited = None, False
+            if plan.matters or asked.hints.session:
+                asked = self._joining.keyed(asked, plan)
+            if self._thoughts.thinking:
+                told = self._joining.run(call, asked, plan)
+            if told is None:
+                told = self._runs.known(asked)
+            if told is None or not self._recorder.ready(chain[-1].principal):
+                try:
+                    told = await self._begin(asked, chain[-1], told)
+                except StoreError:
+                    return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
+                waited = True
+            labels: Labels = told.fresh
+            says_nothing = asked.said is NOTHING_SAID
+            if plan.matters or asked.address or not says_nothing:
+                facts = self._facts(told, asked)
+                known = self._memories.known(told, plan, facts)
+                if known is None:
+                    known, waited = await self._memories.open(told, chain, facts), True
+                labels = known
+            thoughts = self._thoughts.of(told.run)
+            if thoughts is None:
+                await self._thoughts.open(told.run)
+                thoughts, waited = self._thoughts.of(told.run), True
+            if not waited or chain is self._authority.chain(caller.mandate):
+                break
             # Declared anew, or stopped, while something was looked up: judged by what stands now.
-            return await self.govern(came, dispatch, on_tick)
+            asked = came
         # INVARIANT: no await from here to the verdict, and to `use` if it lets the call run: what a
         # model asked for once serves once.
         found, kind = None, call.target.kind
