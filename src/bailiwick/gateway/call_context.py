@@ -100,15 +100,15 @@ def charged(reserved: Sequence[Charge]) -> list[_Charged] | msgspec.Raw:
     form = reserved.form
     if not form.text:
         form.text = _text(reserved)
-    return msgspec.Raw(form.text % form.numbers(reserved))
+    return msgspec.Raw(form.text % tuple(reserved.numbers))
 
 
 def _text(reserved: Charges) -> bytes:
     """What is recorded of charges of one form, with `%d` for each number in which they differ."""
     rows = list(starmap(_Charged, map(_of_charge, reserved)))
-    for at, by_moment in reserved.form.varying:
-        if by_moment:
-            rows[at].since = msgspec.Raw(_MARK)
+    for each in reserved.form.varying:
+        if each.slides_ms:
+            rows[each.at].since = msgspec.Raw(_MARK)
         else:
-            rows[at].amount = msgspec.Raw(_MARK)
+            rows[each.at].amount = msgspec.Raw(_MARK)
     return _encode(rows).replace(b"%", b"%%").replace(_MARK, b"%d")

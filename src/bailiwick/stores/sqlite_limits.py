@@ -21,7 +21,8 @@ import msgspec
 from bailiwick.core.errors import Conflict, OurError
 from bailiwick.core.limits.accounts import Held
 from bailiwick.core.limits.books import NOTHING, Books
-from bailiwick.core.limits.limit import Charge
+from bailiwick.core.limits.forms import Varying
+from bailiwick.core.limits.limit import Charge, Charges
 from bailiwick.core.limits.postings import Posting, Reservation
 from bailiwick.core.limits.transfers import Balance, Place, Transfer
 from bailiwick.ports import CallOpened, Change, Reserved, Settled, Settlement
@@ -74,6 +75,9 @@ _NOT_WRITTEN = msgspec.Raw()
 _way_of = itemgetter(2, 3)  # of a leg: source and target
 _balance_of = attrgetter("total", "posted", "unknown", "row")  # as `_PUT_BALANCE` takes it
 _encode = msgspec.json.Encoder().encode
+
+_RESERVED, _AMOUNT, _SINCE = 1, 2, 4
+"""Where they stand in a leg (`LegCells`)."""
 
 Cell = str | bytes
 
@@ -204,16 +208,28 @@ class SqliteLimits:
 
     def _reserving(self, db: sqlite3.Connection, reservation: Reservation) -> msgspec.Raw:
         """The legs of a reservation as a move holds them; they stay with it until it ends."""
+        charges = reservation.charges
+        known = charges.form.known if type(charges) is Charges else None
+        if type(charges) is not Charges or known is None or known.held is not reservation.held:
+            row = _encode(self._legs(db, reservation))
+        else:
+            # What calls of one form reserve is written once, and each puts its numbers in.
+            if known.row is None:
+                known.row = _laid_out(self._legs(db, reservation), charges.form.varying)
+            text, which = known.row
+            row = text % which((*charges.numbers, *reservation.reserved_ms))
+        reservation.row = msgspec.Raw(row)
+        return reservation.row
+
+    def _legs(self, db: sqlite3.Connection, reservation: Reservation) -> list[LegCells]:
         row = self._row
-        legs: list[LegCells] = [
+        return [
             (held.row or row(db, charge, held), at,
              charge.amount, charge.ceiling, charge.since_ms, charge.pending_only)
             for charge, held, at in zip(  # noqa: B905 - of one reservation; strict, it is not C
                 reservation.charges, reservation.held, reservation.reserved_ms
             )
         ]  # fmt: skip
-        reservation.row = msgspec.Raw(_encode(legs))
-        return reservation.row
 
     def _apart(
         self, db: sqlite3.Connection, posting: Posting, rows: PostingRows, beside: _Beside
@@ -315,6 +331,22 @@ class SqliteLimits:
         if self._reader is None:
             self._reader = self._connect()
         return self._reader.execute(sql, values).fetchall()
+
+
+def _laid_out(
+    legs: Sequence[LegCells], varying: Sequence[Varying]
+) -> tuple[bytes, itemgetter[tuple[int, ...]]]:
+    """Legs in a row, with `%d` for each number in which others of their form differ, and where
+    those stand: after what varies come the moments of reservation. See `Known.row`."""
+    rows: list[list[object]] = [list(leg) for leg in legs]
+    order = [
+        (each.at, _SINCE if each.slides_ms else _AMOUNT, number)
+        for number, each in enumerate(varying)
+    ]
+    order += [(at, _RESERVED, len(varying) + at) for at in range(len(rows))]
+    for at, cell, _ in order:
+        rows[at][cell] = msgspec.Raw(b"%d")
+    return _encode(rows), itemgetter(*(number for _, _, number in sorted(order)))
 
 
 def key_cell(seal: TextSeal, account: str, key: str) -> Cell:

@@ -11,6 +11,7 @@ The books leave with a form where they keep what its calls take, for as long as 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from msgspec.structs import replace
 
@@ -54,51 +55,52 @@ class Known:
         held: for each charge, what its member holds.
         sliding: where the charges are whose accounts count by time.
         members: where those are that count a value.
+        row: for whoever writes reservations down: as one is written, but for what differs, and
+            which of `Charges.numbers` and the moments of reservation are put in.
     """
 
-    __slots__ = ("held", "members", "page", "sliding")
+    __slots__ = ("held", "members", "page", "row", "sliding")
 
     def __init__(self, page: Page, taken: Sequence[Charge], held: list[Held]) -> None:
         self.page = page
         self.held = held
         self.sliding = [at for at, each in enumerate(held) if each.account.window is not None]
         self.members = [at for at, charge in enumerate(taken) if charge.member]
+        self.row: tuple[bytes, itemgetter[tuple[int, ...]]] | None = None
 
 
-class _Summed:
-    """A charge whose amount stands in an argument."""
+class Varying:
+    """A number in which calls of one form differ: the amount of a charge, or its moment.
 
-    __slots__ = ("at", "minor_units", "name", "path", "unit")
+    Attributes:
+        at: where the charge is.
+        slides_ms: how far back it looks, if this is its moment; else 0.
+    """
 
-    def __init__(self, at: int, limit: Limit, unit: str) -> None:
+    __slots__ = ("_minor_units", "_name", "_path", "_unit", "at", "slides_ms")
+
+    def __init__(self, at: int, limit: Limit, unit: str, slides_ms: int) -> None:
         self.at = at
-        self.path = limit.of
-        self.name = _name(limit.of)
-        self.unit = unit
-        self.minor_units = limit.minor_units
+        self.slides_ms = slides_ms
+        self._path = limit.of
+        self._name = _name(limit.of)
+        self._unit = unit
+        self._minor_units = limit.minor_units
 
-    def steps(self, arguments: JsonObject) -> int:
-        """The amount; -1 if it is not plain."""
-        if self.name:
-            value = arguments.get(self.name)
+    def number(self, arguments: JsonObject, now: int) -> int:
+        """What it is for a call; -1 if it is not plain."""
+        if self.slides_ms:
+            return now - self.slides_ms if now > self.slides_ms else 1
+        if self._name:
+            value = arguments.get(self._name)
         else:
-            found = straight_to(self.path, arguments)
+            found = straight_to(self._path, arguments)
             if found is MISSING or found is BLOCKED:
                 return -1
             value = found
-        unit = self.unit
-        steps = steps_of_money(value, unit) if self.minor_units else steps_of(value, unit)
+        unit = self._unit
+        steps = steps_of_money(value, unit) if self._minor_units else steps_of(value, unit)
         return steps if isinstance(steps, int) else -1
-
-
-class _Sliding:
-    """A charge that looks at what was reserved within so many ms."""
-
-    __slots__ = ("at", "ms")
-
-    def __init__(self, at: int, ms: int) -> None:
-        self.at = at
-        self.ms = ms
 
 
 class ChargeForm:
@@ -107,62 +109,50 @@ class ChargeForm:
     INVARIANT: each charge is on an account of its own.
 
     Attributes:
+        varying: in what the charges differ, in order; of one charge the amount first.
         latest: the charges of one of them, from which those of the next are made.
         known: where the counters count them that have reserved such a call last.
-        varying: where the charges differ: the place of one, and whether it is by its moment, or
-            else by its amount.
         text: for whoever writes them down: as they are written, but for what differs.
     """
 
-    __slots__ = ("_sliding", "_summed", "known", "latest", "text", "varying")
+    __slots__ = ("known", "latest", "text", "varying")
 
-    def __init__(
-        self, taken: Sequence[Charge], summed: list[_Summed], sliding: list[_Sliding]
-    ) -> None:
-        self._summed = summed
-        self._sliding = sliding
+    def __init__(self, taken: Sequence[Charge], varying: list[Varying]) -> None:
+        self.varying = varying
         self.known: Known | None = None
-        self.latest = self._of(taken)
-        by_amount = [(each.at, False) for each in summed]
-        self.varying = sorted([*by_amount, *[(each.at, True) for each in sliding]])
         self.text = b""
+        numbers = [
+            taken[each.at].since_ms if each.slides_ms else taken[each.at].amount for each in varying
+        ]
+        self.latest = self._of(taken, numbers)
 
     def filled(self, arguments: JsonObject, now: int) -> Charges | None:
         """What a call of this form takes; None if that is not so plain."""
-        latest = self.latest
-        made: list[Charge] | None = None
-        for summed in self._summed:
-            steps = summed.steps(arguments)
-            if steps < 0:
+        numbers: list[int] = []
+        for each in self.varying:
+            number = each.number(arguments, now)
+            if number < 0:
                 return None
-            charge = latest[summed.at]
-            if steps != charge.amount:
-                if made is None:
-                    made = list(latest)
-                made[summed.at] = replace(charge, amount=steps)
-        for sliding in self._sliding:
-            since_ms = now - sliding.ms if now > sliding.ms else 1
-            charge = latest[sliding.at] if made is None else made[sliding.at]
-            if since_ms != charge.since_ms:
-                if made is None:
-                    made = list(latest)
-                made[sliding.at] = replace(charge, since_ms=since_ms)
-        if made is None:  # just as the call before
+            numbers.append(number)
+        latest = self.latest
+        before = latest.numbers
+        if numbers == before:  # just as the call before
             return latest
-        self.latest = latest = self._of(made)
+        made = list(latest)
+        for each, number, other in zip(self.varying, numbers, before):  # noqa: B905 - as below
+            if number != other:
+                charge = made[each.at]
+                if each.slides_ms:
+                    made[each.at] = replace(charge, since_ms=number)
+                else:
+                    made[each.at] = replace(charge, amount=number)
+        self.latest = latest = self._of(made, numbers)
         return latest
 
-    def numbers(self, taken: Charges) -> tuple[int, ...]:
-        """In what charges of this form differ from others, as `varying` has it."""
-        found: list[int] = []
-        for at, by_moment in self.varying:
-            charge = taken[at]
-            found.append(charge.since_ms if by_moment else charge.amount)
-        return tuple(found)
-
-    def _of(self, taken: Sequence[Charge]) -> Charges:
+    def _of(self, taken: Sequence[Charge], numbers: list[int]) -> Charges:
         charges = Charges(taken)
         charges.form = self
+        charges.numbers = numbers
         return charges
 
 
@@ -225,14 +215,14 @@ class Forms:
         counted = [each for each in self._limits if not each.conditions or counts(each, call)]
         if [each.id for each in counted] != [each.rule for each in taken] or not are_apart(taken):
             return None
-        summed: list[_Summed] = []
-        sliding: list[_Sliding] = []
+        varying: list[Varying] = []
         for at, limit in enumerate(counted):
+            unit = taken[at].unit
             if limit.measure is _SUM:
-                summed.append(_Summed(at, limit, taken[at].unit))
+                varying.append(Varying(at, limit, unit, 0))
             if limit.slides_ms:
-                sliding.append(_Sliding(at, limit.slides_ms))
-        return ChargeForm(taken, summed, sliding)
+                varying.append(Varying(at, limit, unit, limit.slides_ms))
+        return ChargeForm(taken, varying)
 
 
 def forms_of(limits: tuple[Limit, ...]) -> Forms | None:

@@ -117,9 +117,11 @@ class Charges(tuple[Charge, ...]):
 
     Attributes:
         form: what it has in common with other calls (`forms.py`).
+        numbers: what it has not: `ChargeForm.varying`.
     """
 
     form: ChargeForm
+    numbers: list[int]
 
 
 @runtime_checkable
