@@ -208,8 +208,8 @@ class Difference:
 
     Attributes:
         code: `balance_differs`, `account_missing`, `above_ceiling`, `call_differs`,
-            `window_differs`, or `posting_unreadable` and then no other.
-        where: the account or the call.
+            `window_differs`, `posting_astray`, or `posting_unreadable` and then no other.
+        where: the account or the call; of postings that cannot be read, their row.
     """
 
     code: str
