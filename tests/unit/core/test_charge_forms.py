@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.conditions import AtLeast
-from bailiwick.core.context import NO_COUNTERS
+from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.errors import LimitReached
+from bailiwick.core.judge import judge
 from bailiwick.core.limits.accounts import Held
 from bailiwick.core.limits.books import Books, Place
 from bailiwick.core.limits.charging import NOT_A_MEMBER, charged, compare
@@ -27,10 +28,11 @@ from bailiwick.core.limits.limit import (
     Measure,
     Window,
 )
-from bailiwick.core.verdict import Deny
+from bailiwick.core.mandate import Mandate, MandateState
+from bailiwick.core.verdict import Allow, Deny, Verdict
 from tests.unit.core.mandates import at, call
 from tests.unit.core.test_books import Kept
-from tests.unit.core.test_limits import DAY, NOW, RUN, limit
+from tests.unit.core.test_limits import DAY, NOW, RUN, limit, under
 
 BOTH = {"CHF": 40 * SUM_SCALE, "EUR": 40 * SUM_SCALE}
 ONCE = Window("lifetime")
@@ -299,3 +301,56 @@ def test_what_a_member_holds_counts_its_own_value_where_it_is_asked_for() -> Non
     assert isinstance(known.held[0], Held)
     assert (known.held[0].used(taken[0]), known.held[0].used_in_all(taken[0])) == (0, 1)
     assert at("to") == of(["faces"])[0].of
+
+
+def judged(chain: Sequence[Mandate], books: Books, amount: int, now: int) -> Verdict:
+    asked = call("bank/transfer", {"amount": amount})
+    return judge(asked, chain, NO_POLICIES, books, NO_LABELS, NO_STEP, now)
+
+
+def spend(chain: Sequence[Mandate], books: Books, amount: int, times: int, start: int = 0) -> None:
+    """Let calls through and reserve what they take, until they have a form and it is known."""
+    for number in range(start, start + times):
+        verdict = judged(chain, books, amount, NOW + number)
+        assert isinstance(verdict, Allow), verdict
+        books.reserve(f"c{number}", NOW + number, verdict.charges)
+    assert known_to(verdict.charges, books) is not None
+
+
+def test_a_newer_mandate_is_held_to_its_own_ceiling_and_to_what_was_spent_before() -> None:
+    books = Books()
+    older = (under(limit()),)
+    spend(older, books, 1_000, 4)
+    newer = (under(limit(version=2, ceilings={"CHF": 4_500 * SUM_SCALE})),)
+    spend(newer, books, 100, 5, start=4)
+    over = judged(newer, books, 1, NOW + 9)
+    assert isinstance(over, Deny)
+    assert over.rules == ("pay@2/limit/daily",)
+    assert "CHF 4,500 of CHF 4,500 used" in over.because
+    allowed = judged(older, books, 5_500, NOW + 9)
+    assert isinstance(allowed, Allow), "and so is the older one, while it stands"
+    assert allowed.used == (4_500 * SUM_SCALE,)
+
+
+def test_children_draw_on_what_their_parent_has_left_whoever_came_last() -> None:
+    books = Books()
+    parent = under(limit())
+    mine, others = (parent, under()), (parent, under())
+    spend(mine, books, 1_000, 4)
+    spend(others, books, 500, 4, start=4)
+    spend(mine, books, 1_000, 2, start=8)
+    spend(others, books, 500, 4, start=10)
+    for chain in (mine, others):
+        over = judged(chain, books, 1, NOW + 20)
+        assert isinstance(over, Deny)
+        assert "CHF 10,000 of CHF 10,000 used" in over.because
+
+
+def test_a_mandate_that_is_revoked_lets_nothing_through_by_a_form() -> None:
+    books = Books()
+    active = under(limit())
+    spend((active,), books, 1_000, 4)
+    revoked = dataclasses.replace(active, state=MandateState.REVOKED)
+    refused = judged((revoked,), books, 1, NOW + 5)
+    assert isinstance(refused, Deny)
+    assert refused.code == "mandate_revoked"
