@@ -33,8 +33,8 @@ def files(signer: Signer) -> dict[str, bytes]:
     return log_of(SIZE, signer)
 
 
-def log_of(size: int, signer: Signer) -> dict[str, bytes]:
-    entries = [b'{"n":%d}' % number for number in range(size)]
+def log_of(size: int, signer: Signer, mark: bytes = b"n") -> dict[str, bytes]:
+    entries = [b'{"%b":%d}' % (mark, number) for number in range(size)]
     edge = Edge()
     found: dict[str, bytes] = {}
     for entry in entries:
@@ -165,6 +165,66 @@ def test_an_export_verifies_and_running_it_again_adds_what_is_new(
     assert f"--key {signer.verifier.vkey}" in ended.out
 
 
+def serve(gateway: FakeGateway, files: dict[str, bytes], signer: Signer) -> None:
+    gateway.says("GET /api/v1/ledger", {"key": signer.verifier.vkey})
+    for name, data in files.items():
+        gateway.says(f"GET /ledger/{name}", data)
+
+
+def all_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_copy_grows_with_its_ledger(
+    asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    serve(gateway, log_of(290, signer), signer)
+    assert asking("ledger", "export", str(copy)).code == Exit.OK
+    serve(gateway, files, signer)
+    ended = asking("ledger", "export", str(copy))
+    assert (ended.code, ended.out.split()[0]) == (Exit.OK, "300")
+
+
+def test_a_copy_shows_that_the_ledger_was_changed_and_is_not_made_to_show_it_no_more(
+    asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    serve(gateway, files, signer)
+    assert asking("ledger", "export", str(copy)).code == Exit.OK
+    kept = all_of(copy)
+    for other in (log_of(310, signer, b"x"), log_of(300, signer, b"x"), log_of(290, signer)):
+        serve(gateway, other, signer)
+        ended = asking("ledger", "export", str(copy))
+        assert ended.code == Exit.NOT_VERIFIED
+        assert "keep that copy, it is evidence" in ended.err
+        assert all_of(copy) == kept
+    (copy / "checkpoint").unlink()
+    serve(gateway, log_of(310, signer, b"x"), signer)
+    ended = asking("ledger", "export", str(copy))
+    assert (ended.code, "differs" in ended.err) == (Exit.NOT_VERIFIED, True)
+
+
+def test_an_export_does_not_go_into_the_copy_of_another_ledger(
+    asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
+) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    other = Signer("bailiwick.local/other", Ed25519PrivateKey.from_private_bytes(b"\x02" * 32))
+    copy = tmp_path / "copy"
+    serve(gateway, log_of(290, other), other)
+    assert asking("ledger", "export", str(copy)).code == Exit.OK
+    kept = all_of(copy)
+    serve(gateway, files, signer)
+    ended = asking("ledger", "export", str(copy))
+    assert (ended.code, "holds a copy of another ledger" in ended.err) == (Exit.USAGE, True)
+    assert all_of(copy) == kept
+
+
 def test_an_export_of_a_log_with_a_hole_fails_and_leaves_no_checkpoint(
     asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
 ) -> None:
@@ -197,6 +257,13 @@ def test_proofs_are_printed_or_written_one_file_each(
     assert asking("ledger", "proof", "01J").out.count("c2sp.org/tlog-proof@v1") == 2
     ended = asking("ledger", "proof", "01J", "--out", str(tmp_path / "proofs"))
     written = [Path(line) for line in ended.out.splitlines()]
+    assert [path.read_text() for path in written] == [text["text"] for text in texts]
+    written[1].write_text("mine")
+    ended = asking("ledger", "proof", "01J", "--out", str(tmp_path / "proofs"))
+    assert (ended.code, "replace it with --force" in ended.err) == (Exit.USAGE, True)
+    assert written[1].read_text() == "mine"
+    ended = asking("ledger", "proof", "01J", "--out", str(tmp_path / "proofs"), "--force")
+    assert ended.code == Exit.OK
     assert [path.read_text() for path in written] == [text["text"] for text in texts]
     assert json.dumps(texts[0]) in json.dumps(asking("ledger", "proof", "01J", "--json").json)
 

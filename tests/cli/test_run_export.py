@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,33 @@ def test_in_a_folder_a_file_gets_a_name_of_its_own(
         "2026-11-22T10-00-00+00-00_bailiwick_01Rx.json",
     }
     assert (target / "run-01Rx.jsonl").read_bytes() == lines
+
+
+@pytest.mark.parametrize("into_a_folder", [True, False])
+def test_a_file_that_is_there_is_replaced_only_when_asked_to_be(
+    asking: Command, gateway: FakeGateway, tmp_path: Path, into_a_folder: bool
+) -> None:
+    page = b'{"record":"run","id":"01R","at_ms":1}\n{"record":"page","next":null}\n'
+    gateway.answers["GET /api/v1/runs/01R/record?limit=100"] = (200, page)
+    target = tmp_path / "run-01R.jsonl"
+    target.write_text("mine")
+    where = str(tmp_path if into_a_folder else target)
+    ended = asking("run", "export", "01R", "-o", where)
+    assert ended.code == Exit.USAGE
+    assert f"`{target}` is already there; name another, or replace it with --force" in ended.err
+    assert target.read_text() == "mine"
+    assert asking("run", "export", "01R", "-o", where, "--force").code == Exit.OK
+    assert target.read_bytes() == page.splitlines(keepends=True)[0]
+    assert list(tmp_path.glob("*.jsonl")) == [target]
+    assert list(tmp_path.glob(".part*")) == []
+
+
+def test_what_is_no_plain_file_is_not_replaced_by_one(asking: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    ended = asking("run", "export", "01R", "-o", str(pipe), "--force")
+    assert (ended.code, "is not a plain file" in ended.err) == (Exit.USAGE, True)
+    assert pipe.is_fifo()
 
 
 @pytest.mark.slow

@@ -1,13 +1,24 @@
-"""Files of declarations, as the commands that take them read them."""
+"""Files as the commands read and write them.
+
+What a person names is never replaced unless they say `--force`, and written whole or not at all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
 
 from bailiwick.cli.exits import CliError, Exit
 
 MAX_FILE_BYTES = 4 << 20
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 
 
 def read_files(paths: Sequence[Path]) -> dict[str, str]:
@@ -36,3 +47,64 @@ def read_files(paths: Sequence[Path]) -> dict[str, str]:
                     Exit.USAGE, "file_unreadable", f"cannot read `{file}`: {reason}"
                 ) from error
     return found
+
+
+def may_write(path: Path, force: bool) -> None:
+    """Let a file be written that is not there yet, or that is to be replaced.
+
+    Raises:
+        CliError: something is there, and not asked to be replaced; or it is no plain file.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.exists() and not path.is_file():
+        raise CliError(
+            Exit.USAGE, "file_in_the_way", f"`{path}` is not a plain file", "name another"
+        )
+    if not force:
+        raise CliError(
+            Exit.USAGE,
+            "file_in_the_way",
+            f"`{path}` is already there",
+            "name another, or replace it with --force",
+        )
+
+
+@contextmanager
+def whole_file(path: Path, force: bool = False, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Write `path` as a whole: while it is written, and if that fails, it is as it was.
+
+    Raises:
+        CliError: as `may_write`, or the disk says no.
+    """
+    may_write(path, force)
+    try:
+        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.chmod(part, mode)
+        may_write(path, force)  # writing may have taken long
+        os.replace(part, path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        CliError: the disk says no.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> CliError:
+    return CliError(Exit.USAGE, "not_writable", f"cannot write `{path}`: {error.strerror}")

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,14 +15,17 @@ from bailiwick.cli import show
 from bailiwick.cli.api import segment
 from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import CliError, Exit
-from bailiwick.cli.ledger_source import MAX_FILE_BYTES, Source, open_source
+from bailiwick.cli.files import ForceOption, make_folder, may_write, whole_file
+from bailiwick.cli.ledger_source import MAX_FILE_BYTES, Folder, Source, open_source
 from bailiwick.cli.reach import JsonOption, Reach, reaching
 
 if TYPE_CHECKING:
     from bailiwick.ledger.audit import VerifiedLog
+    from bailiwick.ledger.checkpoint import SignedCheckpoint
     from bailiwick.ledger.note import Verifier
 
 _MAX_KEY_BYTES = 4096
+_READABLE = 0o644  # a ledger is for others to read
 
 
 def ledger_verify(
@@ -84,6 +85,7 @@ def ledger_proof(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write one file for each entry instead."),
     ] = None,
+    force: ForceOption = False,
 ) -> int:
     """Print the proofs of one call.
 
@@ -93,8 +95,12 @@ def ledger_proof(
     texts = [show.word(proof, "text") for proof in listed(answer, "proofs")]
     if out is not None:
         paths = [out / f"{segment(call_id)}-{at}.tlog-proof" for at in range(len(texts))]
+        make_folder(out)
+        for path in paths:
+            may_write(path, force)
         for path, text in zip(paths, texts, strict=True):
-            write_file(path, text.encode())
+            with whole_file(path, force, _READABLE) as file:
+                file.write(text.encode())
         if not reach.json:
             show.out("\n".join(str(path) for path in paths))
     if reach.json:
@@ -111,7 +117,8 @@ def ledger_export(
 ) -> int:
     """Copy the ledger, verified.
 
-    For somebody who trusts neither you nor us; run again, it adds what is new.
+    For somebody who trusts neither you nor us; run again, it adds what is new. A copy that the
+    ledger no longer goes on from is left as it is, and says so: exit code 5.
     """
     from bailiwick.ledger.audit import CHECKPOINT_PATH
     from bailiwick.ledger.checkpoint import open_checkpoint
@@ -124,10 +131,13 @@ def ledger_export(
     with open_source(reach.address() + "/ledger") as source:
         note = _present(source, CHECKPOINT_PATH)
         checkpoint = open_checkpoint(note, parse_vkey(vkey))
+        _check_copy(folder, source, checkpoint, parse_vkey(vkey))
         for resource in resources(checkpoint.size):
-            write_file(folder / resource.path, read_resource(source.fetch, resource))
+            _add(folder, resource.path, read_resource(source.fetch, resource))
     # Last, so that a copy that was cut short never looks complete.
-    write_file(folder / CHECKPOINT_PATH, note)
+    make_folder(folder)
+    with whole_file(folder / CHECKPOINT_PATH, force=True, mode=_READABLE) as file:
+        file.write(note)
     with open_source(str(folder)) as copy:
         log = _verify(copy, parse_vkey(vkey))
     if reach.json:
@@ -139,23 +149,55 @@ def ledger_export(
     return Exit.OK
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write one file as a whole, with the folders above it.
+def _check_copy(folder: Path, ledger: Source, now: SignedCheckpoint, verifier: Verifier) -> None:
+    """Let a copy be added to only by the ledger that it is of, if that has only grown since.
+
+    INVARIANT: a copy that shows what was changed since is never made to show it no more.
 
     Raises:
-        CliError: the disk says no.
+        CliError: the folder holds another ledger, or one that `now` does not go on from.
+        LedgerError: the ledger lacks a file.
     """
+    from bailiwick.ledger.audit import CHECKPOINT_PATH
+    from bailiwick.ledger.checkpoint import open_checkpoint
+    from bailiwick.ledger.errors import LedgerError
+    from bailiwick.ledger.proof import prove_consistency
+
+    note = Folder(folder).fetch(CHECKPOINT_PATH)
+    if note is None:
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except OSError as error:
-        raise CliError(
-            Exit.USAGE, "not_writable", f"cannot write `{path}`: {error.strerror}"
-        ) from error
+        before = open_checkpoint(note, verifier)
+    except LedgerError as error:
+        text = f"`{folder}` holds a copy of another ledger"
+        raise CliError(Exit.USAGE, "file_in_the_way", text, "name another folder") from error
+    if before.size > now.size:
+        raise _changed(folder, f"its {before.size} entries are {now.size} in the ledger now")
+    try:
+        prove_consistency(ledger.fetch, before, now)
+    except LedgerError as error:
+        if error.code == "file_missing":
+            raise
+        text = f"the ledger does not go on from its first {before.size} entries"
+        raise _changed(folder, text) from error
+
+
+def _changed(folder: Path, how: str) -> CliError:
+    text = f"`{folder}` is not of what the ledger says now: {how}"
+    hint = "keep that copy, it is evidence; name another folder"
+    return CliError(Exit.NOT_VERIFIED, "ledger_changed", text, hint)
+
+
+def _add(folder: Path, name: str, data: bytes) -> None:
+    """Add one file of a log, or leave it as it is: files of a log never change."""
+    there = Folder(folder).fetch(name)
+    if there == data:
+        return
+    if there is not None:
+        raise _changed(folder, f"`{name}` differs")
+    make_folder((folder / name).parent)
+    with whole_file(folder / name, mode=_READABLE) as file:
+        file.write(data)
 
 
 def _verify(source: Source, verifier: Verifier) -> VerifiedLog:

@@ -27,6 +27,9 @@ Every command that prints something takes `--json`: one JSON document on stdout,
 `{"error": {"code": …, "message": …}}`. Nothing asks a question unless both stdin and stdout are a
 terminal. Colours end with `NO_COLOR`. Shell completion: `bailiwick --install-completion`.
 
+A file that you name to be written is not replaced without `--force`; `connect` keeps a copy of the
+settings that it changes, and `ledger export` only ever adds to a copy.
+
 On the gateway's own machine the data folder says where the gateway is, and whoever can read its
 keys may act as any person with `--as`: that is the operator, and the ledger says how a stamp was
 given. From elsewhere, use `--url` and `BAILIWICK_TOKEN`, which `bailiwick people token NAME` makes.

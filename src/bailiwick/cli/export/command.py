@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -21,6 +19,7 @@ import typer
 from bailiwick.cli import show
 from bailiwick.cli.api import Api, segment
 from bailiwick.cli.exits import CliError, Exit
+from bailiwick.cli.files import ForceOption, whole_file
 from bailiwick.cli.reach import Reach, reaching
 from bailiwick.core.canonical import JsonObject
 
@@ -58,6 +57,7 @@ def export_run(
             " which Inspect's viewer finds it.",
         ),
     ] = None,
+    force: ForceOption = False,
 ) -> int:
     """Write all of a run: what was thought, asked, decided, stamped and done.
 
@@ -68,7 +68,7 @@ def export_run(
     if output is not None and output.is_dir():
         first = next(lines)
         lines, output = chain([first], lines), output / _name(form, first)
-    with _target(output) as target:
+    with _target(output, force) as target:
         if form is Form.JSONL:
             for line in lines:
                 target.write(_ascii(line) + b"\n")
@@ -130,25 +130,6 @@ def _lines(api: Api, run_id: str) -> Iterator[bytes]:
         after = following
 
 
-@contextmanager
-def _target(path: Path | None) -> Iterator[BinaryIO]:
+def _target(path: Path | None, force: bool) -> AbstractContextManager[BinaryIO]:
     """Where to write: stdout, or a file that only its owner can read, all of it or nothing."""
-    if path is None:
-        yield sys.stdout.buffer
-        return
-    try:
-        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.replace(part, path)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    finally:
-        Path(part).unlink(missing_ok=True)
-
-
-def _not_written(path: Path, error: OSError) -> CliError:
-    return CliError(Exit.USAGE, "not_writable", f"cannot write `{path}`: {error.strerror}")
+    return nullcontext(sys.stdout.buffer) if path is None else whole_file(path, force)
