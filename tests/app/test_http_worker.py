@@ -16,6 +16,7 @@ from bailiwick.app.http_response import Fields, encode_constant
 from bailiwick.app.http_round import MAX_HEADS, Round
 from bailiwick.app.http_worker import Worker
 from bailiwick.gateway.mcp.watch import Rounds, Watch
+from bailiwick.gateway.mcp.wire import serving_task
 from tests.app.raw_http import State, post
 
 SCOPE = {"type": "http", "method": "POST", "http_version": "1.1"}
@@ -73,6 +74,24 @@ async def test_one_task_answers_one_request_after_another() -> None:
     worker.dismiss()
     await _until(lambda: not _at_work())
     assert not worker.take(Exchange(peer, SCOPE))
+
+
+async def test_an_application_is_told_its_task_as_it_would_find_it_out() -> None:
+    told: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        told.append(serving_task(send) is send.task is asyncio.current_task())
+        told.append(serving_task(receive) is asyncio.current_task())
+        send.whole(200, (), (), b"")
+
+    peer, tasks = _Peer(), set[asyncio.Task[None]]()
+    worker = Worker(app, tasks, Exchange(peer, SCOPE, b""))
+    await _until(lambda: peer.answers == 1)
+    await _until(lambda: worker.take(Exchange(peer, SCOPE, b"")))
+    await _until(lambda: peer.answers == 2)
+    worker.dismiss()
+    await _until(lambda: not _at_work())
+    assert told == [True] * 4
 
 
 @pytest.mark.parametrize("swallowed", [False, True])

@@ -76,6 +76,7 @@ class Exchange:
         gone: nobody will read the response: the connection is lost, or the request was broken.
         closes: the connection ends with this response.
         says_no_body: the response has a head alone, as to a HEAD.
+        task: the one in which the application is called; None before.
     """
 
     # What most exchanges never set stays with the class: that is a third of making one.
@@ -83,6 +84,7 @@ class Exchange:
     more_body = True
     closes = False
     says_no_body = False
+    task: asyncio.Task[None] | None = None
     _whole: bytes | None = None
     _expects_continue = False
     _size = 0

@@ -35,7 +35,7 @@ class Worker:
         self._dismissed = False
         self._waiter: asyncio.Future[Exchange | None] | None = None
         self._loop = loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._work(exchange))
+        self._task = exchange.task = loop.create_task(self._work(exchange))
         tasks.add(self._task)
 
     def take(self, exchange: Exchange) -> bool:
@@ -44,6 +44,7 @@ class Worker:
         if waiter is None or waiter.done():
             return False
         self._waiter = None
+        exchange.task = self._task
         self._tasks.add(self._task)
         waiter.set_result(exchange)
         return True

@@ -48,6 +48,7 @@ from bailiwick.gateway.mcp.wire import (
     Send,
     read_body,
     reply,
+    serving_task,
     whole_body,
 )
 from bailiwick.ports import Authenticator, Clock
@@ -194,7 +195,8 @@ class LlmEdge:
             await refuse(send, dialect, 415, "content_type_not_json", "send application/json")
             return
         limits = self._limits
-        watch = Watch(self._rounds, visit.receive, limits.body_seconds)
+        task = serving_task(visit.send)
+        watch = Watch(self._rounds, visit.receive, limits.body_seconds, task)
         try:
             body = whole_body(visit.send, limits.body_bytes)
             if body is None:

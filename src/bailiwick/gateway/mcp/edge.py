@@ -55,6 +55,7 @@ from bailiwick.gateway.mcp.wire import (
     Send,
     read_body,
     reply,
+    serving_task,
     whole_body,
 )
 from bailiwick.ports import Authenticator, Clock, Upstream
@@ -286,7 +287,8 @@ class McpEdge:
         if refused:
             return reply(visit.send, refused, encode({"error": _REFUSED[refused]}))
         limits = self._limits
-        visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds)
+        task = serving_task(visit.send)
+        visit.watch = Watch(self._core.rounds, visit.receive, limits.body_seconds, task)
         body = whole_body(visit.send, limits.body_bytes)
         if body is None or len(body) > _QUICK_BYTES:
             return self._read(scope, visit, body)
