@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from bailiwick.app import http_protocol as limits
 from bailiwick.app.http_exchange import HIGH_WATER_BYTES, Scope
-from bailiwick.app.http_known import MAX_KNOWN, MAX_KNOWN_BYTES, MAX_STRANGERS, KnownHeads
+from bailiwick.app.http_known import (
+    MAX_KNOWN,
+    MAX_KNOWN_BYTES,
+    MAX_KNOWN_FIELDS,
+    MAX_STRANGERS,
+    KnownHeads,
+)
 from bailiwick.app.http_places import Places
 from bailiwick.app.http_protocol import HttpProtocol
 from bailiwick.app.http_request import MAX_HEAD_BYTES
@@ -112,10 +118,17 @@ def test_heads_and_what_is_kept_of_them_are_bounded(house: House, client: Client
     send(0)
     assert _found(house)[-3:] == [True, True, False]
     long = post(b"/echo", b"a", b"X: " + b"y" * MAX_KNOWN_BYTES)
+    many = post(b"/echo", b"a", *(b"X-%d: y" % number for number in range(MAX_KNOWN_FIELDS - 1)))
+    for request in (long, many):
+        for _ in range(2):
+            client.send(request)
+            client.response()
+        assert not _found(house)[-1]
+    enough = post(b"/echo", b"a", *(b"X-%d: y" % number for number in range(MAX_KNOWN_FIELDS - 2)))
     for _ in range(2):
-        client.send(long)
+        client.send(enough)
         client.response()
-    assert not _found(house)[-1]
+    assert _found(house)[-1]
 
 
 def test_a_client_that_never_says_the_same_is_listened_to_no_longer() -> None:

@@ -15,6 +15,8 @@ from bailiwick.protocols.http_head import HEAD, Head
 
 MAX_KNOWN = 8
 MAX_KNOWN_BYTES = 4 * 1024
+MAX_KNOWN_FIELDS = 40
+"""As clients send, with what a proxy adds: a field costs more memory than its bytes."""
 MAX_STRANGERS = 32
 """New heads in a row after which a connection is taken to repeat none: each has its own trace id,
 say. Learning costs as much as half a head's parsing."""
@@ -112,6 +114,8 @@ class KnownHeads:
         if length is None:
             return
         fields: list[tuple[bytes, bytes]] = scope["headers"]
+        if len(fields) > MAX_KNOWN_FIELDS:
+            return
         length_at = next(at for at, (name, _) in enumerate(fields) if name == b"content-length")
         before, after = data[: length.start(1)], data[length.end(1) : plain.end()]
         if any(known.before == before and known.after == after for known in self._heads):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from bailiwick.core.call import NOTHING
 from bailiwick.core.errors import TheirError
 from bailiwick.gateway.mcp.calls import call_tool, get_prompt, read_resource
-from bailiwick.gateway.mcp.core import MAX_CLIENT_BYTES, Core
+from bailiwick.gateway.mcp.core import Core
 from bailiwick.gateway.mcp.exchange import broken
 from bailiwick.gateway.mcp.follow_ups import complete, use_task
 from bailiwick.gateway.mcp.greetings import discover
@@ -51,8 +51,8 @@ _HANDLERS: dict[str, Handler] = {
     "tasks/cancel": use_task,
 }
 
-_MAX_KEPT_BYTES = 2 * MAX_CLIENT_BYTES
-"""Longest `_meta` that is kept with a head: nothing but the token of progress makes one longer."""
+_MAX_KEPT_BYTES = 8 * 1024
+"""Longest `_meta` that is kept with a head: a connection has several, and many are open."""
 
 _MAX_STRANGERS = 32
 """Frames made for one head: as much work as a request or two each."""
