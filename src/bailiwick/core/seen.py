@@ -61,32 +61,19 @@ def see(
             line = looked(chain, call.target, policies=policies)
             if line is None:  # as of most
                 return NOTHING
-        return _see(call, chain, line, verdict, counters, labels, now, policies)
+        found: dict[str, Json] = {}
+        if line.limits:
+            if isinstance(verdict, Deny):
+                taken, before = _before(call, chain, counters, labels.facts.run, now)
+            else:
+                taken, before = verdict.charges, verdict.used
+            if taken:
+                found["used"] = _used(taken, before, counters)
+        if policies or line.vouched or line.flows:
+            _add_origins(found, call, line, labels)
+        return found
     except Exception:  # noqa: BLE001 - it explains afterwards, and decides nothing
         return NOTHING
-
-
-def _see(
-    call: Call,
-    chain: Sequence[Mandate],
-    line: Line,
-    verdict: Verdict,
-    counters: Counters,
-    labels: Labels,
-    now: int,
-    policies: bool,
-) -> JsonObject:
-    found: dict[str, Json] = {}
-    if line.limits:
-        if isinstance(verdict, Deny):
-            taken, before = _before(call, chain, counters, labels.facts.run, now)
-        else:
-            taken, before = verdict.charges, verdict.used
-        if taken:
-            found["used"] = _used(taken, before, counters)
-    if policies or line.vouched or line.flows:
-        _add_origins(found, call, line, labels)
-    return found
 
 
 def _add_origins(found: dict[str, Json], call: Call, line: Line, labels: Labels) -> None:
