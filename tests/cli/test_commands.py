@@ -11,6 +11,7 @@ import pytest
 
 from bailiwick.cli.exits import Exit
 from bailiwick.cli.reach import Reach
+from bailiwick.console.acts import MAX_REASON_CHARACTERS
 from tests.cli.fakes import Command, FakeGateway
 
 CALL = {
@@ -53,6 +54,7 @@ HOLD = {
     "state": "waiting",
     "stamps": [],
 }
+TOKEN_ID = "4a5b" * 8
 SHOWN = hashlib.sha256(str(HOLD["rendering"]).encode()).hexdigest()
 
 
@@ -409,13 +411,53 @@ def test_the_person_a_login_names_goes_before_as(
 def test_a_token_is_revoked_by_its_id_or_by_itself(
     asking: Command, gateway: FakeGateway, tmp_path: Path
 ) -> None:
-    gateway.says("POST /api/v1/tokens/4a5b/revoke", {"revoked": "4a5b"})
-    assert asking("agents", "revoke", "4a5b").code == Exit.OK
-    body = base64.urlsafe_b64encode(b'{"jti": "4a5b", "exp": 1}').decode().rstrip("=")
+    gateway.says(f"POST /api/v1/tokens/{TOKEN_ID}/revoke", {"revoked": TOKEN_ID})
+    assert asking("agents", "revoke", TOKEN_ID).code == Exit.OK
+    body = (
+        base64.urlsafe_b64encode(b'{"jti": "%b", "exp": 1}' % TOKEN_ID.encode())
+        .decode()
+        .rstrip("=")
+    )
     (tmp_path / "token").write_text(f"head.{body}.signature\n")
     ended = asking("agents", "revoke", "--token-file", str(tmp_path / "token"))
-    assert ended.out == "revoked token `4a5b`; it opens nothing any more\n"
+    assert ended.out == f"revoked token `{TOKEN_ID}`; it opens nothing any more\n"
     assert len(gateway.asked) == 2
+
+
+@pytest.mark.parametrize("wrong", ["4a5", "01M8330JJT00N3NZT23SXMM8H7", TOKEN_ID.upper()])
+def test_what_is_no_token_is_not_said_to_be_revoked(
+    asking: Command, gateway: FakeGateway, wrong: str
+) -> None:
+    ended = asking("agents", "revoke", wrong)
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert f"`{wrong}` is not the id of a token" in ended.err
+    assert gateway.asked == []
+
+
+def test_people_are_listed_with_their_roles(asking: Command, gateway: FakeGateway) -> None:
+    spec = {"name": "Ben", "roles": ["treasurer", "operator"]}
+    document = {"kind": "person", "name": "ben", "spec": spec}
+    answer = {"objects": [{"kind": "person", "name": "ben", "document": document}]}
+    gateway.says("GET /api/v1/objects?kind=person", answer)
+    assert asking("people").out.splitlines()[1].split() == ["ben", "Ben", "treasurer,", "operator"]
+    assert asking("people", "--json").json == answer
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("agents", "--as", "ben", "token", "clerk"),
+        ("pins", "--as", "ben", "accept", "a/b/c", "d"),
+        ("limits", "--json", "audit"),
+        ("people", "--data", "elsewhere", "token", "ada"),
+    ],
+)
+def test_an_option_before_a_command_that_would_not_hear_it_is_refused(
+    command: Command, args: tuple[str, ...]
+) -> None:
+    ended = command(*args)
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert f"`{args[1]}` belongs behind `" in ended.err
 
 
 PINS = {
@@ -462,6 +504,10 @@ AGENTS = {
         {"name": "new\u202e", "owner": "ben", "description": "", "mandates": [], "last_call": None},
     ]
 }
+
+
+def test_help_says_how_long_a_reason_may_be(command: Command) -> None:
+    assert f"at most {MAX_REASON_CHARACTERS:,} letters" in command("stamp", "--help").out
 
 
 def test_agents_are_listed_with_who_answers_for_them_and_when_they_last_called(

@@ -217,7 +217,7 @@ def test_ids_cannot_leave_their_path(asking: Command, gateway: FakeGateway) -> N
     [
         (("run", "show", "x"), "GET /api/v1/runs/x/story?limit=100", "run", "`bailiwick runs`"),
         (("revoke", "x"), "POST /api/v1/mandates/x/revoke", "mandate", "`bailiwick mandates`"),
-        (("agents", "token", "x"), "POST /api/v1/agents/x/tokens", "agent", "`bailiwick mandates`"),
+        (("agents", "token", "x"), "POST /api/v1/agents/x/tokens", "agent", "`bailiwick agents`"),
     ],
 )
 def test_a_name_that_nobody_has_says_where_to_find_one(

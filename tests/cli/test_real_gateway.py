@@ -179,6 +179,13 @@ def test_pins_hold_what_was_seen_first(at: Command) -> None:
     assert ended.code == Exit.USAGE
 
 
+def test_no_token_is_made_for_a_person_nobody_declared(at: Command) -> None:
+    ended = at("people", "token", "zoe")
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert ended.err == "bailiwick: there is no person `zoe`; `bailiwick people` lists them\n"
+    assert [line.split()[0] for line in at("people").out.splitlines()] == ["PERSON", "ada", "ben"]
+
+
 def test_a_person_nobody_declared_is_told_so(at: Command) -> None:
     ended = at("calls", "--as", "zoe")
     assert ended.code == Exit.NOT_ALLOWED

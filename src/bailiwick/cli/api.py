@@ -32,7 +32,7 @@ _HINTS = {
     "call_unknown": "`bailiwick calls` lists the newest",
     "run_unknown": "`bailiwick runs` lists the newest",
     "mandate_unknown": "`bailiwick mandates` lists them",
-    "agent_unknown": "`bailiwick mandates` names the agents",
+    "agent_unknown": "`bailiwick agents` lists them",
 }
 
 

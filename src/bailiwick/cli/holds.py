@@ -53,7 +53,7 @@ def stamp(
     asked_id: Annotated[str, typer.Argument(metavar="ID", help="The hold's id, or its call's.")],
     approve: Annotated[bool, typer.Option("--approve", help="Let it run, once.")] = False,
     refuse: Annotated[bool, typer.Option("--refuse", help="Do not let it run.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why; recorded, at most 2,000.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; at most 1,000 letters.")] = "",
 ) -> int:
     """Approve or refuse one held call.
 

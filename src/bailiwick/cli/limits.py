@@ -10,7 +10,7 @@ from bailiwick.cli import show
 from bailiwick.cli.api import segment
 from bailiwick.cli.calls import listed, mapping, target
 from bailiwick.cli.exits import CliError, Exit
-from bailiwick.cli.reach import Reach, reaching
+from bailiwick.cli.reach import Reach, lists, reaching
 from bailiwick.core.canonical import JsonObject
 
 _AMOUNTS = ("used", "pending", "unknown", "left", "ceiling")
@@ -26,7 +26,7 @@ def limits_list(
 
     Calls that nothing is known of count on, until `limits settle` says what became of them.
     """
-    if context.invoked_subcommand is not None:
+    if not lists(context):
         return Exit.OK
     answer = reach.api().get("limits", mandate=mandate)
     if reach.json:

@@ -13,7 +13,7 @@ from bailiwick.cli import show
 from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import CliError, Exit
 from bailiwick.cli.files import read_files
-from bailiwick.cli.reach import Reach, reaching
+from bailiwick.cli.reach import Reach, lists, reaching
 from bailiwick.cli.simulate import print_tried, try_changes
 from bailiwick.core.canonical import JsonObject
 
@@ -69,7 +69,7 @@ def pins_list(context: typer.Context, reach: Reach) -> int:
     Definitions of tools are pinned when first seen; a changed one waits for review. So do
     aliases and model servers that ask for it (`changes`), until enough people have accepted.
     """
-    if context.invoked_subcommand is not None:
+    if not lists(context):
         return Exit.OK
     answer = reach.api().get("pins")
     if reach.json:

@@ -12,7 +12,7 @@ from bailiwick.cli import show
 from bailiwick.cli.api import segment
 from bailiwick.cli.calls import listed
 from bailiwick.cli.exits import CliError, Exit
-from bailiwick.cli.reach import Reach, reaching
+from bailiwick.cli.reach import Reach, lists, reaching
 from bailiwick.core.canonical import JsonObject
 from bailiwick.core.errors import BailiwickError
 
@@ -36,7 +36,7 @@ def agents_list(
     Tokens are not kept, so there is no list of them: the id of the one that the last call was made
     with stands beside it, and each that was made or revoked is in the ledger.
     """
-    if context.invoked_subcommand is not None:
+    if not lists(context):
         return Exit.OK
     answer = reach.api().get("agents")
     if reach.json:
@@ -122,12 +122,41 @@ def agents_revoke(
     if bool(token_id) == (token_file is not None):
         raise CliError(Exit.USAGE, "which_token", "give either an ID or --token-file")
     known = token_id_in(token_file) if token_file else token_id
+    if not re.fullmatch("[0-9a-f]{32}", known):
+        raise CliError(
+            Exit.USAGE,
+            "token_unknown",
+            f"`{known}` is not the id of a token",
+            "it was printed with the token, and stands beside each call and in `bailiwick agents`",
+        )
     answer = reach.api().post(f"tokens/{segment(known)}/revoke", {})
     if reach.json:
         show.out_json(answer)
     else:
         show.out(f"revoked token `{show.visible(known)}`; it opens nothing any more")
     return Exit.OK
+
+
+@reaching
+def people_list(context: typer.Context, reach: Reach) -> int:
+    """List people, and the roles by which they stamp."""
+    if not lists(context):
+        return Exit.OK
+    answer = reach.api().get("objects", kind="person")
+    if reach.json:
+        show.out_json(answer)
+        return Exit.OK
+    show.table(("person", "name", "roles"), [_person(row) for row in listed(answer, "objects")])
+    return Exit.OK
+
+
+def _person(row: JsonObject) -> tuple[str, ...]:
+    document = row.get("document")
+    spec = document.get("spec") if isinstance(document, dict) else None
+    told = spec if isinstance(spec, dict) else {}
+    roles = told.get("roles")
+    shown = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
+    return show.word(row, "name"), show.word(told, "name"), shown
 
 
 @reaching
@@ -138,17 +167,37 @@ def people_token(
 ) -> int:
     """Make a person's token.
 
-    For the API and --token. Needs the data folder: its keys sign it.
+    For the API and --token. Needs the data folder: its keys sign it. Where a gateway runs on it,
+    the person must be declared.
     """
     from bailiwick.app.tokens import mint_person_token
 
     token = mint_person_token(reach.data, name, seconds(ttl))
+    _need_declared(reach, name, token)
     if reach.json:
         show.out_json({"token": token, "person": name})
     else:
         show.out(token)
         show.note(f"person `{show.visible(name)}` for {ttl}; shown this once")
     return Exit.OK
+
+
+def _need_declared(reach: Reach, name: str, token: str) -> None:
+    # INVARIANT: it goes to this folder's own gateway only, so no URL.
+    own = Reach(reach.data, "", token, "", reach.json)
+    try:
+        own.api().get("me")
+    except CliError as error:
+        if error.exit_code is Exit.UNREACHABLE:
+            return  # nobody to ask: it is looked at where it is used
+        if error.code != "token_invalid":
+            raise
+        raise CliError(
+            Exit.USAGE,
+            "person_unknown",
+            f"there is no person `{name}`",
+            "`bailiwick people` lists them",
+        ) from error
 
 
 @reaching

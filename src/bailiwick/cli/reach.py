@@ -206,6 +206,23 @@ def reaching(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return wrapped
 
 
+def lists(context: typer.Context) -> bool:
+    """Whether a group lists, since it was given no command.
+
+    Raises:
+        CliError: an option stands before the command, which would not hear of it.
+    """
+    asked = context.invoked_subcommand
+    if asked is None:
+        return True
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            text = f"`{option.opts[0]}` belongs behind `{asked}`"
+            raise CliError(Exit.USAGE, "option_place", text)
+    return False
+
+
 def at_terminal() -> bool:
     """Whether a person can be asked something."""
     return sys.stdin.isatty() and sys.stdout.isatty()
