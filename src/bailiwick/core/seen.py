@@ -111,10 +111,9 @@ def _before(
 
 def _used(taken: Sequence[Charge], before: Sequence[int], counters: Counters) -> list[list[int]]:
     """Used before the call, for each charge: with its own value counted, and without."""
-    # Few charges count values: what is the same twice for all others is laid out at once.
-    pairs = [*map(list, zip(before, before, strict=True))]
+    pairs = [[used, used] for used in before]
     known = known_to(taken, counters)
-    if known is not None:
+    if known is not None:  # few charges count values
         for at in known.members:
             pairs[at][1] = known.held[at].used_in_all(taken[at])
         return pairs
