@@ -17,7 +17,6 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from bailiwick.core.errors import Conflict, StoreError
@@ -42,7 +41,8 @@ from bailiwick.ports import (
     TokenRevoked,
 )
 from bailiwick.stores.call_rows import CallRows
-from bailiwick.stores.entry_rows import INSERT_ENTRIES, entry_rows, leaves_of, next_index
+from bailiwick.stores.commit_batch import CommitBatch, Pending
+from bailiwick.stores.entry_rows import INSERT_ENTRIES, entry_rows, next_index
 from bailiwick.stores.schema import damaged, prepare
 from bailiwick.stores.sealed_rows import hold_cells, stamp_cells
 from bailiwick.stores.sqlite_limits import SqliteLimits
@@ -53,29 +53,6 @@ _INSERT_HOLD = (
     "'waiting', NULL, ?)"
 )
 CommitHook = Callable[[sqlite3.Connection], None]
-
-
-_Pending = tuple[Sequence[Entry], Sequence[Change], asyncio.Future[range]]
-"""One commit that waits for its transaction."""
-
-_OF_CALLS = frozenset({CallOpened, CallMoved})
-_OF_LIMITS = _OF_CALLS | {Reserved, Settled}
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """What one transaction holds.
-
-    Attributes:
-        ranges: where the entries of each commit stand.
-        conflicts: the commits that nothing was written of.
-        first, leaves: the index of the first entry, and all leaves.
-    """
-
-    ranges: list[tuple[asyncio.Future[range], range]]
-    conflicts: list[tuple[asyncio.Future[range], Conflict]]
-    first: int
-    leaves: list[bytes]
 
 
 def connect(path: Path, *, fsync: bool = True, read_only: bool = False) -> sqlite3.Connection:
@@ -129,7 +106,7 @@ class SqliteJournal:
         self._seal = seal
         self._fsync = fsync
         self._commit = commit
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._busy = False
         self._closed = False
         self._idle = asyncio.Event()
@@ -210,21 +187,14 @@ class SqliteJournal:
     def _settle(
         self,
         loop: asyncio.AbstractEventLoop,
-        batch: list[_Pending],
-        written: _Written,
+        batch: list[Pending],
+        written: CommitBatch,
         error: Exception | None,
     ) -> None:
         if error is not None:
             self._fail(batch, error)
         else:
-            for done, where in written.ranges:
-                try:  # noqa: SIM105  # a context costs, and asking first
-                    done.set_result(where)
-                except asyncio.InvalidStateError:  # its waiter was cancelled; what it wrote stands
-                    pass
-            for done, conflict in written.conflicts:
-                if not done.done():
-                    done.set_exception(conflict)
+            written.tell()
             self._limits.trim()
             if written.leaves:  # durable now; a commit that conflicted left no gap
                 self.on_append(written.first, written.leaves)
@@ -237,7 +207,7 @@ class SqliteJournal:
             self._busy = False
             self._idle.set()
 
-    def _fail(self, batch: list[_Pending], error: Exception) -> None:
+    def _fail(self, batch: list[Pending], error: Exception) -> None:
         # After a failed commit nothing in memory is believed: whether it reached the disk is read
         # from the disk. A connection that saw an I/O error may hold stale pages, so it goes too.
         with contextlib.suppress(sqlite3.Error):
@@ -258,34 +228,18 @@ class SqliteJournal:
                     StoreError("store_unavailable", f"nothing could be recorded: {text}")
                 )
 
-    def _apply_all(self, batch: list[_Pending]) -> _Written:
+    def _apply_all(self, batch: list[Pending]) -> CommitBatch:
         db, calls = self._begin(), self._calls
-        first = start = self._next
-        made: list[Entry] = []
-        ranges: list[tuple[asyncio.Future[range], range]] = []
-        conflicts: list[tuple[asyncio.Future[range], Conflict]] = []
-        for entries, changes, done in batch:
-            if not _OF_CALLS.issuperset(map(type, changes)):
-                if _OF_LIMITS.issuperset(map(type, changes)):
-                    conflict = self._limits.apply(changes)
-                else:
-                    conflict = self._apply_special(changes, start)
-                if conflict is not None:
-                    conflicts.append((done, conflict))
-                    continue
-            calls.take(db, changes, start)
-            made += entries
-            stop = first + len(made)
-            ranges.append((done, range(start, stop)))
-            start = stop
-        leaves = leaves_of(made)
-        if made:
-            db.executemany(INSERT_ENTRIES, entry_rows(first, made, leaves))
+        taken = CommitBatch(self._next)
+        taken.take(db, batch, calls, self._limits, self._apply_special)
+        if taken.entries:
+            rows = entry_rows(taken.first, taken.entries, taken.leaves)
+            db.executemany(INSERT_ENTRIES, rows)
         limited = calls.taken_in() if self._limits.unwritten else frozenset[str]()
         calls.write(db)
-        self._limits.write(db, first, limited)
-        self._next = start
-        return _Written(ranges, conflicts, first, leaves)
+        self._limits.write(db, taken.first, limited)
+        self._next = taken.stop
+        return taken
 
     def _begin(self) -> sqlite3.Connection:
         """Open a transaction, and drop what is remembered of a file that others have changed."""
