@@ -123,6 +123,24 @@ def test_a_pipe_in_the_folder_does_not_hang(command: Command, log: Path, signer:
     assert ended.code == Exit.NOT_VERIFIED
 
 
+def test_a_place_without_a_ledger_is_not_said_to_hold_a_wrong_one(
+    command: Command, log: Path, signer: Signer
+) -> None:
+    ended = command("ledger", "verify", str(log.parent), "--key", signer.verifier.vkey)
+    assert ended.code == Exit.NOT_VERIFIED
+    assert f"`{log.parent}` has no `checkpoint`, so nothing was verified; name the" in ended.err
+
+
+def test_a_key_with_a_letter_wrong_is_said_to_be_miscopied(
+    command: Command, log: Path, signer: Signer
+) -> None:
+    name, ident, key = signer.verifier.vkey.split("+", 2)
+    for wrong in (f"{name}+{ident}+{key[:-2]}AA", f"x{name}+{ident}+{key}"):
+        ended = command("ledger", "verify", str(log), "--key", wrong)
+        assert (ended.code, "copy it whole" in ended.err) == (Exit.USAGE, True)
+    assert "write NAME+ID+KEY" in command("ledger", "verify", str(log), "--key", "x").err
+
+
 def test_one_proof_verifies_by_itself(
     command: Command, files: dict[str, bytes], signer: Signer, tmp_path: Path
 ) -> None:

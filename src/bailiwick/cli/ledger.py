@@ -47,6 +47,7 @@ def ledger_verify(
     if Path(place).is_file():
         return _verify_proof(Path(place), verifier, as_json)
     with open_source(place) as source:
+        _need_ledger(source, place)
         log = _verify(source, verifier)
     root = base64.b64encode(log.checkpoint.root).decode()
     if as_json:
@@ -200,6 +201,19 @@ def _add(folder: Path, name: str, data: bytes) -> None:
         file.write(data)
 
 
+def _need_ledger(source: Source, place: str) -> None:
+    """Say that a place is none of a ledger, before saying that one does not hold."""
+    from bailiwick.ledger.audit import CHECKPOINT_PATH
+
+    if source.fetch(CHECKPOINT_PATH) is None:
+        raise CliError(
+            Exit.NOT_VERIFIED,
+            "file_missing",
+            f"`{place}` has no `{CHECKPOINT_PATH}`, so nothing was verified",
+            "name the ledger itself: `ledger` in a data folder, /ledger of a gateway, or a copy",
+        )
+
+
 def _verify(source: Source, verifier: Verifier) -> VerifiedLog:
     from bailiwick.ledger.audit import verify_files, verify_log
 
@@ -249,8 +263,14 @@ def _verifier(key: str) -> Verifier:
     try:
         return parse_vkey(text.strip())
     except LedgerError as error:
+        mistyped = text.count("+") >= 2  # the key itself is base64, which may have more
         raise CliError(
-            Exit.USAGE, "bad_key", f"`{key}` is not a public key", "write NAME+ID+KEY"
+            Exit.USAGE,
+            "bad_key",
+            f"`{key}` is not a public key",
+            "a part of it does not fit the others: copy it whole"
+            if mistyped
+            else "write NAME+ID+KEY",
         ) from error
 
 
