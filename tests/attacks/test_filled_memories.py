@@ -136,9 +136,9 @@ def test_a_child_of_which_an_agent_can_make_a_thousand_remembers_few_targets() -
     child = replace(root, name="pay:helper", parent="pay")
     for number in range(MAX_PLANS_OF_CHILD + 10):
         line_of((root, child), Target(CallKind.RESOURCE, "files", f"file:///{number}"))
-    assert 0 < len(child._plans) <= MAX_PLANS_OF_CHILD
+    assert 0 < len(child.plans) <= MAX_PLANS_OF_CHILD
     assert 0 < len(child.lines[0].known) <= MAX_PLANS_OF_CHILD
-    assert len(root._plans) == MAX_PLANS_OF_CHILD + 10
+    assert len(root.plans) == MAX_PLANS_OF_CHILD + 10
 
 
 # --- names beside an argument --------------------------------------------------------------------

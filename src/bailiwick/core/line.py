@@ -24,6 +24,7 @@ from bailiwick.core.mandate import (
     StampRule,
 )
 from bailiwick.core.plain_way import PlainWay, plain_way
+from bailiwick.core.shelves import PARTS_OF_FORMS, Shelf, Shelves
 from bailiwick.core.target_pattern import covers
 from bailiwick.core.values import FAILS
 from bailiwick.core.verdict import Allow
@@ -98,6 +99,7 @@ class Lines:
             number ask exactly the same. Empty for a chain of one.
         ways: plain ways of the lines, by what they follow from: many targets have the same rules.
         forms: those of the lines, by the `id`s of their limits, likewise.
+        shelf: all of it, where it counts with what is remembered for other children; else None.
     """
 
     chain: tuple[Mandate, ...]
@@ -105,8 +107,10 @@ class Lines:
     known: dict[Target, Line] = field(default_factory=dict)
     ways: dict[tuple[object, ...], PlainWay | None] = field(default_factory=dict)
     forms: dict[tuple[int, ...], Forms | None] = field(default_factory=dict)
+    shelf: Shelf | None = None
 
 
+_SHELVES = Shelves()
 _NO_LINES = Lines((), {})
 
 
@@ -129,13 +133,19 @@ def line_of(chain: Sequence[Mandate], target: Target) -> Line:
             lines.known.clear()
         if len(target.name) <= MAX_REMEMBERED_NAME:
             lines.known[target] = line
+            if lines.shelf is not None:
+                _SHELVES.added(lines.shelf, len(line.stages))
     return line
 
 
 def _lines_for(chain: Sequence[Mandate], before: Lines) -> Lines:
     """`before` itself if that is of the same mandates; else what begins anew."""
     if len(before.chain) != len(chain) or not all(map(operator.is_, before.chain, chain)):
-        return Lines(tuple(chain), _questions(chain) if len(chain) > 1 else {})
+        lines = Lines(tuple(chain), _questions(chain) if len(chain) > 1 else {})
+        if chain[-1].parent:
+            plans = chain[-1].plans
+            lines.shelf = Shelf(lines.known, len(chain), lines.forms, lines.ways, plans)
+        return lines
     return replace(before, chain=chain) if isinstance(chain, tuple) else before
 
 
@@ -184,12 +194,19 @@ def _line(lines: Lines, target: Target) -> Line:
 
 def _forms(lines: Lines, limits: tuple[Limit, ...]) -> Forms | None:
     """The forms of what these limits count, remembered as ways are: mandates keep limits alive."""
+    if not limits:
+        return None
     which = tuple(map(id, limits))
-    if which not in lines.forms:
-        if len(lines.forms) >= lines.chain[-1].most_plans:
-            lines.forms.clear()
-        lines.forms[which] = forms_of(limits)
-    return lines.forms[which]
+    # Read once: another thread may clear it.
+    forms = lines.forms.get(which)
+    if forms is not None or which in lines.forms:
+        return forms
+    if len(lines.forms) >= lines.chain[-1].most_plans:
+        lines.forms.clear()
+    forms = lines.forms[which] = forms_of(limits)
+    if lines.shelf is not None:
+        _SHELVES.added(lines.shelf, PARTS_OF_FORMS)
+    return forms
 
 
 def _plain_way(lines: Lines, stages: Sequence[Stage]) -> PlainWay | None:
@@ -198,12 +215,14 @@ def _plain_way(lines: Lines, stages: Sequence[Stage]) -> PlainWay | None:
         (each.flows, *map(id, each.plan.allow[:1]), 0, *map(id, each.deny), 0, *map(id, each.stamp))
         for each in stages
     )
-    if rules not in lines.ways:
-        # Bounded by itself: which rules concern a target is up to its name, of any length.
-        if len(lines.ways) >= lines.chain[-1].most_plans:
-            lines.ways.clear()
-        lines.ways[rules] = plain_way(stages)
-    return lines.ways[rules]
+    way = lines.ways.get(rules)
+    if way is not None or rules in lines.ways:
+        return way
+    # Bounded by itself: which rules concern a target is up to its name, of any length.
+    if len(lines.ways) >= lines.chain[-1].most_plans:
+        lines.ways.clear()
+    way = lines.ways[rules] = plain_way(stages)
+    return way
 
 
 def _settled(stages: list[Stage]) -> tuple[Stage, ...]:

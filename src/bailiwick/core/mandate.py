@@ -176,6 +176,7 @@ class Mandate:
         delegation: leave to pass on part of it; None for none.
         ref: `NAME@VERSION`, as written in records and rule ids; derived.
         lines: what `line_of` remembers; derived.
+        plans: what `plan` remembers; derived.
     """
 
     name: str
@@ -199,7 +200,7 @@ class Mandate:
     delegation: Delegation | None = None
     principal_limits: tuple[Limit, ...] = ()
     ref: str = field(init=False, repr=False, compare=False)
-    _plans: dict[Target, Plan] = field(
+    plans: dict[Target, Plan] = field(
         init=False, repr=False, compare=False, hash=False, default_factory=dict
     )
     lines: list[Lines] = field(
@@ -217,7 +218,7 @@ class Mandate:
 
     def plan(self, target: Target) -> Plan:
         """The rules that concern `target`. Remembered: it follows from the rules alone."""
-        plan = self._plans.get(target)
+        plan = self.plans.get(target)
         if plan is None:
             plan = Plan(
                 allow=tuple(rule for rule in self.allow if covers(rule.targets, target) is HOLDS),
@@ -234,10 +235,10 @@ class Mandate:
                     if covers(limit.targets, target) is not FAILS
                 ),
             )
-            if len(self._plans) >= self.most_plans:
-                self._plans.clear()
+            if len(self.plans) >= self.most_plans:
+                self.plans.clear()
             if len(target.name) <= MAX_REMEMBERED_NAME:
-                self._plans[target] = plan
+                self.plans[target] = plan
         return plan
 
 

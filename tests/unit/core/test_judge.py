@@ -443,7 +443,7 @@ def test_remembered_plans_are_bounded_however_many_uris_an_agent_makes_up() -> N
     rules = mandate(AllowRule("all", (TargetPattern(CallKind.RESOURCE, "web", "*"),), ()))
     for number in range(MAX_PLANS + 10):
         rules.plan(Target(CallKind.RESOURCE, "web", f"x:{number}"))
-    assert len(rules._plans) <= MAX_PLANS
+    assert len(rules.plans) <= MAX_PLANS
     assert rules == mandate(AllowRule("all", (TargetPattern(CallKind.RESOURCE, "web", "*"),), ()))
 
 
@@ -457,7 +457,7 @@ def test_a_name_that_an_agent_made_up_is_shown_short_and_visible() -> None:
 def test_long_names_are_not_remembered() -> None:
     rules = mandate(AllowRule("all", (TargetPattern(CallKind.RESOURCE, "web", "*"),), ()))
     rules.plan(Target(CallKind.RESOURCE, "web", "x" * 100_000))
-    assert rules._plans == {}
+    assert rules.plans == {}
 
 
 def test_a_denial_is_short_however_large_the_mandate_and_the_arguments() -> None:
