@@ -43,6 +43,12 @@ def documented(heading: str) -> dict[str, set[str]]:
     return {"": set(value), **{k: set(v) for k, v in value.items() if isinstance(v, dict)}}
 
 
+@pytest.mark.parametrize("before", ["nope", ulid(110).lower(), ulid(110) + "0", "%25"])
+async def test_calls_are_not_paged_from_what_is_no_call(house: House, before: str) -> None:
+    answer = await house.api("ben").get(f"/api/v1/calls?before={before}")
+    assert (answer.status, code(answer)) == (400, "bad_request")
+
+
 async def test_me(house: House) -> None:
     answer = await house.api("ben").get("/api/v1/me")
     assert answer.json == {"person": {"name": "ben", "roles": ["approver"], "method": "token"}}

@@ -33,6 +33,12 @@ HOLD, CALL = ulid(1020), ulid(20)
 TWO_PEOPLE = ulid(1022)
 
 
+async def test_what_did_not_work_is_called_that_in_the_windows_title(house: House) -> None:
+    page = await (await house.sign_in("ben")).get("/nope")
+    assert page.status == 404
+    assert "<title>That did not work · Bailiwick</title>" in page.text
+
+
 async def test_what_waits_says_who_what_why_and_who_may(house: House) -> None:
     page = (await (await house.sign_in("ben")).get("/")).text
     assert "2 calls wait for a person" in page

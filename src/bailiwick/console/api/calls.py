@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,6 +18,7 @@ from bailiwick.core.errors import TheirError
 from bailiwick.ports import CallQuery, CallState, HoldState, Person
 
 MAX_CALLS = 500
+_ID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -50,9 +53,15 @@ class Calls(Served):
         asked = request.query_params
         limit = limit_of(request, 50, MAX_CALLS)
         one_of("state", asked.get("state", ""), ("", *CallState))
+        before = asked.get("before", "")
+        if before and not _ID.fullmatch(before):
+            # It compares as text with the ids of calls, and would page from anywhere.
+            raise TheirError(
+                "bad_request", f"`before` is the id of a call, which `{before}` is not"
+            )
         query = CallQuery(
             limit=limit + 1,
-            before=asked.get("before", ""),
+            before=before,
             run=asked.get("run", ""),
             agent=asked.get("agent", ""),
             mandate=asked.get("mandate", ""),
