@@ -298,3 +298,22 @@ async def test_a_client_that_never_says_the_same_twice_gets_few_frames(
         for _ in range(modern_door._MAX_STRANGERS + 10):
             assert (await line.post())[0] == 200
     assert len(framed) == modern_door._MAX_STRANGERS
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/fs"])
+async def test_what_stands_beside_is_each_requests_own_where_it_is_called_arguments(
+    path: str,
+) -> None:
+    house = make_house(FakeUpstream("fs", resources=[{"uri": "file:///a", "name": "a"}]))
+    uri = "file:///a" if path == "/mcp/fs" else "fs+file:///a"
+    bodies = [modern("resources/read", uri=uri, arguments={"n": number}) for number in range(6)]
+    async with serving(house) as port, Compact(port) as line:
+        for body in bodies:
+            assert (await line.post(body, path, said=bodies[0]))[0] == 200
+    expected = [{"arguments": {"n": number}} for number in range(6)]
+    assert [one.beside for one in house.gate.seen] == expected
+    upstream: Any = house.servers["fs"]
+    sent = upstream.of("resources/read")
+    assert [{"arguments": one.params["arguments"]} for one in sent] == expected
+    # No upstream is told that they are alike: it would go by a name, and these have a URI.
+    assert [one.alike for one in sent] == [None] * 6

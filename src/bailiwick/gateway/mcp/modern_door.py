@@ -88,7 +88,10 @@ class ModernDoor:
             knock.strangers += 1
             frame = frame_of(visit.body)
             if frame is not None:
-                knock.frame, knock.framed = frame, Framed()
+                # Of what has no name of its own (`resources/read`, `completion/complete`), a member
+                # `arguments` is beside what is judged, and part of what a stamp binds.
+                knock.frame = frame
+                knock.framed = Framed() if known.named_by == "name" else None
         if known.says_more:
             message = without_ours(message)
         return self._work(visit, known, message, None)

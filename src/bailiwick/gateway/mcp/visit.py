@@ -100,7 +100,8 @@ class Knock(msgspec.Struct):
         run_key: of the run of that caller, as far as the head says which.
         understood: the last request of the stateless era that came with it.
         frame: of its text, once the same was said again; what fits it says the same.
-        framed: what all requests that fit `frame` have in common.
+        framed: what all requests that fit `frame` have in common, where their arguments are what is
+            judged of them.
         strangers: how many frames were made: a client that never says the same twice gets no more.
     """
 
