@@ -326,6 +326,13 @@ async def test_each_page_an_error_asks_for_is_judged_as_what_it_is() -> None:
         ONE_PAGE.replace(b'"url": "https', b'"url": "https://bank.example", "url": "https'),
         ONE_PAGE.replace(b'"mode": "url"', b'"mode": "form"'),
         b'{"code":-32042,"message":"m","data":{"elicitations":{"url":"https://evil.example"}}}',
+        ONE_PAGE.replace(
+            b'"url": "https://evil.example/login"', b'"url": ["https://evil.example"]'
+        ),
+        ONE_PAGE.replace(b'"url": "https', b'"URL": "https'),
+        ONE_PAGE.replace(b'"elicitations"', b'"elicitations": [], "pages"'),
+        ONE_PAGE.replace(b'"elicitations"', b'"Elicitations"'),
+        pages(*["https://evil.example/"] * (exchange.MAX_QUESTIONS + 1)),
     ],
 )
 @pytest.mark.parametrize("stateful", [True, False])
@@ -342,3 +349,4 @@ async def test_an_error_that_could_ask_for_another_page_than_was_judged_asks_for
     assert reply.error["code"] == -32603
     assert b"32042" not in reply.body
     assert b".example" not in reply.body
+    assert [str(one.target) for one in house.gate.seen] == ["evil/read"]  # nobody was asked

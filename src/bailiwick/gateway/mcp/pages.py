@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from bailiwick.core.canonical import JsonObject
+from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.errors import TheirError
-from bailiwick.gateway.mcp.exchange import Exchange
+from bailiwick.gateway.mcp.exchange import MAX_QUESTIONS, Exchange
 from bailiwick.ports import UpstreamReply
 from bailiwick.protocols.mcp.jsonrpc import Code
 from bailiwick.protocols.strict_json import parse
@@ -25,7 +25,7 @@ async def pages_pass(exchange: Exchange, error: bytes) -> bool:
     """Whether `error` asks for pages, and each of them may be asked for.
 
     1. Only of a client that declared the mode `url`, at a server that may ask people at all.
-    2. The error means one thing, and every page in it is one.
+    2. The error means one thing, there are pages in it, and every one of them is one.
     3. The gate lets each of them through, as a call `SERVER/elicitation` of kind `client`.
     """
     if exchange.modern or _DIGITS not in error:
@@ -53,10 +53,14 @@ def _pages_of(error: bytes) -> list[JsonObject] | None:
         return None
     data = value.get("data")
     pages = data.get("elicitations") if isinstance(data, dict) else None
-    if not isinstance(pages, list):
+    # More than may be asked for is not begun with: a person would be asked for nothing.
+    if not isinstance(pages, list) or not 0 < len(pages) <= MAX_QUESTIONS:
         return None
-    fit = all(isinstance(page, dict) and page.get("mode") == "url" for page in pages)
-    return pages if fit else None
+    return pages if all(map(_is_page, pages)) else None
+
+
+def _is_page(page: Json) -> bool:
+    return isinstance(page, dict) and page.get("mode") == "url" and isinstance(page.get("url"), str)
 
 
 async def _deliver() -> UpstreamReply:
