@@ -207,6 +207,22 @@ async def test_what_is_unknown_is_listed_until_all_of_it_is_settled(store: Store
     assert (store.used(daily(1)), store.used(payee('"cy"'))) == (60, 1)
 
 
+@pytest.mark.parametrize("because", ["", "the gateway stopped"])
+async def test_an_outcome_that_is_replaced_is_recorded_however_the_first_was_found(
+    store: Store, because: str
+) -> None:
+    """One that says why is found by a row of its own, and keeps it."""
+    await store.reserve("c1", daily(60))
+    lost = CallMoved("c1", 5, CallState.UNKNOWN, "lost", because, entry=0)
+    await store.journal.commit([entry("c1")], [lost, Settled("c1", 5, UNKNOWN)])
+    await store.end("c1", VOIDED, at_ms=6)
+    await store.end("c1", POSTED, at_ms=7)
+    made = await store.records.transfers("c1")
+    assert [each.target for each in made] == ["pending", "unknown", "free", "posted"]
+    assert await store.records.unsettled() == []
+    assert (await store.records.audit_limits()).differences == ()
+
+
 async def test_a_hold_that_moved_reserves_nothing_and_a_full_limit_moves_no_hold(
     store: Store,
 ) -> None:

@@ -198,7 +198,8 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE long_calls (id TEXT PRIMARY KEY) WITHOUT ROWID;",
     # Postings of one transaction share a row (`posting_rows.py`): each had its own, in an index by
     # call, and a row of `sliding`. What leads to the postings of a call is its intent and its
-    # outcome, or a row of `postings_by_call`: the trigger keeps the way to a replaced outcome.
+    # outcome, or a row of `postings_by_call`: the trigger keeps the way to a replaced outcome. It asks
+    # what is there: OR IGNORE in a trigger gives way to the policy of the statement that fires it.
     """
     DROP VIEW transfers;
     DROP INDEX postings_by_call;
@@ -240,8 +241,11 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER outcome_replaced AFTER UPDATE OF outcome_index ON moved_calls
     WHEN OLD.outcome_index IS NOT NULL AND OLD.outcome_index IS NOT NEW.outcome_index
     BEGIN
-        INSERT OR IGNORE INTO postings_by_call SELECT OLD.id, idx FROM postings
-        WHERE entry = (SELECT max(entry) FROM postings WHERE entry <= OLD.outcome_index);
+        INSERT INTO postings_by_call SELECT OLD.id, p.idx FROM postings p
+        WHERE p.entry = (SELECT max(entry) FROM postings WHERE entry <= OLD.outcome_index)
+        AND NOT EXISTS (
+            SELECT 1 FROM postings_by_call b WHERE b.call = OLD.id AND b.posting = p.idx
+        );
     END;
     """,
 )
