@@ -519,7 +519,7 @@ def test_a_limit_per_call_is_held_at_once_and_keeps_nothing() -> None:
         "limit_exceeded",
         ("pay@1/limit/daily",),
         "limit `daily`: CHF 10,001 in one call",
-        "What is allowed: at most CHF 10,000 in one",
+        "What is allowed: at most CHF 10,000 in one call",
     )
     values = limit(Measure.DISTINCT, of="to", window=Window("call"), ceilings={"values": 2})
     assert taken({"to": ["a", "b", "a"]}, values) == ()
@@ -547,6 +547,31 @@ def test_a_full_limit_offers_nothing_more() -> None:
     assert found is not None
     assert "CHF 0 left" in found.because, "also where the ceiling was lowered below what is used"
     assert found.allowed == "What is allowed: nothing more until 2026-11-23 00:00"
+
+
+def test_a_full_limit_on_values_says_that_those_it_has_go_on() -> None:
+    books = Books()
+    values = limit(Measure.DISTINCT, of="to", window=Window("lifetime"), ceilings={"values": 2})
+    books.reserve("1", NOW, taken({"to": ["a"]}, values))
+    found = exceeded(taken({"to": ["b", "c"]}, values), books)
+    assert found is not None
+    told = "What is allowed: a value that was used already, and at most 1 value more"
+    assert found.allowed == told
+    books.reserve("2", NOW, taken({"to": ["b"]}, values))
+    found = exceeded(taken({"to": ["c"]}, values), books)
+    assert found is not None
+    assert found.allowed == "What is allowed: a value that was used already, and nothing more"
+    assert exceeded(taken({"to": ["a"]}, values), books) is None
+
+
+def test_a_full_sliding_limit_does_not_sound_as_if_it_were_full_for_good() -> None:
+    books = Books()
+    pace = limit(Measure.COUNT, window=Window("sliding", seconds=600), ceilings={"calls": 1})
+    books.reserve("1", NOW, taken({"amount": 1}, pace))
+    found = exceeded(taken({"amount": 1}, pace), books)
+    assert found is not None
+    assert "1 of 1 call used in the last 10 minutes" in found.because
+    assert found.allowed == "What is allowed: nothing more until some of that is longer ago"
 
 
 def test_what_others_have_used_under_another_key_is_not_told() -> None:

@@ -127,7 +127,7 @@ def test_each_call_is_held_to_its_own_limit_and_nothing_is_kept() -> None:
     found = taken(ModelUse(BOUNDS, "gpt"), under(narrow))
     assert isinstance(found, Deny)
     assert found.because == "limit `x`: 10 output tokens in one call"
-    assert found.allowed == "What is allowed: at most 9 output tokens in one"
+    assert found.allowed == "What is allowed: at most 9 output tokens in one call"
     roomy = limit(Measure.OUTPUT_TOKENS, window=Window("call"), ceilings={"output_tokens": 10})
     assert taken(ModelUse(BOUNDS, "gpt"), under(roomy)) == ()
 

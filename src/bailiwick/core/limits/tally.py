@@ -170,7 +170,7 @@ def _amount(limit: Limit, unit: str, row: Found, arguments: JsonObject) -> int:
 
 _WHY = {
     "amount_unclear": ", which is no plain number",
-    "amount_negative": ", and gives no room back",
+    "amount_negative": ", which is below zero and gives no room back",
     "amount_too_fine": ", which has more than six decimals",
     "amount_too_large": ", which is too much to count",
 }

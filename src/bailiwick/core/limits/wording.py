@@ -55,12 +55,15 @@ def too_much(charge: Charge, used: int, more: int) -> Deny:
     else:
         asked = amount_words(more, charge.scale, charge.unit)
         because += f"; this would take {asked}; {left_words} left{until and ',' + until}"
-        if not left:
-            allowed = f"nothing more{until}"
-        elif charge.member:
-            allowed = "what has been used already"
-        else:
+        if left:
             allowed = f"at most {left_words} more{until}"
+        elif charge.since_ms:
+            # Which moment that will be is known to the store alone: `bailiwick limits` tells it.
+            allowed = "nothing more until some of that is longer ago"
+        else:
+            allowed = f"nothing more{until}"
+        if charge.member:
+            allowed = f"a value that was used already, and {allowed}"
     return Deny("limit_exceeded", (charge.rule,), because, f"What is allowed: {allowed}")
 
 
@@ -79,7 +82,8 @@ def too_much_in_one_call(limit: Limit, unit: str, steps: int) -> Deny:
     most = amount_words(limit.ceilings[unit], scale, unit)
     asked = amount_words(steps, scale, unit)
     because = f"limit {name_of_limit(limit.id)}: {asked} in one call{limit.per_words}"
-    return Deny("limit_exceeded", (limit.id,), because, f"What is allowed: at most {most} in one")
+    allowed = f"What is allowed: at most {most} in one call"
+    return Deny("limit_exceeded", (limit.id,), because, allowed)
 
 
 def describe(limit: Limit) -> str:
