@@ -243,6 +243,40 @@ def test_an_export_does_not_go_into_the_copy_of_another_ledger(
     assert all_of(copy) == kept
 
 
+def test_a_copy_whose_checkpoint_was_damaged_is_kept_as_evidence(
+    asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    serve(gateway, files, signer)
+    assert asking("ledger", "export", str(copy)).code == Exit.OK
+    note = (copy / "checkpoint").read_bytes()
+    for damaged in (note + b"x", note.replace(b"\n300\n", b"\n301\n"), b""):
+        (copy / "checkpoint").write_bytes(damaged)
+        ended = asking("ledger", "export", str(copy))
+        assert ended.code == Exit.NOT_VERIFIED
+        assert "its `checkpoint` does not hold" in ended.err
+        assert "keep that copy, it is evidence" in ended.err
+        assert (copy / "checkpoint").read_bytes() == damaged
+
+
+def test_an_export_is_not_mixed_with_what_is_no_ledger(
+    asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
+) -> None:
+    serve(gateway, files, signer)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / ".hidden").write_text("no part of a log")
+    assert asking("ledger", "export", str(mine)).code == Exit.OK
+    kept = all_of(mine)
+    letter = mine / "letter.txt"
+    letter.write_text("Dear auditor")
+    for place, told in ((mine, "a folder of its own"), (letter, "is not a folder")):
+        ended = asking("ledger", "export", str(place))
+        assert (ended.code, told in ended.err) == (Exit.USAGE, True)
+    letter.unlink()
+    assert all_of(mine) == kept
+
+
 def test_an_export_of_a_log_with_a_hole_fails_and_leaves_no_checkpoint(
     asking: Command, gateway: FakeGateway, files: dict[str, bytes], signer: Signer, tmp_path: Path
 ) -> None:

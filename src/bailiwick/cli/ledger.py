@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_KEY_BYTES = 4096
 _READABLE = 0o644  # a ledger is for others to read
+_TOP_NAMES = ("checkpoint", "tile")  # all that a tlog-tiles folder has of its own
 
 
 def ledger_verify(
@@ -156,7 +157,8 @@ def _check_copy(folder: Path, ledger: Source, now: SignedCheckpoint, verifier: V
     INVARIANT: a copy that shows what was changed since is never made to show it no more.
 
     Raises:
-        CliError: the folder holds another ledger, or one that `now` does not go on from.
+        CliError: the folder holds something else, another ledger, or one that `now` does not go
+            on from.
         LedgerError: the ledger lacks a file.
     """
     from bailiwick.ledger.audit import CHECKPOINT_PATH
@@ -164,12 +166,16 @@ def _check_copy(folder: Path, ledger: Source, now: SignedCheckpoint, verifier: V
     from bailiwick.ledger.errors import LedgerError
     from bailiwick.ledger.proof import prove_consistency
 
+    _need_no_strangers(folder)
     note = Folder(folder).fetch(CHECKPOINT_PATH)
     if note is None:
         return
     try:
         before = open_checkpoint(note, verifier)
     except LedgerError as error:
+        if error.code not in ("signature_missing", "origin_mismatch"):
+            text = f"its `{CHECKPOINT_PATH}` does not hold, {error.message}"
+            raise _changed(folder, text) from error
         text = f"`{folder}` holds a copy of another ledger"
         raise CliError(Exit.USAGE, "file_in_the_way", text, "name another folder") from error
     if before.size > now.size:
@@ -181,6 +187,20 @@ def _check_copy(folder: Path, ledger: Source, now: SignedCheckpoint, verifier: V
             raise
         text = f"the ledger does not go on from its first {before.size} entries"
         raise _changed(folder, text) from error
+
+
+def _need_no_strangers(folder: Path) -> None:
+    """Say that a folder is for something else before a copy is mixed with that.
+
+    Names with a leading dot may stand beside a log (`verify_files`).
+    """
+    if folder.exists() and not folder.is_dir():
+        text = f"`{folder}` is not a folder"
+        raise CliError(Exit.USAGE, "file_in_the_way", text, "name another")
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name not in _TOP_NAMES and not path.name.startswith("."):
+            text = f"`{path}` is in the way: a copy of a ledger has a folder of its own"
+            raise CliError(Exit.USAGE, "file_in_the_way", text, "name another folder")
 
 
 def _changed(folder: Path, how: str) -> CliError:
