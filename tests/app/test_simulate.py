@@ -84,6 +84,8 @@ def test_a_tighter_and_a_wider_mandate_flip_what_they_must(tmp_path: Path) -> No
 def test_what_cannot_be_simulated_is_said(tmp_path: Path) -> None:
     with running(tmp_path, house(tmp_path, allowing(5))) as gateway:
         gateway.agent_token()
+        nobody = gateway.cli("simulate", "work", "--against", "wrok", check=False)
+        assert "there is no mandate `wrok`" in str(nobody)
         unknown = gateway.cli("simulate", "wrok", check=False)
         assert "there is no mandate `wrok`" in str(unknown)
         file = tmp_path / "bad.yaml"

@@ -229,6 +229,13 @@ def test_a_name_that_nobody_has_says_where_to_find_one(
     assert f"there is no {code} `x`; {hint}" in ended.err
 
 
+def test_a_token_for_one_of_several_mandates_says_how_to_name_it(
+    asking: Command, gateway: FakeGateway
+) -> None:
+    gateway.refuses("POST /api/v1/agents/x/tokens", 409, "mandate_ambiguous", "name one: a, b")
+    assert "name one: a, b; say which with --mandate" in asking("agents", "token", "x").err
+
+
 def test_errors_carry_their_hint() -> None:
     assert CliError(Exit.NO, "c", "no", "do this").line == "bailiwick: no; do this"
 

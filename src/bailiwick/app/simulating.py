@@ -152,6 +152,8 @@ async def simulate(folder: DataFolder, request: Mapping[str, Json]) -> JsonObjec
                 simulation.asked(event)
             else:
                 simulation.ended(event)
+    if not simulation.calls and not past.unreadable and not authority.chain(against):
+        raise TheirError("mandate_unknown", f"there is no mandate `{against}`")
     return {
         "mandate": chain[-1].ref,
         "against": against,

@@ -32,6 +32,7 @@ _HINTS = {
     "call_unknown": "`bailiwick calls` lists the newest",
     "run_unknown": "`bailiwick runs` lists the newest",
     "mandate_unknown": "`bailiwick mandates` lists them",
+    "mandate_ambiguous": "say which with --mandate",
     "agent_unknown": "`bailiwick agents` lists them",
 }
 

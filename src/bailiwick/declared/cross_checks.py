@@ -192,7 +192,8 @@ def _check_bounds(rule: Table) -> Iterator[Problem]:
             yield Problem(present.place, "`present: false` stands alone: there is no value to ask")
         anything = condition.get("any")
         if isinstance(anything, Scalar) and len(condition.entries) > 1:
-            yield Problem(anything.place, "`any` stands alone: it asks nothing of the value")
+            text = "`any` stands alone: it asks nothing of the value, which may be missing too"
+            yield Problem(anything.place, text)
         yield from _check_made(key, condition)
 
 

@@ -155,7 +155,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "`any` beside another condition": (
         HOUSE.replace("{any: true}", "{any: true, at_most: 1}"),
-        ["f.yaml:26:23: `any` stands alone: it asks nothing of the value"],
+        [
+            "f.yaml:26:23: `any` stands alone: it asks nothing of the value, which may be missing "
+            "too"
+        ],
     ),
     "a value asked of an argument that must not be given": (
         HOUSE.replace("{any: true}", "{present: false, at_most: 1}"),
