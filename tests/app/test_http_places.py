@@ -177,6 +177,16 @@ async def test_all_of_one_network_of_ipv6_count_as_one_address(row: Row) -> None
     assert not lone.gone
 
 
+async def test_a_stranger_has_as_many_before_them_as_places_are_kept(row: Row) -> None:
+    idle = [row.agent("clerk", until=1.0)[0] for _ in range(OF_AGENT)]
+    idle += [row.agent("other", until=1.0)[0] for _ in range(OF_AGENT)]
+    idle += [row.person("ada", until=1.0) for _ in range(MOST - len(idle))]
+    came = [row.come("10.0.0.9")[0] for _ in range(MOST)]
+    kept = MOST - OF_AGENTS
+    assert [guest.gone for guest in idle].count(True) == kept + 1
+    assert [guest.gone for guest in came] == [True] * (MOST - kept - 1) + [False] * (kept + 1)
+
+
 async def test_without_strangers_who_has_been_idle_longest_gives_way(row: Row) -> None:
     busy, _ = row.agent("clerk")
     short, _ = row.agent("clerk", until=9.0)
@@ -236,6 +246,17 @@ async def test_a_persons_oldest_gives_way_to_the_same_persons_newest(row: Row) -
     own = [row.person("ada") for _ in range(OF_PERSON + 1)]
     assert [guest.gone for guest in own] == [True] + [False] * OF_PERSON
     assert not other.gone
+
+
+async def test_what_a_person_has_under_way_goes_on_while_another_of_theirs_is_idle(
+    row: Row,
+) -> None:
+    at_work = row.person("ada")
+    idle = row.person("ada", until=2.0)
+    others = [row.person("ada") for _ in range(OF_PERSON - 2)]
+    row.person("ada")
+    assert idle.gone
+    assert not any(guest.gone for guest in (at_work, *others))
 
 
 async def test_a_connection_that_serves_one_agent_after_another_counts_for_the_last(

@@ -3,13 +3,16 @@
 A connection costs memory and a file, whoever opens it. Once all places are taken, whoever comes is
 let in all the same, and takes the place of the first that there is of:
 
-1. strangers, who have shown no good token: of the address that has most of them, the oldest;
-2. agents and people who wait for nothing: who has been idle longest.
+1. strangers, who have shown no good token, where there are more of them than places are kept: of
+   the address that has most of them, the oldest;
+2. agents and people who wait for nothing: who has been idle longest;
+3. strangers all the same.
 
-What is under way is never ended for it. So that agents cannot take all places by that, with event
-streams for one, some are kept for people and strangers, and no agent has more than half of the
-rest: a request beyond that is refused, before its body is read. Only a person's own oldest gives
-way to that person's newest.
+So whoever comes has a few others before them while they say who they are, and not only the one
+that comes next. What an agent or a person has under way is never ended for it. So that agents
+cannot take all places by that, with event streams for one, some are kept for people and strangers,
+and no agent has more than half of the rest: a request beyond that is refused, before its body is
+read. Only a person's own gives way to that person's newest: one that is idle, or else the oldest.
 """
 
 from __future__ import annotations
@@ -59,15 +62,17 @@ class Place:
         guest: the connection; None once it has left.
         address: it came from, as far as one is told from another.
         owner: whom it serves, `agent NAME` or `person NAME`; "" for a stranger.
+        agent: see `bailiwick.protocols.http_place.Place`.
     """
 
-    __slots__ = ("_places", "address", "guest", "owner")
+    __slots__ = ("_places", "address", "agent", "guest", "owner")
 
     def __init__(self, places: Places, guest: Guest, address: str) -> None:
         self._places = places
         self.guest: Guest | None = guest
         self.address = address
         self.owner = ""
+        self.agent = ""
 
     def seat_agent(self, name: str) -> bool:
         """See `Place`. The connection of a proxy serves many: it is whose token was read last."""
@@ -98,6 +103,7 @@ class Places:
         kept = max(_FEWEST_KEPT, most // _KEPT_SHARE)
         self._most = most
         self._most_of_address = most_of_address
+        self._kept = kept
         self._of_agents = most - kept
         self._of_agent = self._of_agents // 2
         self._of_person = max(_FEWEST_OF_PERSON, kept)
@@ -107,6 +113,7 @@ class Places:
         self._addresses: Counter[str] = Counter()
         self._turned_away: dict[Guest, None] = {}
         self._agents = 0
+        self._known = 0
         self._tell_from = 0.0
         self._told = 0
         self.taken = 0
@@ -169,7 +176,7 @@ class Places:
     def seat_person(self, place: Place, owner: str) -> None:
         """`place` serves this person from now on."""
         own = self._owned.get(owner, {})
-        if len(own) >= self._of_person:
+        if len(own) >= self._of_person and not self._end_idle(own):
             self._end(next(iter(own)))
         self._sit_down(place, owner)
 
@@ -179,11 +186,16 @@ class Places:
         self._stand_up(place)
         place.owner = owner
         self._owned.setdefault(owner, {})[place] = None
+        self._known += 1
+        place.agent = ""
         if owner.startswith("agent "):
+            place.agent = owner.removeprefix("agent ")
             self._agents += 1
 
     def _stand_up(self, place: Place) -> None:
         owner = place.owner
+        if owner:
+            self._known -= 1
         if owner.startswith("agent "):
             self._agents -= 1
         groups, name = (self._owned, owner) if owner else (self._strangers, place.address)
@@ -204,11 +216,15 @@ class Places:
 
     def _free(self) -> bool:
         """Free a place; False if everybody is at work."""
-        if self._strangers:
-            most = max(self._strangers, key=lambda address: len(self._strangers[address]))
-            self._end(next(iter(self._strangers[most])))
+        if self.taken - self._known <= self._kept and self._end_idle(
+            [place for places in self._owned.values() for place in places]
+        ):
             return True
-        return self._end_idle([place for places in self._owned.values() for place in places])
+        if not self._strangers:
+            return False
+        most = max(self._strangers, key=lambda address: len(self._strangers[address]))
+        self._end(next(iter(self._strangers[most])))
+        return True
 
     def _free_at(self, address: str) -> bool:
         """Free a place of those that this address has."""

@@ -17,7 +17,14 @@ NO_PLACE = ((b"retry-after", b"1"), (b"connection", b"close"))
 
 
 class Place(Protocol):
-    """One connection's place among those that a server holds open."""
+    """One connection's place among those that a server holds open.
+
+    Attributes:
+        agent: whom it serves, if an agent. The connection of a proxy serves one after the other, so
+            that who remembers a head's agent looks here before they pass `seat_agent` by.
+    """
+
+    agent: str
 
     def seat_agent(self, name: str) -> bool:
         """A good token of this agent's came; False if agents, or this one, have no place left."""

@@ -12,6 +12,7 @@ from bailiwick.gateway.llm.servers import ModelServers, ModelSpec
 from bailiwick.gateway.llm.visit import carried_of
 from bailiwick.gateway.mcp.wire import Scope
 from bailiwick.protocols.http_head import HEAD, Head
+from bailiwick.protocols.http_place import PLACE, Place
 from bailiwick.testing.clock import StoppedClock
 from bailiwick.testing.mcp.fakes import FakeAuthenticator, FakeGate
 
@@ -51,7 +52,9 @@ class _Door:
             clock=StoppedClock(),
         )
 
-    async def ask(self, head: Head | None, body: Json, length: int = -1) -> int:
+    async def ask(
+        self, head: Head | None, body: Json, length: int = -1, place: Place | None = None
+    ) -> int:
         """The status of the answer."""
         text = json.dumps(body).encode()
         got: list[Mapping[str, Any]] = []
@@ -63,7 +66,10 @@ class _Door:
             got.append(message)
 
         digits = b"%d" % (len(text) if length < 0 else length)
-        await self.edge(scope_of(head, digits), receive, send)
+        scope = scope_of(head, digits)
+        if place is not None:
+            scope[PLACE] = place
+        await self.edge(scope, receive, send)
         status: int = got[0]["status"]
         return status
 
@@ -123,3 +129,28 @@ async def test_the_length_of_a_body_is_that_of_its_own_request() -> None:
     assert await door.ask(head, BODY) == 403
     assert await door.ask(head, BODY, length=10**9) == 413
     assert await door.ask(head, BODY) == 403
+
+
+async def test_a_known_head_takes_the_place_for_its_agent_again_when_another_was_there() -> None:
+    class Seat:
+        agent = ""
+
+        def __init__(self) -> None:
+            self.seated: list[str] = []
+
+        def seat_agent(self, name: str) -> bool:
+            self.agent = name
+            self.seated.append(name)
+            return len(self.seated) < 3
+
+        def seat_person(self, name: str) -> None:
+            raise AssertionError("nobody showed who they are")
+
+    door, head, seat = _Door(), Head(LENGTH_AT), Seat()
+    assert [await door.ask(head, BODY, place=seat) for _ in range(2)] == [403, 403]
+    assert seat.seated == ["clerk"]
+    seat.agent = "other"
+    assert await door.ask(head, BODY, place=seat) == 403
+    seat.agent = ""
+    assert await door.ask(head, BODY, place=seat) == 503
+    assert seat.seated == ["clerk"] * 3

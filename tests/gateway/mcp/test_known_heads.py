@@ -79,8 +79,8 @@ class Line:
 
 
 @contextlib.asynccontextmanager
-async def serving(house: House) -> AsyncIterator[int]:
-    state, round_, places = State(), Round(), Places()
+async def serving(house: House, places: Places | None = None) -> AsyncIterator[int]:
+    state, round_, places = State(), Round(), places or Places()
     server = await asyncio.get_running_loop().create_server(
         lambda: HttpProtocol(house.edge, state, round_, places), "127.0.0.1", 0
     )
@@ -132,6 +132,21 @@ async def test_each_caller_is_known_by_the_bytes_of_its_own_head(house: House) -
             assert (await line.post(Authorization="Bearer bob"))[0] == 200
             assert (await other.post(Authorization="Bearer eve"))[0] == 200
     assert [asked.caller.agent for asked in house.gate.seen] == ["ada", "bob", "eve"] * 3
+
+
+async def test_a_connection_is_whose_request_is_on_it_also_by_a_head_that_is_known(
+    house: House,
+) -> None:
+    places = Places()
+    async with serving(house, places) as port, Line(port) as line:
+        for _ in range(3):
+            for name in ("ada", "bob"):
+                assert (await line.post(Authorization=f"Bearer {name}"))[0] == 200
+                assert list(places._owned) == [f"agent {name}"]
+        (place,) = places._owned["agent bob"]
+        place.seat_person("eve")
+        assert (await line.post())[0] == 200
+        assert list(places._owned) == ["agent ada"]
 
 
 async def test_a_server_that_is_gone_is_not_found_and_found_when_it_is_back(house: House) -> None:

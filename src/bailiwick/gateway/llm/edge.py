@@ -53,7 +53,7 @@ from bailiwick.gateway.mcp.wire import (
 )
 from bailiwick.ports import Authenticator, Clock
 from bailiwick.protocols.http_head import HEAD, Head
-from bailiwick.protocols.http_place import NO_PLACE, seats_agent
+from bailiwick.protocols.http_place import NO_PLACE, PLACE, Place, seats_agent
 from bailiwick.protocols.llm.dialect import Dialect
 from bailiwick.protocols.llm.tool_names import Tool
 from bailiwick.protocols.strict_json import MAX_VALUES, encode, parse
@@ -137,7 +137,8 @@ class LlmEdge:
             status = STATUS.get(error.code, 401)
             await refuse(send, dialect, status, error.code, error.message)
             return
-        if knock.caller is None:
+        place: Place | None = scope.get(PLACE)
+        if knock.caller is None or (place is not None and place.agent != caller.agent):
             if not seats_agent(scope, caller.agent):
                 text = "too many connections are open"
                 await refuse(send, dialect, 503, "too_many_connections", text, *NO_PLACE)

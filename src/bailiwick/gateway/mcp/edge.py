@@ -60,7 +60,7 @@ from bailiwick.gateway.mcp.wire import (
 )
 from bailiwick.ports import Authenticator, Clock, Upstream
 from bailiwick.protocols.http_head import HEAD, Head
-from bailiwick.protocols.http_place import NO_PLACE, seats_agent
+from bailiwick.protocols.http_place import NO_PLACE, PLACE, Place, seats_agent
 from bailiwick.protocols.mcp.headers import Headers, read_headers
 from bailiwick.protocols.mcp.jsonrpc import (
     Code,
@@ -184,7 +184,8 @@ class McpEdge:
         if wrong is not None:
             await self._challenge(send, wrong, knock.where)
             return
-        if caller is not knock.caller:
+        place: Place | None = scope.get(PLACE)
+        if caller is not knock.caller or (place is not None and place.agent != caller.agent):
             if not seats_agent(scope, caller.agent):
                 await reply(send, 503, encode({"error": "too_many_connections"}), *NO_PLACE)
                 return
