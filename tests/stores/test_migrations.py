@@ -7,10 +7,12 @@ import json
 import sqlite3
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from bailiwick.core.errors import StoreError
 from bailiwick.core.limits.limit import Charge
 from bailiwick.ports import (
     CallMoved,
@@ -21,8 +23,8 @@ from bailiwick.ports import (
     Settled,
     Settlement,
 )
-from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
-from bailiwick.stores.sqlite import SqliteJournal
+from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS, prepare
+from bailiwick.stores.sqlite import SqliteJournal, connect
 from bailiwick.stores.sqlite_reads import SqliteRecords
 from bailiwick.stores.text_seal import TextSeal
 
@@ -253,3 +255,113 @@ async def test_calls_of_before_read_as_they_did_and_go_on(tmp_path: Path) -> Non
     assert (ended.state, ended.ended_ms, ended.outcome_index) == (CallState.DONE, 9, 0)
     await records.close()
     await journal.close()
+
+
+class Interrupted(sqlite3.Connection):
+    """Calls something before its statement number `at`."""
+
+    at = -1
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        self.at -= 1
+        if self.at == 0:
+            self.before()
+        return super().execute(sql, *values)
+
+    def before(self) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+def of_version_9(path: Path) -> None:
+    with contextlib.closing(connect(path)) as old:
+        for script in MIGRATIONS[:9]:
+            old.executescript(script)
+        for number in range(200):
+            legs = json.dumps([[1, 1, "free", "pending", 1, 999, 0, False]])
+            old.execute("INSERT INTO postings VALUES (?, ?, 1, ?)", (number, f"c{number}", legs))
+        old.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        old.execute("PRAGMA user_version=9")
+
+
+def contents(path: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return list(db.iterdump())
+
+
+def migrated(db: sqlite3.Connection) -> None:
+    with contextlib.closing(db):
+        prepare(db, 1)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert db.execute("SELECT count(*), sum(amount) FROM transfers").fetchone() == (200, 200)
+
+
+def test_a_migration_that_is_interrupted_anywhere_leaves_the_database_as_it_was(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bailiwick.db"
+    of_version_9(path)
+    before = contents(path)
+    statements = 0
+    while True:
+        statements += 1
+        db = sqlite3.connect(path, isolation_level=None, factory=Interrupted)
+        db.at = statements
+        with contextlib.closing(db):
+            try:
+                prepare(db, 1)
+            except StoreError:
+                assert contents(path) == before
+                continue
+            break
+    assert statements > 15
+    migrated(connect(path))
+
+
+def test_a_disk_that_is_full_is_no_damaged_database(tmp_path: Path) -> None:
+    """Restored from a backup, it would not know what was spent since."""
+    path = tmp_path / "bailiwick.db"
+    of_version_9(path)
+    before = contents(path)
+    with contextlib.closing(connect(path)) as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count={pages + 2}")
+        with pytest.raises(StoreError, match="full") as full:
+            prepare(db, 1)
+    assert full.value.code == "store_unavailable"
+    assert contents(path) == before
+    migrated(connect(path))
+
+
+def test_a_database_that_another_holds_is_no_damaged_one(tmp_path: Path) -> None:
+    path = tmp_path / "bailiwick.db"
+    of_version_9(path)
+    with contextlib.closing(connect(path)) as other, contextlib.closing(connect(path)) as db:
+        other.execute("BEGIN IMMEDIATE")
+        db.execute("PRAGMA busy_timeout=0")
+        with pytest.raises(StoreError, match="locked") as locked:
+            prepare(db, 1)
+    assert locked.value.code == "store_unavailable"
+    migrated(connect(path))
+
+
+@pytest.mark.parametrize("version", [0, 9])
+def test_what_another_process_migrates_meanwhile_is_not_migrated_twice(
+    tmp_path: Path, version: int
+) -> None:
+    path = tmp_path / "bailiwick.db"
+    if version:
+        of_version_9(path)
+    seen: list[str] = []
+
+    class Late(Interrupted):
+        def before(self) -> None:
+            with contextlib.closing(connect(path)) as other:
+                prepare(other, 1)
+            seen.extend(contents(path))
+
+    db = sqlite3.connect(path, isolation_level=None, factory=Late)
+    with contextlib.closing(db):
+        db.at = 5 if version else 4  # once it has read which version there is
+        prepare(db, 1 if version else 0)
+    assert contents(path) == seen
+    assert sum("CREATE VIEW transfers" in each for each in seen) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from bailiwick.core.errors import StoreError
@@ -198,8 +199,8 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE long_calls (id TEXT PRIMARY KEY) WITHOUT ROWID;",
     # Postings of one transaction share a row (`posting_rows.py`): each had its own, in an index by
     # call, and a row of `sliding`. What leads to the postings of a call is its intent and its
-    # outcome, or a row of `postings_by_call`: the trigger keeps the way to a replaced outcome. It asks
-    # what is there: OR IGNORE in a trigger gives way to the policy of the statement that fires it.
+    # outcome, or a row of `postings_by_call`: the trigger keeps the way to a replaced outcome. It
+    # asks what is there, since OR IGNORE in a trigger gives way to the statement that fires it.
     """
     DROP VIEW transfers;
     DROP INDEX postings_by_call;
@@ -261,7 +262,8 @@ def prepare(db: sqlite3.Connection, size_bytes: int) -> None:
         size_bytes: size of the file before it was opened; 0 when new.
 
     Raises:
-        StoreError: `not_our_database`, `database_newer`, `database_damaged`.
+        StoreError: `not_our_database`, `database_newer`, `database_damaged`; `store_unavailable`
+            where the disk is full, say, or another process holds the file.
     """
     try:
         (application_id,) = db.execute("PRAGMA application_id").fetchone()
@@ -280,12 +282,55 @@ def prepare(db: sqlite3.Connection, size_bytes: int) -> None:
             if answer != "ok":
                 raise damaged(answer)
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            db.executescript(
-                f"BEGIN; {script} PRAGMA application_id={APPLICATION_ID};"
-                f"PRAGMA user_version={number}; COMMIT;"
-            )
+            _migrate(db, number, script)
     except sqlite3.DatabaseError as error:
+        # Nothing is wrong with what stands there; a backup of before would give spent room back.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_NOW:
+            text = f"the database cannot be opened or migrated now: {error}"
+            raise StoreError("store_unavailable", text) from error
         raise damaged(str(error)) from error
+
+
+_NOT_NOW = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_NOMEM,
+}
+
+
+def _migrate(db: sqlite3.Connection, number: int, script: str) -> None:
+    """Bring the schema from version `number - 1` to `number`, or leave it as it is.
+
+    Another process may do the same: whoever has the lock first does it.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version < number:
+            for statement in _statements(script):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={number}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+            db.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements; `executescript` would commit before it begins."""
+    *parts, rest = script.split(";")
+    assert not rest.strip(), "each statement of a migration ends in a semicolon"
+    statement = ""
+    for part in parts:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):  # in a trigger are several
+            yield statement
+            statement = ""
 
 
 def damage_in(path: Path) -> str:
