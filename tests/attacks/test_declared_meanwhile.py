@@ -20,7 +20,8 @@ from bailiwick.gateway.gate import Answer, Answered, Refused
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.recalled import Recalled
 from bailiwick.gateway.run_facts import RunFacts
-from bailiwick.ports import CallState, Change, Entry, HoldMoved, HoldState
+from bailiwick.ledger.leaf import parse_leaf
+from bailiwick.ports import CallQuery, CallState, Change, Entry, HoldMoved, HoldState
 from bailiwick.testing.clock import StoppedClock
 from tests.gateway.house import BEN, PAY, READ, Dispatched, House, mandate, snapshot
 
@@ -97,6 +98,27 @@ async def test_a_stamp_is_not_used_under_a_version_that_came_while_a_memory_was_
     await house.holds.stamp(BEN, hold.id, True, "")
     assert code(await asking) == "stamp_no_longer_enough"
     assert dispatch.count == 0
+
+
+@pytest.mark.parametrize("version", [mandate(2), narrower()], ids=["allowed", "denied"])
+async def test_a_call_that_is_judged_anew_is_one_call_on_record(
+    house: House, monkeypatch: pytest.MonkeyPatch, version: Mandate
+) -> None:
+    begin = house.runs._record
+
+    async def slowly(told: RunFacts, key: str, principal: str, now_ms: int) -> None:
+        await begin(told, key, principal, now_ms)
+        house.authority.install(snapshot(version))
+
+    monkeypatch.setattr(house.runs, "_record", slowly)
+    answer = await house.ask(READ, {}, Dispatched())
+    (row,) = await house.records.calls(CallQuery())
+    assert (row.id, row.mandate) == (answer.call, "payments@2")
+    last = await house.records.entry_count()
+    leaves = [parse_leaf(each) for each in await house.records.leaves(0, last)]
+    assert [each.type for each in leaves if each.id == answer.call] == (
+        ["call.intent", "call.outcome"] if isinstance(answer, Answered) else ["call.intent"]
+    )
 
 
 # --- while it is recorded ------------------------------------------------------------------------

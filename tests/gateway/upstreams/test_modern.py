@@ -14,6 +14,7 @@ from msgspec.structs import replace as again
 from bailiwick.core.errors import OurError, UpstreamBroken, UpstreamDown
 from bailiwick.gateway.upstreams import modern
 from bailiwick.gateway.upstreams.http import HttpUpstream
+from bailiwick.gateway.upstreams.registry import Upstreams
 from bailiwick.gateway.upstreams.spec import ServerSpec
 from bailiwick.gateway.upstreams.worded import Worded
 from bailiwick.ports import Alike, ClientFacts, UpstreamReply, UpstreamRequest, Wants
@@ -152,6 +153,25 @@ async def test_a_log_level_is_heeded_by_the_next_request_that_is_alike() -> None
         await upstream.close()
     levels = [got.json["params"]["_meta"].get(META + "logLevel") for got in here.got]
     assert levels == [None, "debug", None]
+
+
+async def test_a_server_declared_anew_is_sent_what_is_alike_with_its_own_headers_alone() -> None:
+    def spec(here: Site, key: str) -> ServerSpec:
+        headers = {"Authorization": key}
+        return ServerSpec("bank", url=here.url, protocol="2026-07-28", headers=headers)
+
+    async with site(ok) as here, site(ok) as elsewhere:
+        upstreams, alike = Upstreams(""), Alike()
+        for place, key in ((here, "Bearer old"), (here, "Bearer new"), (elsewhere, "Bearer new")):
+            await upstreams.apply([spec(place, key)])
+            for number in range(2):
+                request = like({"n": number}, alike)
+                await soon(upstreams.current["bank"].request(request, Peer()))
+        await upstreams.close()
+    keys = [got.headers["authorization"] for got in here.got]
+    assert keys == ["Bearer old"] * 2 + ["Bearer new"] * 2
+    arguments = [got.json["params"]["arguments"] for got in (*here.got, *elsewhere.got)]
+    assert arguments == [{"n": 0}, {"n": 1}] * 3
 
 
 def _pairs(got: list[Got]) -> list[tuple[Got, Got]]:
