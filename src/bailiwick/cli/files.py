@@ -85,13 +85,28 @@ def whole_file(path: Path, force: bool = False, mode: int = 0o600) -> Iterator[B
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        os.chmod(part, mode)
+            os.fchmod(handle, mode)  # by its handle: others may write in this folder
         may_write(path, force)  # writing may have taken long
-        os.replace(part, path)
+        _put(part, path, force)
     except OSError as error:
         raise _not_written(path, error) from error
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def _put(part: str, path: Path, force: bool) -> None:
+    """Give the file its name; by a link, which is refused where something has come meanwhile."""
+    if not force:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            may_write(path, force)
+            raise
+        except OSError:
+            pass  # a disk that knows no links: between the look and the name something may come
+        else:
+            return
+    os.replace(part, path)
 
 
 def make_folder(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,20 +36,27 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A ledger on disk. Links, pipes and the like are not followed: they read as missing."""
+    """A ledger on disk. Links, pipes, folders and the like in a file's place are no files of it."""
 
     root: Path
 
     def fetch(self, name: str) -> bytes | None:
-        """Read one file."""
+        """Read one file.
+
+        Raises:
+            CliError: `ledger_unreadable`, so that nobody takes for missing what only looks odd.
+        """
+        path = self.root / name
         try:
-            handle = os.open(self.root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise CliError(
-                Exit.USAGE, "ledger_unreadable", f"cannot read `{self.root / name}`"
-            ) from error
+            raise CliError(Exit.USAGE, "ledger_unreadable", f"cannot read `{path}`") from error
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            text = f"`{path}` is not a plain file"
+            raise CliError(Exit.NOT_VERIFIED, "ledger_unreadable", text)
         with os.fdopen(handle, "rb") as file:
             return _bounded(file.read(MAX_FILE_BYTES + 1), name)
 
