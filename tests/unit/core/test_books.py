@@ -355,6 +355,25 @@ def test_a_store_that_fails_while_something_is_reserved_changes_nothing() -> Non
         assert books.used(charge) == 0
 
 
+def test_a_store_that_fails_while_a_window_goes_back_changes_nothing() -> None:
+    class Failing(Kept):
+        broken = False
+
+        def since(self, account: str, key: str, since_ms: int) -> Sequence[Transfer]:
+            if self.broken:
+                raise OSError("disk I/O error")
+            return super().since(account, key, since_ms)
+
+    kept = Failing()
+    books = Books(kept)
+    kept.transfers += books.reserve("a", 200_000, [daily(60), rolling(200_000)])
+    kept.broken = True
+    with pytest.raises(OSError, match="disk"):
+        books.reserve("b", 100_000, [daily(30), rolling(100_000)])
+    kept.broken = False
+    assert (books.used(daily(0)), books.used(rolling(100_000))) == (60, 1)
+
+
 def test_what_is_loaded_late_still_knows_the_latest_reservation_before() -> None:
     kept = Kept()
     books = Books(kept)

@@ -233,14 +233,17 @@ class Books:
         if known is None or known.page is not self._page:
             known = self._known(call, charges)
         holding = known.held
-        for charge, held in zip(charges, holding):  # noqa: B905 - as in `compared`
-            if not held.reserve(charge):
-                over = too_much(charge, held.used(charge), charge.amount)
-                for taken, by in zip(charges, holding, strict=True):  # all or nothing
-                    if taken is charge:
-                        break
-                    by.give_back(taken)
-                raise LimitReached(over.code, over.because)
+        try:
+            for charge, held in zip(charges, holding):  # noqa: B905 - as in `compared`
+                if not held.reserve(charge):
+                    over = too_much(charge, held.used(charge), charge.amount)
+                    raise LimitReached(over.code, over.because)
+        except BaseException:  # a loader may fail, too
+            for taken, by in zip(charges, holding, strict=True):  # all or nothing
+                if taken is charge:
+                    break
+                by.give_back(taken)
+            raise
         reserved_ms = [at_ms] * len(holding)
         for at in known.sliding:
             account = holding[at].account
