@@ -24,8 +24,12 @@ def tree_of(module: str) -> ast.Module:
 
 def waits_in_handlers(tree: ast.AST) -> list[int]:
     """Lines where a coroutine awaits while it handles an exception, or may have to hand one on."""
-    found = [node.lineno for node in ast.walk(tree) if isinstance(node, _WAITS[1:])]
+    found = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncWith | ast.AsyncFor):
+            found.append(node.lineno)
+        if isinstance(node, ast.comprehension) and node.is_async:
+            found.append(node.iter.lineno)
         if isinstance(node, ast.Try | ast.TryStar):
             handling: list[ast.stmt] = [*node.finalbody]
             for handler in node.handlers:
@@ -35,30 +39,30 @@ def waits_in_handlers(tree: ast.AST) -> list[int]:
     return found
 
 
-def called_names(function: ast.AST) -> Iterator[str]:
-    """What a function calls: functions by name, own methods as `self.name`."""
+def called_names(function: ast.AST, own: set[str]) -> Iterator[str]:
+    """What a function calls: functions by name, methods of those called in `own` as `self.name`."""
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name):
                 yield node.func.id
-            elif isinstance(node.func, ast.Attribute) and _is_own(node.func.value):
+            elif isinstance(node.func, ast.Attribute) and _is_own(node.func.value, own):
                 yield f"self.{node.func.attr}"
 
 
-def _is_own(holder: ast.expr) -> bool:
-    return isinstance(holder, ast.Name) and holder.id in ("self", "cls")
+def _is_own(holder: ast.expr, own: set[str]) -> bool:
+    return isinstance(holder, ast.Name) and holder.id in own
 
 
 def recursive(tree: ast.AST) -> list[str]:
     """Functions of a module that can reach themselves within it."""
-    methods = {
-        id(each) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body
-    }
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    methods = {id(each) for node in classes for each in node.body}
+    own = {"self", "cls", *(node.name for node in classes)}
     calls: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             name = f"self.{node.name}" if id(node) in methods else node.name
-            calls.setdefault(name, set()).update(called_names(node))
+            calls.setdefault(name, set()).update(called_names(node, own))
     found = []
     for name in calls:
         reached: set[str] = set()
@@ -98,6 +102,7 @@ def test_nothing_compiled_calls_itself() -> None:
         "async def f():\n try:\n  g()\n except E:\n  try:\n   await h()\n  except F:\n   raise",
         "async def f():\n async with g():\n  h()",
         "async def f():\n async for x in g():\n  h()",
+        "async def f():\n return [x async for x in g()]",
     ],
 )
 def test_the_rule_on_coroutines_sees_what_is_miscompiled(source: str) -> None:
@@ -120,6 +125,7 @@ def test_the_rule_on_recursion_sees_a_detour_and_a_method() -> None:
     detour = "def f(x):\n g(x)\ndef g(x):\n f(x)\ndef h(x):\n f(x)"
     assert recursive(ast.parse(detour)) == ["f", "g"]
     assert recursive(ast.parse("class A:\n def f(self):\n  self.f()")) == ["self.f"]
+    assert recursive(ast.parse("class A:\n def f():\n  A.f()")) == ["self.f"]
 
 
 def test_a_method_that_calls_a_function_of_its_name_does_not_call_itself() -> None:
