@@ -12,7 +12,7 @@ from bailiwick.gateway.mcp.core import MAX_SHAPES_PER_CALLER, Limits
 from bailiwick.gateway.mcp.modern_door import _MAX_KEPT_BYTES as MAX_KEPT_BYTES
 from bailiwick.gateway.mcp.modern_door import ModernDoor
 from bailiwick.gateway.mcp.visit import Understood, Visit
-from bailiwick.ports import Caller
+from bailiwick.ports import Caller, RequestPeer, UpstreamReply, UpstreamRequest
 from bailiwick.protocols.mcp.jsonrpc import Request
 from bailiwick.protocols.mcp.modern import Rejection
 from bailiwick.protocols.mcp.names import joined_for_model
@@ -317,3 +317,57 @@ async def test_what_stands_beside_is_each_requests_own_where_it_is_called_argume
     assert [{"arguments": one.params["arguments"]} for one in sent] == expected
     # No upstream is told that they are alike: it would go by a name, and these have a URI.
     assert [one.alike for one in sent] == [None] * 6
+
+
+async def test_a_header_that_repeats_an_argument_is_compared_with_each_requests_own() -> None:
+    repeated = {"type": "string", "x-mcp-header": "To"}
+    pay = {"name": "pay", "inputSchema": {"type": "object", "properties": {"to": repeated}}}
+    house = make_house(FakeUpstream("bank", tools=[pay]))
+    body = modern("tools/call", name="bank/pay", arguments={"to": "ada"})
+    other = modern("tools/call", name="bank/pay", arguments={"to": "eve"})
+    said: Any = {"Mcp-Param-To": "ada"}
+    async with serving(house) as port, Compact(port) as line:
+        for _ in range(5):
+            assert (await line.post(body, said=body, **said))[0] == 200
+        status, answer = await line.post(other, said=body, **said)
+    assert (status, answer["error"]["code"]) == (400, -32020)
+    assert len(house.gate.seen) == 5
+
+
+async def test_a_state_is_good_for_the_arguments_it_was_given_for_whatever_it_is_framed_by() -> (
+    None
+):
+    server = FakeUpstream("fs", tools=[tool("read")])
+
+    async def asks(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
+        if "requestState" in request.params:
+            return UpstreamReply(result=b'{"resultType":"complete","content":[]}')
+        question = b'{"method":"elicitation/create","params":{"message":"?"}}'
+        asked = b'"resultType":"input_required","requestState":"own","inputRequests":{"a":%b}'
+        return UpstreamReply(result=b"{" + asked % question + b"}")
+
+    server.handlers["tools/call"] = asks
+    house = make_house(server)
+    asking: Any = {"name": "fs/read", "capabilities": {"elicitation": {}}}
+    async with serving(house) as port, Compact(port) as line:
+        _, first = await line.post(modern("tools/call", arguments={"a": 1}, **asking))
+        state = first["result"]["requestState"]
+        assert state != "own"
+        asking["requestState"] = state
+        for _ in range(5):
+            _, answer = await line.post(modern("tools/call", arguments={"a": 1}, **asking))
+            assert answer["result"]["resultType"] == "complete"
+            assert server.of("tools/call")[-1].params["requestState"] == "own"
+        status, answer = await line.post(modern("tools/call", arguments={"a": 2}, **asking))
+    assert (status, answer["error"]["code"]) == (400, -32602)
+    assert len(server.of("tools/call")) == 6
+
+
+async def test_where_a_caller_is_is_what_counts_now_for_what_fits_a_frame(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(house) as port, Compact(port) as line:
+        assert [(await line.post())[0] for _ in range(5)] == [200] * 5
+        monkeypatch.setattr(house.edge, "_proxies", tuple)  # from now on zones are declared
+        assert (await line.post())[0] == 200
+    assert [one.address for one in house.gate.seen] == [""] * 5 + ["127.0.0.1"]

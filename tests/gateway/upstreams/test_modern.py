@@ -106,8 +106,8 @@ async def test_requests_that_are_alike_are_sent_as_each_would_be_by_itself(
     async with site(ok) as here:
         first, second = upstream_of(here), upstream_of(here)
         alike = Alike()
-        for arguments, more in zip(values, requests, strict=True):
-            for upstream in (first, second):
+        for upstream in (first, second):  # each by itself: what was worded for one is not another's
+            for arguments, more in zip(values, requests, strict=True):
                 await soon(upstream.request(like(arguments, alike, **more), Peer()))
                 await soon(upstream.request(like(arguments, **more), Peer()))
         await first.close()
