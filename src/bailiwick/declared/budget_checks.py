@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bailiwick.core.canonical import Json, JsonObject
 from bailiwick.core.texts.glob import Glob
@@ -34,10 +34,26 @@ def warn_budgets(holder: Table, models: Mapping[str, JsonObject]) -> Iterator[Pr
                 continue
             priced = _currencies(models[name])
             if priced & wanted:
+                for model in _unpriced(models[name], name, targets):
+                    message = f"refuses every call of {show(model)}: no pattern of `prices` fits it"
+                    yield Problem(cost.place, message)
                 continue
             why = f"its prices are in {_names(priced)}" if priced else "it declares no `prices`"
             message = f"refuses every call of model server {show(name)}: {why}"
             yield Problem(cost.place, message)
+
+
+def _unpriced(server: JsonObject, name: str, targets: Iterable[str]) -> Iterator[str]:
+    """Of the models that are named in full, those without a price."""
+    prices: Json = server.get("prices")
+    patterns = [Glob(each) for each in prices] if isinstance(prices, Mapping) else []
+    for target in targets:
+        upstream, _, model = target.partition("/")
+        named = Glob(model)
+        if upstream != name or not named.literal:
+            continue
+        if not any(pattern.matches(named.parts[0]) for pattern in patterns):
+            yield target
 
 
 def _currencies(server: JsonObject) -> set[str]:

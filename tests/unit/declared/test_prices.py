@@ -215,3 +215,14 @@ def test_a_budget_in_money_of_what_has_no_price_is_warned_of() -> None:
     euros = "prices: {gpt-*: {input: 1, currency: EUR}}"
     assert told(euros) == ["refuses every call of model server `hosted`: its prices are in `EUR`"]
     assert told(euros.replace("EUR", "CHF")) == []
+
+
+def test_a_budget_in_money_of_one_model_without_a_price_is_warned_of() -> None:
+    terms = "prices: {gpt-*: {input: 1, currency: USD}}"
+
+    def told(*models: str) -> list[str]:
+        limit = f"{{id: a, models: [{', '.join(models)}], cost: 5 USD, each: lifetime}}"
+        return [each.message for each in loaded(house(terms, limit)).warnings]
+
+    assert told("hosted/gpt-mini", "hosted/*") == []
+    assert "refuses every call of `hosted/o4`: no pattern of `prices` fits it" in told("hosted/o4")
