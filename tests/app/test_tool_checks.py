@@ -44,7 +44,8 @@ def apply(gateway: Running, text: str) -> Any:
 def test_what_a_server_has_shown_is_what_conditions_are_held_against(tmp_path: Path) -> None:
     with running(tmp_path, house(tmp_path)) as gateway:
         unseen = (
-            "conditions on `bank/pay` are not checked yet: their server has not shown its tools"
+            "conditions on `bank/pay` are not checked yet: their server has not shown its tools; "
+            "look again once an agent has listed them"
         )
         assert unseen in gateway.said()
         gateway.agent_token()

@@ -172,6 +172,7 @@ async def test_dns_rebinding(house: House, host: str) -> None:
     for path in ("/", "/login/x", "/api/v1/me", "/ledger/checkpoint", "/static/console.css"):
         answer = await Client(house.app, headers={"host": host}).get(path)
         assert (answer.status, code(answer)) == (403, "host_not_allowed")
+        assert "--allow-host" in answer.body.decode()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8750", "localhost", "LOCALHOST:1", "[::1]:8750"])

@@ -237,7 +237,7 @@ def test_a_collector_that_is_away_delays_and_fails_nothing(
         ({"OTEL_EXPORTER_OTLP_HEADERS": "host=elsewhere"}, "'host'"),
         ({"BAILIWICK_OTLP_PEOPLE": "all"}, "`pseudonyms` or `names`"),
         ({"BAILIWICK_OTLP_CONTENT": "yes"}, "`none` or `all`"),
-        ({"BAILIWICK_OTLP_ENDPOINT": "collector:4318"}, "http://"),
+        ({"BAILIWICK_OTLP_ENDPOINT": "collector:4318"}, "by BAILIWICK_OTLP_"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused_at_the_start(

@@ -195,7 +195,8 @@ def _place(settings: TelemetrySettings) -> tuple[Origin, str]:
         origin, target = parse_url(settings.url)
         _template(origin, target, settings.headers)
     except (ConfigError, UpstreamDown) as error:
-        raise ConfigError("telemetry_setting", f"telemetry: {error.message}") from error
+        text = f"where telemetry goes, by BAILIWICK_OTLP_… or OTEL_EXPORTER_OTLP_…: {error.message}"
+        raise ConfigError("telemetry_setting", text) from error
     return origin, target
 
 

@@ -80,7 +80,8 @@ class Guard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or _hostname(hosts[0]) not in self._hosts:
-            return _refuse("host_not_allowed", "this server does not answer to that `Host`")
+            text = "this server does not answer to that `Host`: start it with --allow-host NAME"
+            return _refuse("host_not_allowed", text)
         if scope["path"].startswith("/ledger/"):
             return None  # public, changes nothing: anybody may read it from anywhere
         safe = scope["method"] in _SAFE

@@ -113,7 +113,7 @@ class _MandateCheck:
             others = f" and {more} more" if more else ""
             message = (
                 f"conditions on {show(first[0])}{others} are not checked yet: their server has not "
-                "shown its tools"
+                "shown its tools; look again once an agent has listed them"
             )
             self.warnings.append(Problem(first[1], message))
 

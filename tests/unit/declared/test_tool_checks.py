@@ -215,7 +215,7 @@ def test_a_tool_that_is_not_known_yet_is_one_warning_for_the_whole_mandate() -> 
     )
     assert [str(each) for each in found(rules, {}).warnings] == [
         "f.yaml:9:15: conditions on `bank/transfer` and 1 more are not checked yet: their server "
-        "has not shown its tools"
+        "has not shown its tools; look again once an agent has listed them"
     ]
     assert found(rules, {}).problems == ()
 
