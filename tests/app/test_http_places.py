@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import resource
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -298,6 +300,43 @@ async def test_only_a_few_of_those_who_found_no_place_are_heard_out(row: Row) ->
     fresh = Sitting()
     assert row.places.enter(fresh, "10.0.0.1") is None
     assert not late[2].gone
+
+
+async def test_whatever_happens_each_place_is_counted_once() -> None:
+    chance = Random(11)
+    row = Row(of_address=12)
+    here: list[tuple[Sitting, Place]] = []
+    for _ in range(5_000):
+        match chance.randrange(5):
+            case 0 | 1:
+                guest = Sitting(chance.choice([None, chance.random()]))
+                place = row.places.enter(guest, f"10.0.0.{chance.randrange(5)}")
+                if place is None:
+                    row.places.shown_out(guest)
+                else:
+                    here.append((guest, place))
+            case 2 if here:
+                chance.choice(here)[1].seat_agent(f"a{chance.randrange(3)}")
+            case 3 if here:
+                chance.choice(here)[1].seat_person(f"p{chance.randrange(3)}")
+            case 4 if here:
+                row.places.leave(here.pop(chance.randrange(len(here)))[1])
+        left = [place for guest, place in here if not guest.gone]
+        assert row.places.taken == len(left) <= MOST
+        assert row.places._addresses == Counter(place.address for place in left)
+        assert row.places._known == sum(place.owner != "" for place in left)
+        assert row.places._agents == sum(place.agent != "" for place in left) <= OF_AGENTS
+        held = Counter(place.owner for place in left)
+        assert {name: len(group) for name, group in row.places._owned.items()} == {
+            name: count for name, count in held.items() if name
+        }
+        assert sum(map(len, row.places._strangers.values())) == held[""]
+    for _, place in here:
+        row.places.leave(place)
+    assert row.places.gave_way > 100
+    assert row.places.taken == row.places._known == row.places._agents == 0
+    assert row.places._addresses == {}
+    assert row.places._owned == row.places._strangers == row.places._turned_away == {}
 
 
 async def test_it_is_said_once_a_minute_at_most(row: Row, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import resource
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +126,28 @@ def test_an_agents_event_streams_keep_neither_people_nor_other_agents_out(
     assert answers == [b"HTTP/1.1 200"] * OF_AGENT + [b"HTTP/1.1 503"] * (MOST + 10 - OF_AGENT)
     assert gateway.cli("runs") is not None
     gateway.agent_token("other")
+    assert call_goes_through(gateway)
+
+
+def test_streams_that_have_ended_leave_an_agent_all_its_places(
+    gateway: Running, sockets: list[socket.socket]
+) -> None:
+    for ended_by in (socket.SHUT_RDWR, socket.SHUT_WR, None):
+        held: list[socket.socket] = []
+        for _ in range(2_000):  # those of before may not have been missed yet
+            plain = opened(gateway, sockets)
+            plain.sendall(listening(gateway))
+            if plain.recv(12) == b"HTTP/1.1 200":
+                held.append(plain)
+            if len(held) == OF_AGENT:
+                break
+        assert len(held) == OF_AGENT
+        for plain in held:
+            if ended_by is None:
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                plain.close()
+            else:
+                plain.shutdown(ended_by)
     assert call_goes_through(gateway)
 
 
