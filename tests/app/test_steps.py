@@ -22,8 +22,8 @@ from bench.targets import start_upstream
 pytestmark = pytest.mark.slow
 
 MOST = {
-    "tool call": 5_300,
-    "with four limits": 8_100,
+    "tool call": 5_000,
+    "with four limits": 7_300,
     "model call, whole": 10_600,
     "model call, streamed": 15_300,
 }
