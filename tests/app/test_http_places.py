@@ -336,7 +336,8 @@ async def test_whatever_happens_each_place_is_counted_once() -> None:
     assert row.places.gave_way > 100
     assert row.places.taken == row.places._known == row.places._agents == 0
     assert row.places._addresses == {}
-    assert row.places._owned == row.places._strangers == row.places._turned_away == {}
+    assert row.places._owned == row.places._strangers == {}
+    assert row.places._turned_away == {}
 
 
 async def test_it_is_said_once_a_minute_at_most(row: Row, caplog: pytest.LogCaptureFixture) -> None:
