@@ -256,7 +256,10 @@ class LimitsMachine(RuleBasedStateMachine):
                 if place == "posted" and not line.charge.member:
                     line.holds = said.get(account_of(line), line.holds)
 
-        changes: tuple[Change, ...] = (CallMoved(call, self.now, state), *settled)
+        # By its outcome what was posted with it is found; by a row of its own where there is none.
+        at, because = data.draw(st.sampled_from([(-1, ""), (0, ""), (0, ""), (0, "it says why")]))
+        moved = CallMoved(call, self.now, state, because=because, entry=at)
+        changes: tuple[Change, ...] = (moved, *settled)
         return Step(changes, Conflict if conflict else None, apply)
 
     def step(self, data: st.DataObject) -> Step:

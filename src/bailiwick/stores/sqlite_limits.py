@@ -210,6 +210,7 @@ class SqliteLimits:
         """The legs of a reservation as a move holds them; they stay with it until it ends."""
         charges = reservation.charges
         known = charges.form.known if type(charges) is Charges else None
+        # Whoever shares the form may have reserved by it since, where accounts have other numbers.
         if type(charges) is not Charges or known is None or known.held is not reservation.held:
             row = _encode(self._legs(db, reservation))
         else:
