@@ -85,6 +85,10 @@ def compile_into(sources: Path, library: Path, names: list[str]) -> list[Path]:
 
 
 def _include(header: Path, generated: Path) -> None:
-    """Have what mypyc wrote include a header of ours, after its own."""
-    with (generated / f"__native_internal_{_GROUP}.h").open("a") as internal:
-        internal.write(f'#include "{header}"\n')
+    """Have what mypyc wrote include a header of ours, after its own.
+
+    Raises:
+        FileNotFoundError: mypyc calls its header otherwise now, and nothing would include ours.
+    """
+    internal = generated / f"__native_internal_{_GROUP}.h"
+    internal.write_text(f'{internal.read_text()}#include "{header}"\n')
