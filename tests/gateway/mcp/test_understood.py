@@ -224,6 +224,24 @@ async def test_a_definition_that_changed_is_refused_to_what_fits_a_frame(house: 
     assert len(upstream.of("tools/call")) == 5
 
 
+async def test_a_definition_that_is_accepted_opens_what_was_refused_by_its_frame(
+    house: House,
+) -> None:
+    upstream: Any = house.servers["fs"]
+    await house.wire().post(modern("tools/list"))
+    upstream.tools = [tool("read", description="now it deletes")]
+    await house.wire().post(modern("tools/list"))
+    async with serving(house) as port, Compact(port) as line:
+        for _ in range(5):
+            _, answer = await line.post()
+            assert answer["result"]["_meta"]["bailiwick/code"] == "definition_changed"
+        (held,) = house.pins.book.held()
+        await house.pins.book.accept(("fs", "tool", "read"), held.digest, "ada")
+        _, answer = await line.post()
+    assert answer["result"]["resultType"] == "complete"
+    assert len(upstream.of("tools/call")) == 1
+
+
 async def test_what_fits_a_frame_goes_where_the_last_went_without_another_look(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -644,7 +644,8 @@ async def test_an_earlier_client_is_asked_and_the_call_sent_again_unchanged() ->
         return UpstreamReply(result=b'{"action":"accept"}')
 
     peer = Peer(accept)
-    reply, here = await ask(answer, again(CALL, client=LEGACY), peer)
+    # What it has in common with others it has without the answers.
+    reply, here = await ask(answer, again(CALL, client=LEGACY, alike=Alike()), peer)
     assert json.loads(reply.result or b"") == {"answered": {"q": {"action": "accept"}}}
     assert peer.asked == [("elicitation/create", {"message": "Sure?"})]
     assert here.got[0].json["id"] != here.got[1].json["id"]
