@@ -151,6 +151,7 @@ def nothing_is_left(house: House) -> bool:
         places.taken
         or places._agents
         or places._strangers
+        or places._crowds
         or places._owned
         or places._addresses
         or places._turned_away

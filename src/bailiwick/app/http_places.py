@@ -3,8 +3,8 @@
 A connection costs memory and a file, whoever opens it. Once all places are taken, whoever comes is
 let in all the same, and takes the place of the first that there is of:
 
-1. strangers, who have shown no good token, where there are more of them than places are kept: of
-   the address that has most of them, the oldest;
+1. strangers, who have shown no good token, where they have as many places as are kept: of the
+   address that has most of them, the oldest;
 2. agents and people who wait for nothing: who has been idle longest;
 3. strangers all the same.
 
@@ -109,6 +109,9 @@ class Places:
         self._of_person = max(_FEWEST_OF_PERSON, kept)
         # Oldest first in each group. No group is empty.
         self._strangers: dict[str, dict[Place, None]] = {}
+        # Addresses by how many strangers each has: whoever owns many must not make it long to find
+        # the one that has most. There are few such numbers, however many addresses there are.
+        self._crowds: dict[int, dict[str, None]] = {}
         self._owned: dict[str, dict[Place, None]] = {}
         self._addresses: Counter[str] = Counter()
         self._turned_away: dict[Guest, None] = {}
@@ -142,6 +145,7 @@ class Places:
         self.taken += 1
         self._addresses[address] += 1
         self._strangers.setdefault(address, {})[place] = None
+        self._crowd(address, -1)
         return place
 
     def leave(self, place: Place) -> None:
@@ -201,8 +205,21 @@ class Places:
         groups, name = (self._owned, owner) if owner else (self._strangers, place.address)
         group = groups[name]
         del group[place]
+        if not owner:
+            self._crowd(name, 1)
         if not group:
             del groups[name]
+
+    def _crowd(self, address: str, before: int) -> None:
+        """One stranger more or less is here from `address`: there were `before` more."""
+        now = len(self._strangers[address])
+        crowd = self._crowds.get(now + before)
+        if crowd is not None:
+            crowd.pop(address, None)
+            if not crowd:
+                del self._crowds[now + before]
+        if now:
+            self._crowds.setdefault(now, {})[address] = None
 
     def _all_of_agents(self) -> list[Place]:
         return [
@@ -216,13 +233,13 @@ class Places:
 
     def _free(self) -> bool:
         """Free a place; False if everybody is at work."""
-        if self.taken - self._known <= self._kept and self._end_idle(
+        if self.taken - self._known < self._kept and self._end_idle(
             [place for places in self._owned.values() for place in places]
         ):
             return True
         if not self._strangers:
             return False
-        most = max(self._strangers, key=lambda address: len(self._strangers[address]))
+        most = next(iter(self._crowds[max(self._crowds)]))
         self._end(next(iter(self._strangers[most])))
         return True
 
