@@ -520,7 +520,7 @@ async def test_codes_of_earlier_revisions_are_not_sent_to_a_stateless_client() -
 
     async def fail(request: UpstreamRequest, peer: RequestPeer) -> UpstreamReply:
         code = errors[request.method]
-        data = b'{"elicitations":[],"n":1.0}'
+        data = b'{"elicitations":[{"mode":"url","url":"a:b"}],"n":1.0}'
         return UpstreamReply(error=b'{"code":%d,"message":"m","data":%b}' % (code, data))
 
     server.handlers.update(dict.fromkeys(errors, fail))
@@ -534,7 +534,7 @@ async def test_codes_of_earlier_revisions_are_not_sent_to_a_stateless_client() -
     legacy_read = await client.post(legacy("resources/read", uri="a:b"))
 
     assert (called.error["code"], read.error["code"]) == (-32603, -32602)
-    assert b'"data":{"elicitations":[],"n":1.0}' in read.body
+    assert b'"data":{"elicitations":[{"mode":"url","url":"a:b"}],"n":1.0}' in read.body
     assert (legacy_call.error["code"], legacy_read.error["code"]) == (-32042, -32002)
 
 
