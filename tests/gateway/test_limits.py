@@ -312,7 +312,9 @@ async def test_what_cannot_be_read_leaves_the_estimate(house: House, said: str) 
     assert await balances(house) == (0, 90 * SUM_SCALE, 0)
 
 
-async def test_more_than_was_reserved_is_posted_and_stops_the_mandate(house: House) -> None:
+async def test_more_than_was_reserved_is_posted_and_stops_the_mandate(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     await under(house, limit(Measure.SUM, 100, actual=("spent",)))
     told: list[object] = []
 
@@ -336,6 +338,10 @@ async def test_more_than_was_reserved_is_posted_and_stops_the_mandate(house: Hou
     (act,) = [leaf for each in stored if (leaf := parse_leaf(each.leaf)).type == "suspend"]
     assert act.fields["call"] == answer.call
     assert act.fields["by"] == "gateway"
+    assert caplog.messages == [
+        f"the mandate `payments` is suspended: call {answer.call} took more than it had reserved; "
+        "look at it, then `bailiwick resume payments`"
+    ]
 
 
 async def test_a_revoked_mandate_is_not_brought_back_by_being_stopped(house: House) -> None:

@@ -7,6 +7,7 @@ a stamp and come back (`held.py`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -48,6 +49,12 @@ from bailiwick.gateway.settlement import (
 )
 from bailiwick.gateway.thoughts import Thoughts
 from bailiwick.ports import CallState, Clock, Settlement, UpstreamReply
+
+_log = logging.getLogger(__name__)
+_STOPPED = (
+    "the mandate `%s` is suspended: call %s took more than it had reserved; look at it, then "
+    "`bailiwick resume %s`"
+)
 
 # What nearly every call asks for: a member of an enum takes twenty times as long to find as a name.
 _MODEL, _RUNNING, _DONE = CallKind.MODEL, CallState.RUNNING, CallState.DONE
@@ -314,6 +321,8 @@ class Running:
             await (asyncio.shield(recorded) if frozen else recorded)
         except BailiwickError:
             return self._withheld(context)
+        for mandate in frozen:
+            _log.warning(_STOPPED, mandate.name, context.call.id, mandate.name)
         self._learn(context, state, reply)
         return answer
 

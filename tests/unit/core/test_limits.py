@@ -594,6 +594,8 @@ def test_calls_at_once_say_how_many_are_under_way() -> None:
     found = exceeded(taken({}, once), books)
     assert found is not None
     assert found.because == "limit `daily`: 1 of at most 1 call at once under way"
+    told = "to try again when one of them has ended, or been settled by a person"
+    assert found.allowed == f"What is allowed: {told}"
 
 
 def test_two_charges_of_one_account_are_added_up() -> None:

@@ -51,7 +51,7 @@ def too_much(charge: Charge, used: int, more: int) -> Deny:
     until = f" until {charge.until}" if charge.until else ""
     because = f"limit {name_of_limit(charge.rule)}: {standing(charge, used)}"
     if charge.pending_only:
-        allowed = "to try again when one of them has ended"
+        allowed = "to try again when one of them has ended, or been settled by a person"
     else:
         asked = amount_words(more, charge.scale, charge.unit)
         because += f"; this would take {asked}; {left_words} left{until and ',' + until}"
