@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from bailiwick.core.errors import LimitReached, StoreError
 from bailiwick.ports import Settlement
 from bailiwick.stores.limits_audit import audit_file
+from bailiwick.stores.schema import MIGRATIONS
 from tests.stores.limits_room import DAY, Store, at_once, daily, payee, rolling
 
 POSTED, VOIDED, UNKNOWN = Settlement.POSTED, Settlement.VOIDED, Settlement.UNKNOWN
@@ -226,3 +228,15 @@ async def test_a_clock_that_jumps_makes_no_difference(tmp_path: Path) -> None:
     assert found.differences == ()
     assert found.calls >= 3
     await store.close()
+
+
+@pytest.mark.parametrize("version", [9, len(MIGRATIONS) + 1])
+async def test_a_file_of_another_version_is_not_audited_and_says_so(
+    store: Store, version: int
+) -> None:
+    """Not that a column is missing, which sounds like damage."""
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        db.execute(f"PRAGMA user_version={version}")
+    with pytest.raises(StoreError, match=f"has schema {version}, not {len(MIGRATIONS)}") as other:
+        audit_file(store.path)
+    assert other.value.code == "store_unavailable"

@@ -25,7 +25,7 @@ from bailiwick.core.limits.limit import Charge
 from bailiwick.core.limits.sliding import SlidingWindow
 from bailiwick.core.limits.transfers import Place, Transfer
 from bailiwick.ports import Difference, LimitAudit
-from bailiwick.stores.schema import APPLICATION_ID
+from bailiwick.stores.schema import APPLICATION_ID, MIGRATIONS
 
 _Row = tuple[Any, ...]  # as SQLite gives it
 
@@ -158,7 +158,7 @@ def audit_file(path: Path) -> LimitAudit:
     """Audit the database at `path`, whether or not a gateway runs on it.
 
     Raises:
-        StoreError: `store_unavailable`; `not_our_database`.
+        StoreError: `store_unavailable`, also for a file of another version; `not_our_database`.
     """
     try:
         # Not `mode=ro`: a database whose gateway is stopped has no shared memory to read by yet.
@@ -169,6 +169,11 @@ def audit_file(path: Path) -> LimitAudit:
             if db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
                 raise StoreError("not_our_database", f"`{path}` was made by another program")
             db.execute("BEGIN")
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version != len(MIGRATIONS):
+                text = f"`{path}` has schema {version}, not {len(MIGRATIONS)}"
+                text += ": start its gateway first, or use the version that wrote it"
+                raise StoreError("store_unavailable", text)
             return audit(db)
         finally:
             db.close()

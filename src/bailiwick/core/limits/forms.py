@@ -49,7 +49,8 @@ class Page:
 
 
 class Known:
-    """Where the charges of a form are counted. Never changed: threads may share a form.
+    """Where the charges of a form are counted. Never changed but for `row`, by the one store whose
+    page it is: threads may share a form.
 
     Attributes:
         held: for each charge, what its member holds.
