@@ -45,6 +45,8 @@ static inline bool is_constant(PyObject *name) {
  * and taken back when the type or one that it derives from changes (PyType_Modified), its __bases__ and a
  * late __getattribute__ included. So under one version an object has one layout, and a name one
  * descriptor; one with __set__, which what is in the object's __dict__ cannot hide.
+ * (Where a metaclass has its own mro(), a class in it that is no base tells nobody of changes; there the
+ * interpreter's caches err as this one does, about the name's meaning but never about the layout.)
  */
 
 typedef struct {
