@@ -129,6 +129,5 @@ class Settings:
         if not 0 <= self.max_per_address <= MOST_PLACES:
             raise ConfigError(
                 "out_of_range",
-                f"--max-per-address is 0 (no bound) to {MOST_PLACES}, not "
-                f"`{self.max_per_address}`",
+                f"--max-per-address is 0 (no bound) to {MOST_PLACES}, not `{self.max_per_address}`",
             )
