@@ -135,7 +135,7 @@ def test_nothing_said_makes_a_line_or_moves_a_terminal(
 def test_a_file_is_its_owners_alone(gateway: Running, run_id: str, tmp_path: Path) -> None:
     target = tmp_path / "run.jsonl"
     target.write_text("older")
-    export(gateway, run_id, "-o", str(target))
+    export(gateway, run_id, "-o", str(target), "--force")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert len(target.read_text().splitlines()) == 6
     assert list(tmp_path.iterdir()) == [target]
