@@ -42,7 +42,6 @@ test-compiled: setup-test compiled ## the quick tests once more, against the com
 		tests/gateway tests/attacks tests/stores tests/faults tests/transcripts \
 		tests/identity tests/app/test_http_protocol.py
 	.compiled/bin/python scripts/compile/trial.py
-	.compiled/bin/python scripts/compile/remembering.py
 
 conformance: setup-test ## the official MCP conformance suites, direct and through the gateway
 	$(PY) -m tests.conformance.run

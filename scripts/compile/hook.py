@@ -19,7 +19,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 MODULES = Path(__file__).with_name("modules.txt")
 _GROUP = "bailiwick"
 """All modules share one extension, `bailiwick__mypyc`, so that calls between them are C calls."""
-_CACHES = Path(__file__).with_name("inline_caches.h")
 
 
 def modules() -> list[str]:
@@ -46,7 +45,7 @@ class CompileHook(BuildHookInterface[Any]):
         shutil.copytree(
             Path(self.root) / "src", sources, ignore=shutil.ignore_patterns("__pycache__", "*.so")
         )
-        for made in compile_into(sources, self._scratch / "lib", modules()):
+        for made in compile_into(sources, self._scratch / "lib"):
             place = made.relative_to(self._scratch / "lib")
             build_data["force_include"][str(made)] = place.as_posix()
         build_data["pure_python"] = False
@@ -58,8 +57,8 @@ class CompileHook(BuildHookInterface[Any]):
             shutil.rmtree(self._scratch)
 
 
-def compile_into(sources: Path, library: Path, names: list[str]) -> list[Path]:
-    """Compile modules of `sources`, named by their paths in it; what that has put in `library`.
+def compile_into(sources: Path, library: Path) -> list[Path]:
+    """Compile the listed modules of `sources`; the extension modules, at their places in `library`.
 
     Needs mypy, setuptools, a C compiler and Python's headers.
     """
@@ -73,22 +72,11 @@ def compile_into(sources: Path, library: Path, names: list[str]) -> list[Path]:
         cache = library.with_name("cache")
         flags = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={cache}"]
         extensions = mypycify(
-            [*flags, *names], opt_level="2", debug_level="0", group_name=_GROUP,
+            [*flags, *modules()], opt_level="2", debug_level="0", group_name=_GROUP,
             target_dir=str(library.with_name("c")),
         )  # fmt: skip
-        _include(_CACHES, library.with_name("c"))
         build = ["build_ext", f"--build-lib={library}", f"--build-temp={library.with_name('o')}"]
         setup(name=_GROUP, packages=[], ext_modules=extensions, script_args=["-q", *build])
     finally:
         os.chdir(before)
     return sorted(library.rglob("*.so"))
-
-
-def _include(header: Path, generated: Path) -> None:
-    """Have what mypyc wrote include a header of ours, after its own.
-
-    Raises:
-        FileNotFoundError: mypyc calls its header otherwise now, and nothing would include ours.
-    """
-    internal = generated / f"__native_internal_{_GROUP}.h"
-    internal.write_text(f'{internal.read_text()}#include "{header}"\n')
