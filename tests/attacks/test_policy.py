@@ -309,7 +309,7 @@ def test_no_house_at_all_still_refuses() -> None:
 def _raw(arguments: JsonObject) -> Call:
     """A call that was never given a canonical form: some of these have none."""
     target = Target(CallKind.TOOL, "bank", "transfer")
-    return Call("01KB0000000000000000000001", target, arguments, b"{}")
+    return Call("01KB0000000000000000000001", target, arguments, b"{}", arguments)
 
 
 def test_a_text_made_to_be_slow_is_not() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bailiwick.app.local_files import LocalFiles
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.canonical import Digest, JsonObject
 from bailiwick.core.limits.limit import Counters
@@ -20,6 +21,7 @@ from bailiwick.gateway.gate import Answer, Asked, OnTick, Tick
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.links import Links
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recalled import Recalled
@@ -27,6 +29,7 @@ from bailiwick.gateway.recalled_thoughts import RecalledThoughts
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.runs import Runs
 from bailiwick.gateway.thoughts import Thoughts
+from bailiwick.gateway.upstreams.spec import ServerSpec
 from bailiwick.ports import Caller, Change, Entry, Person, UpstreamReply
 from bailiwick.stores.sqlite import SqliteJournal
 from bailiwick.stores.sqlite_reads import SqliteRecords
@@ -139,6 +142,7 @@ class House:
     clock: StoppedClock
     ticks: list[Tick] = field(default_factory=list)
     ticked: asyncio.Event = field(default_factory=asyncio.Event)
+    servers: dict[str, ServerSpec] = field(default_factory=dict)
 
     async def open(
         self,
@@ -161,6 +165,7 @@ class House:
         self.runs = Runs(self.journal, self.records, self.recorder, new_id)
         nonces = itertools.count()
         self.thoughts = Thoughts(RecalledThoughts(self.records, self.recorder), self.clock.wall_ms)
+        self.links = Links(LocalFiles(), self.servers.get)
         self.gate = Pipeline(
             journal=self.journal,
             recorder=self.recorder,
@@ -174,6 +179,7 @@ class House:
             new_id=new_id,
             nonce=lambda: f"nonce-{next(nonces)}",
             waiting=self.waiting,
+            links=self.links,
         )
 
     async def close(self) -> None:

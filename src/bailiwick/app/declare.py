@@ -45,7 +45,7 @@ from bailiwick.gateway.authority import AgentFacts, Authority, PersonFacts, Snap
 from bailiwick.gateway.llm.servers import ModelServers, ModelSpec
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.upstreams.registry import Upstreams
-from bailiwick.gateway.upstreams.spec import Instances, ServerSpec
+from bailiwick.gateway.upstreams.spec import Instances, ServerSpec, Whose
 from bailiwick.ledger.leaf import LeafType, LeafValue
 from bailiwick.ports import (
     ApplyReport,
@@ -384,6 +384,7 @@ def _spec(server: Server, environ: Mapping[str, str]) -> ServerSpec:
         "timeout_seconds": float(server.timeout_seconds),
         "protocol": server.protocol,
         "max_response_bytes": server.max_response_bytes,
+        "files": Whose(server.files) if server.files else None,
     }
     transport = server.transport
     if isinstance(transport, Command):

@@ -20,6 +20,7 @@ from bailiwick.app.data_folder import DataFolder
 from bailiwick.app.declare import Declarations, apply_files, show_problem
 from bailiwick.app.fixed_identity import FixedIdentity
 from bailiwick.app.limits import Limits
+from bailiwick.app.local_files import LocalFiles
 from bailiwick.app.randomness import Randomness
 from bailiwick.app.recovery import settle_unknown
 from bailiwick.app.settings import Settings
@@ -33,6 +34,7 @@ from bailiwick.gateway.events import Events
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.links import Links
 from bailiwick.gateway.llm.edge import ROOT as MODELS_ROOT
 from bailiwick.gateway.llm.edge import LlmEdge
 from bailiwick.gateway.llm.servers import ModelServers
@@ -286,6 +288,7 @@ async def _build(
             tick_seconds=settings.tick_seconds,
             expires_seconds=settings.hold_expires_seconds,
         ),
+        links=Links(LocalFiles(), upstreams.spec),
     )
     pins = PinBook(
         _record_pins(journal, recorder, new_id, declarations.learn), await records.pins(), clock

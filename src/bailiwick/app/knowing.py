@@ -22,6 +22,7 @@ from bailiwick.core.flow.labels import Facts
 from bailiwick.core.judge import why_stopped
 from bailiwick.core.limits.charging import charges
 from bailiwick.core.limits.limit import PERSON
+from bailiwick.core.links import led, read_leads
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.reading import read
 from bailiwick.core.seen import counters_of, recorded
@@ -186,17 +187,17 @@ def _rules_of(rules: object, intent: object) -> tuple[str, ...]:
 
 def _call(path: CallPath) -> Call:
     """The call as it was asked. Raises TheirError `call_erased`."""
-    asked = path.intent.get("call") if isinstance(path.intent, Mapping) else None
+    intent = path.intent if isinstance(path.intent, Mapping) else {}
+    asked = intent.get("call")
     arguments = asked.get("arguments") if isinstance(asked, Mapping) else None
     if not isinstance(asked, Mapping) or not isinstance(arguments, Mapping):
         text = "what was asked was erased, so it cannot be compared again"
         raise TheirError("call_erased", text)
     target = Target(CallKind(path.call.kind), str(asked["upstream"]), str(asked["name"]))
     beside = asked.get("beside")
-    use = read_use(path.intent.get("use")) if isinstance(path.intent, Mapping) else None
-    return Call.of(
-        path.call.id, target, arguments, beside if isinstance(beside, Mapping) else NOTHING, use
-    )
+    beside = beside if isinstance(beside, Mapping) else NOTHING
+    call = Call.of(path.call.id, target, arguments, beside, read_use(intent.get("use")))
+    return led(call, read_leads(intent.get("leads")))
 
 
 def _chain(leaf: Mapping[str, Json], mandate: str) -> list[str]:

@@ -34,6 +34,7 @@ from bailiwick.core.flow.run_memory import RunLabels, RunMemory
 from bailiwick.core.judge import judge
 from bailiwick.core.limits.books import Books, Place
 from bailiwick.core.limits.limit import Charge
+from bailiwick.core.links import led, read_leads
 from bailiwick.core.mandate import Mandate, MandateState
 from bailiwick.core.thinking.model_calls import read_use
 from bailiwick.core.thinking.said_and_did import read_thought
@@ -330,8 +331,9 @@ def asked_of(leaf: Mapping[str, Json], payload: Mapping[str, Json]) -> Asked:
     at = leaf["at"]
     if not isinstance(at, int):
         raise TypeError("no time")
+    whole = Call.of(str(leaf["id"]), target, arguments, beside, read_use(payload.get("use")))
     return Asked(
-        call=Call.of(str(leaf["id"]), target, arguments, beside, read_use(payload.get("use"))),
+        call=led(whole, read_leads(payload.get("leads"))),
         at_ms=at,
         run=str(leaf["run"]),
         decision=str(leaf["decision"]),

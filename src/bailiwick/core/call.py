@@ -17,6 +17,7 @@ from bailiwick.core.canonical import Digest, JsonObject, canonical
 from bailiwick.core.errors import TheirError
 
 NOTHING: JsonObject = MappingProxyType({})
+NO_LEADS: Mapping[str, str] = MappingProxyType({})
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -91,17 +92,23 @@ class Call(msgspec.Struct, frozen=True):
         arguments: tool or prompt arguments; `{}` for a resource; the params of a CLIENT request.
         canonical: canonical JSON of kind, upstream, name, arguments and, if there is any,
             `beside`: what is committed to.
+        judged: `arguments` as conditions are asked of them: the same, but that paths in them know
+            where they lead, if that is not where they say (`core.links`).
         beside: what else the request carries to the server, such as answers to what the server
             asked. No rule is about it, and a stamp binds it all the same.
         use: of a model call what it may take; None of any other.
+        leads: where these paths lead, and the folders they are held to; "" where that cannot be
+            told. Empty where all lead where they say, and where nobody looked.
     """
 
     id: str
     target: Target
     arguments: JsonObject
     canonical: bytes
+    judged: JsonObject
     beside: JsonObject = NOTHING
     use: ModelUse | None = None
+    leads: Mapping[str, str] = NO_LEADS
 
     @classmethod
     def of(
@@ -120,9 +127,8 @@ class Call(msgspec.Struct, frozen=True):
             rest = _encode(target)  # kind, name, upstream: in their canonical order
         except UnicodeEncodeError as error:
             raise TheirError("no_canonical_form", "its name holds a lone surrogate") from error
-        return cls(
-            call_id, target, arguments, b'{"arguments":%b,%b' % (asked, rest[1:]), beside, use
-        )
+        whole = b'{"arguments":%b,%b' % (asked, rest[1:])
+        return cls(call_id, target, arguments, whole, arguments, beside, use)
 
     @property
     def digest(self) -> Digest:

@@ -71,7 +71,8 @@ def judge(
     Pure and total. O(rules that concern the target × size of the arguments).
 
     Args:
-        call: parsed once, strictly; its arguments are what dispatch would send.
+        call: parsed once, strictly; its arguments are what dispatch would send, and conditions on
+            paths are held to where these lead, too, as far as the call says (`core.links`).
         chain: root first, leaf (the one the agent acts under) last. Empty denies.
         policies: of the organisation.
         counters: what is used of limits, as far as is known; the reservation decides.
@@ -92,7 +93,7 @@ def judge(
             way is None
             or allowed is None
             or not way.since <= now < way.until
-            or not way.takes(call.arguments)
+            or not way.takes(call.judged)
         ):
             found = _step_by_step(call, line, labels, now)
             if isinstance(found, Deny):
@@ -228,7 +229,7 @@ def _way_through(
 def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> bool:
     if rule.circumstances and not none_fails(rule.circumstances, facts, now):
         return False
-    arguments = call.arguments
+    arguments = call.judged
     for quick, condition in rule.asked:
         truth = quick(arguments)
         if truth is FAILS or (truth is not HOLDS and not condition.triggers(arguments)):
@@ -239,7 +240,7 @@ def _applies(rule: DenyRule | StampRule, call: Call, facts: Facts, now: int) -> 
 def _lets_through(rule: AllowRule, call: Call, facts: Facts, now: int) -> bool:
     if rule.circumstances and not all_hold(rule.circumstances, facts, now):
         return False
-    arguments = call.arguments
+    arguments = call.judged
     for quick, condition in rule.asked:
         if quick(arguments) is not HOLDS and not condition.permits(arguments):
             return False
@@ -295,7 +296,7 @@ def _not_permitted(
         because = f"{named(call.target)} is not in the mandate `{mandate.ref}`"
         return Deny("not_in_mandate", (), because, allowed)
     for rule in near:
-        if all(permits(condition, call.arguments) for condition in rule.conditions):
+        if all(permits(condition, call.judged) for condition in rule.conditions):
             outside = only(rule.circumstances, facts, now)
             if outside:
                 because = f"{named(call.target)} is allowed {outside}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from bailiwick.core.argument_path import ArgumentPath
 from bailiwick.core.call import Target
+from bailiwick.core.conditions import Condition
 from bailiwick.core.flow.labels import NO_FLOW
 from bailiwick.core.identical import identical
 from bailiwick.core.limits.charging import limits_of
@@ -76,6 +77,7 @@ class Line:
         asks_more: it asks about more than the call itself and its circumstances.
         way: by which most such calls are let through; None if none is plain.
         allowed: the verdict on a call that goes this way, but for what it takes of limits.
+        files: conditions of its rules and limits that hold file paths to folders.
         sentences: that a call is allowed, by the leaf's rule, as it was worded first.
     """
 
@@ -87,6 +89,7 @@ class Line:
     asks_more: bool
     way: PlainWay | None
     allowed: Allow | None
+    files: tuple[Condition, ...] = ()
     sentences: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -189,7 +192,19 @@ def _line(lines: Lines, target: Target) -> Line:
     if way is not None:
         allowed = Allow(way.rules, f"{named(target)} is allowed by `{way.rules[-1]}`")
     forms = _forms(lines, limits)
-    return Line(_settled(stages), limits, forms, flows, vouched, asks_more, way, allowed)
+    files = _files(stages, limits)
+    return Line(_settled(stages), limits, forms, flows, vouched, asks_more, way, allowed, files)
+
+
+def _files(stages: Sequence[Stage], limits: Sequence[Limit]) -> tuple[Condition, ...]:
+    """The conditions that hold file paths to folders: of all rules, and of the limits."""
+    found = [each for limit in limits for each in limit.conditions if each.folders]
+    for stage in stages:
+        plan = stage.plan
+        rules: tuple[Rule, ...] = (*plan.allow, *plan.deny, *plan.stamp)
+        for rule in rules:
+            found += [each for each in rule.conditions if each.folders]
+    return tuple(found)
 
 
 def _forms(lines: Lines, limits: tuple[Limit, ...]) -> Forms | None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from bailiwick.core.call import Call
 from bailiwick.core.canonical import Json
+from bailiwick.core.texts.led import Leads, elsewhere
 from bailiwick.core.verdict import Requirement
 
 RENDERER = "bailiwick-rendering/1"
@@ -66,6 +67,7 @@ def render(
         "",
         *_arguments(call.arguments, 1),
         *(["", "and beside its arguments", *_arguments(call.beside, 1)] if call.beside else []),
+        *_leads(call.leads),
         *_unvouched(origins),
         "",
         f"For: {asking.principal}, under mandate {asking.mandate}"
@@ -87,6 +89,27 @@ def describe(requirement: Requirement) -> str:
     role = f" with role {requirement.role}" if requirement.role else ""
     excluded = f", not {', '.join(sorted(requirement.excluded))}" if requirement.excluded else ""
     return people + role + excluded
+
+
+def shows_leads(rendering: str, leads: Leads) -> bool:
+    """Whether a text that was shown says of these paths, and of no other, that they lead there."""
+    # The head stands at the edge of a line, where nothing that an agent wrote can stand.
+    _, found, rest = rendering.partition(f"\n{_LEADS}\n")
+    shown = rest.partition("\n\n")[0].split("\n") if found else []
+    return shown == _leads(leads)[2:]
+
+
+_LEADS = "Paths that lead elsewhere"
+
+
+def _leads(leads: Leads) -> list[str]:
+    found = sorted(elsewhere(leads))
+    if not found:
+        return []
+    lines = (
+        f"  {_scalar(text)} leads to {_scalar(to) if to else '(unknown)'}" for text, to in found
+    )
+    return ["", _LEADS, *lines]
 
 
 def _unvouched(origins: Sequence[str]) -> list[str]:

@@ -70,8 +70,8 @@ def why_not_permitted(rule: AllowRule, call: Call, unnamed_argument: str = "") -
         names = ", ".join(show(name) for name in _top_names(rule.names))
         rest = f"the mandate names {names}" if names else "the mandate names none"
         return shorten(f"{named(call.target)} may not be given {show(unnamed_argument)}: {rest}")
-    failing = [rule for rule in rule.conditions if not permits(rule, call.arguments)]
-    faults = "; ".join(failure(condition, call.arguments) for condition in failing[:3])
+    failing = [rule for rule in rule.conditions if not permits(rule, call.judged)]
+    faults = "; ".join(failure(condition, call.judged) for condition in failing[:3])
     return shorten(f"{named(call.target)} is refused: {faults}")
 
 
@@ -105,7 +105,7 @@ def shorten(text: str, limit: int = MAX_SENTENCE) -> str:
 
 
 def _because(rule: DenyRule | StampRule, call: Call) -> str:
-    facts = "; ".join(reason(condition, call.arguments) for condition in rule.conditions[:3])
+    facts = "; ".join(reason(condition, call.judged) for condition in rule.conditions[:3])
     if rule.circumstances:
         facts = "; ".join(filter(None, (facts, phrases(rule.circumstances))))
     if rule.because:

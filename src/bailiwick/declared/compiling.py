@@ -69,6 +69,7 @@ def compile_server(declaration: Declaration) -> Server:
         description=_text(spec, "description"),
         max_response_bytes=_whole(spec, "max_response_bytes") or DEFAULT_MAX_RESPONSE_BYTES,
         results=compile_results(spec, declaration.name),
+        files=_text(spec, "files"),
     )
 
 

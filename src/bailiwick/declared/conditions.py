@@ -180,7 +180,7 @@ PLAIN_KINDS: tuple[Kind, ...] = (
     Kind(
         "under",
         ListOf(_FOLDER, or_one=True),
-        "The value is a path in this folder, by its text.",
+        "The value is a path in this folder; links are followed where the gateway sees the files.",
         lambda path, value, optional: Under(path, many(value), optional),
         TEXT,
     ),

@@ -123,6 +123,7 @@ class Server:
         protocol: MCP revision to speak, or `auto`.
         digest: of its declaration; it is the same server as long as this is the same.
         results: what its results are worth, as its operator says.
+        files: whose files it works on, `here` or `elsewhere`; "" if nothing is said.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Server:
     description: str = ""
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     results: tuple[ResultLabels, ...] = ()
+    files: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,11 @@ SERVER = Record(
             Choice(("shared", "session")),
             "One process for everybody, or one for each client session.",
         ),
+        "files": Field(
+            Choice(("here", "elsewhere")),
+            "Whose files paths mean to it: those of the gateway's machine, so that `under` also "
+            "looks where links lead; or others, in a container say.",
+        ),
         "url": Field(
             # Not quoted: a password may stand in it.
             Text(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bailiwick.core.links import asks_of_files
 from bailiwick.core.thinking.offering import Offering
 from bailiwick.gateway.authority import Authority
 from bailiwick.gateway.memories import Chain, Memories, Plan
@@ -27,6 +28,7 @@ class Footing(msgspec.Struct, frozen=True):
         owner: who answers for the agent; "" when it is not declared.
         plan: what the memory of its runs is for.
         offerings: what the chain says of the tools that models are offered.
+        asks_of_files: whether some rule of the chain holds file paths to folders.
         counts_tokens: whether some limit of the chain counts what model calls take.
     """
 
@@ -35,6 +37,7 @@ class Footing(msgspec.Struct, frozen=True):
     owner: str
     plan: Plan
     offerings: Sequence[Offering]
+    asks_of_files: bool
     counts_tokens: bool
 
 
@@ -72,6 +75,7 @@ class Footings:
             owner=self._authority.owner(caller.agent),
             plan=self._memories.plan(chain),
             offerings=[each.offering for each in chain if each.offering is not None],
+            asks_of_files=asks_of_files(chain),
             counts_tokens=any(limit.takes for limit in limits),
         )
         return footing

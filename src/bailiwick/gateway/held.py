@@ -18,7 +18,7 @@ from bailiwick.core.flow.flowing import origins
 from bailiwick.core.flow.labels import Labels
 from bailiwick.core.limits.limit import Charge
 from bailiwick.core.mandate import Mandate, authority
-from bailiwick.core.rendering import Asking, render
+from bailiwick.core.rendering import Asking, render, shows_leads
 from bailiwick.core.thinking.said_and_did import thought_in_words
 from bailiwick.core.verdict import Deny, Hold, Verdict
 from bailiwick.gateway.authority import Authority
@@ -34,6 +34,7 @@ from bailiwick.gateway.gate import (
     Tick,
 )
 from bailiwick.gateway.holds import Holds
+from bailiwick.gateway.links import Links
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.register import Register
@@ -51,6 +52,14 @@ MAX_RENDERING_CHARS = 1024 * 1024
 _TOO_MANY_WAITING = (
     f"{MAX_WAITING_PER_AGENT} of this agent's calls already wait for a person: wait until some of "
     "them are decided"
+)
+_MOVED = (
+    "one of its paths leads to another place than when it was approved; retry the same call to ask "
+    "again"
+)
+_NOT_ENOUGH = (
+    "the approval was for an earlier version of the mandate or of the organisation's policies, or "
+    "is not enough any more; retry the same call to ask again"
 )
 _TOO_LONG = "it needs a person's stamp, and is too long for a person to look at: send less at once"
 
@@ -96,6 +105,7 @@ class HeldCalls:
         waiting: Waiting,
         memories: Memories,
         running: Running,
+        links: Links,
     ) -> None:
         self._register = register
         self._authority = authority
@@ -106,6 +116,7 @@ class HeldCalls:
         self._waiting = waiting
         self._memories = memories
         self._running = running
+        self._links = links
         self._pursuits: dict[str, _Pursuit] = {}
         self._undelivered = Undelivered()
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -251,10 +262,11 @@ class HeldCalls:
     def _cannot_serve(self, hold: HoldRow, context: CallContext) -> bool:
         """Whether a hold must not be picked up: the organisation's policies have changed, or it is
         another run's. What it was shown to come from, what its stamp vouches for and what its
-        result teaches all belong to that run."""
+        result teaches all belong to that run. Nor one that shows paths leading to other places."""
         live = hold.state in (HoldState.WAITING, HoldState.APPROVED)
         another = hold.run != context.run and self._memories.matter(context.chain)
-        return _outdated(hold, context) or (live and another)
+        moved = not shows_leads(hold.rendering, context.call.leads)
+        return _outdated(hold, context) or (live and (another or moved))
 
     async def _is_over(self, hold: HoldRow, context: CallContext) -> bool:
         """Whether a hold that might serve is of another run, and a person has ended that: nothing
@@ -312,16 +324,19 @@ class HeldCalls:
     async def _run_approved(
         self, hold: HoldRow, context: CallContext, dispatch: Dispatch
     ) -> Answer:
-        """Judge once more, use the stamp up, and run: the stamp was for exactly this."""
+        """Judge once more, use the stamp up, and run: the stamp was for exactly this, and for the
+        places that its paths were shown to lead to."""
         name = context.mandate.name
         await self._running.recall(context)
         labels = await self._memories.again(context.labels, self._authority.chain(name))
+        call = await self._links.look(context.call, self._authority.chain(name))
         # What was declared anew while a memory was built is what counts.
         # INVARIANT: no await from here until the stamp is about to be used.
         chain = self._authority.chain(name)
         labels = self._where_it_is(context, labels)
         context, labels = self._running.think_again(context, labels)
-        context = msgspec.structs.replace(context, labels=labels)  # recorded is what was judged
+        # Recorded is what was judged.
+        context = msgspec.structs.replace(context, labels=labels, call=call)
         verdict: Verdict = (
             self._running.judge(context.call, chain, labels)
             if chain
@@ -332,6 +347,7 @@ class HeldCalls:
             or authority(chain) != hold.mandate
             or self._authority.snapshot.policies.version != hold.policies
         )
+        moved = not shows_leads(hold.rendering, call.leads)
         charges = () if isinstance(verdict, Deny) else verdict.charges
         resumed = _resumed(context, hold, charges)
         try:
@@ -343,13 +359,9 @@ class HeldCalls:
             short = isinstance(verdict, Hold) and not self._holds.satisfied(
                 verdict.requirement, hold
             )
-            if stale or short:
+            if stale or short or moved:
                 await self._holds.withdraw(hold, "stamp_no_longer_enough")
-                text = (
-                    "the approval was for an earlier version of the mandate or of the "
-                    "organisation's policies, or is not enough any more; retry the same call to "
-                    "ask again"
-                )
+                text = _MOVED if moved else _NOT_ENOUGH
                 return Refused(hold.call, "stamp_no_longer_enough", text)
             self._running.use_up(resumed, used=True)
             await self._register.use_stamp(resumed, verdict, hold)

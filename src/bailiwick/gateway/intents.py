@@ -284,6 +284,8 @@ def _beside(
         beside["seen"] = seen
     if context.call.use is not None:
         beside["use"] = recorded_use(context.call.use)
+    if context.call.leads:
+        beside["leads"] = context.call.leads
     if context.thought is not None:
         beside["thought"] = thought_payload(context.thought)
     if context.retold:

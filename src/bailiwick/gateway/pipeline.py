@@ -42,6 +42,7 @@ from bailiwick.gateway.gate import (
 from bailiwick.gateway.held import HeldCalls, Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.joining import Joining
+from bailiwick.gateway.links import Links
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext, Recorder
 from bailiwick.gateway.register import Register
@@ -73,7 +74,9 @@ class Pipeline:
         new_id: Callable[[], str],
         nonce: Callable[[], str],
         waiting: Waiting,
+        links: Links,
     ) -> None:
+        self._links = links
         self._recorder = recorder
         self._authority = authority
         self._runs = runs
@@ -105,6 +108,7 @@ class Pipeline:
             waiting=waiting,
             memories=memories,
             running=self._running,
+            links=links,
         )
 
     def visible(self, caller: Caller, target: Target) -> bool:
@@ -168,6 +172,8 @@ class Pipeline:
                 except StoreError:
                     return Refused(call_id, "ledger_unavailable", NOT_RECORDED)
                 waited = True
+            if footing.asks_of_files:
+                call, waited = await self._links.look(call, chain), True
             labels: Labels = told.fresh
             says_nothing = asked.said is NOTHING_SAID
             if plan.matters or asked.address or not says_nothing:

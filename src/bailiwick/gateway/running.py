@@ -34,6 +34,7 @@ from bailiwick.gateway.gate import (
     GoneMidway,
     Refused,
 )
+from bailiwick.gateway.links import looks_further
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.recorder import CallContext
 from bailiwick.gateway.register import Register
@@ -297,6 +298,8 @@ class Running:
             if (authority(standing), policies.version) == (context.authority, context.policies):
                 return ""
             return "the stamp was for an earlier version of the mandate or the policies: ask again"
+        if looks_further(context.call, context.chain, standing):
+            return "the rules changed while this was recorded, and look at more files: ask again"
         now = self._clock.wall_ms()
         # Its room in limits is its own already: counted again, it would stand in its own way.
         verdict = judge(context.call, standing, policies, NO_COUNTERS, context.labels, NO_STEP, now)

@@ -67,7 +67,7 @@ from bailiwick.ports.records import (
     StoredEntry,
     UnsettledRow,
 )
-from bailiwick.ports.system import Clock, Sleep, Vault
+from bailiwick.ports.system import Clock, Files, Sleep, Vault
 from bailiwick.ports.upstreams import (
     Alike,
     ClientFacts,
@@ -104,6 +104,7 @@ __all__ = [
     "Control",
     "Difference",
     "Entry",
+    "Files",
     "GivenMandate",
     "HoldMoved",
     "HoldOpened",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 
@@ -19,6 +19,30 @@ class Clock(Protocol):
 
 
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class Files(Protocol):
+    """The files of the machine the gateway runs on. Implemented in `app/local_files.py`."""
+
+    async def leads(
+        self, server: str, folder: str | None, texts: Sequence[str]
+    ) -> Mapping[str, str]:
+        """Where these paths lead: absolute, through every symbolic link, `texts` in any order.
+
+        Takes bounded time, whatever the file system does, and never raises for anything that is
+        about these paths. Where one leads is "" if it cannot be told: a loop, a folder that may
+        not be read, no answer in time. What is not there (yet) leads to where it would be.
+
+        Args:
+            server: for whom. One whose file systems hang is in nobody else's way.
+            folder: where relative paths begin; "" for the gateway's own folder, None if that is
+                not known.
+            texts: as `core.texts.paths.read_path` takes them.
+
+        Returns:
+            All of `texts`; or nothing, if each leads where it says.
+        """
+        ...
 
 
 class Vault(Protocol):

@@ -74,6 +74,15 @@ class Condition(ABC):
         """The arguments it names: those an allow rule with it lets be given."""
         return (self.path,)
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders it holds file paths to; () if it asks nothing of file paths."""
+        return ()
+
+    def names_files(self, value: Json) -> Iterable[str]:
+        """Those file paths in a value that is there."""
+        return ()
+
     def of_missing(self) -> Truth:
         """Whether it holds where no value is given."""
         return CANNOT_TELL

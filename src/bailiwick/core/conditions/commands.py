@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bailiwick.core.argument_path import ArgumentPath
@@ -11,6 +11,7 @@ from bailiwick.core.canonical import Json
 from bailiwick.core.conditions.base import MAX_LISTED, Condition, listed
 from bailiwick.core.conditions.paths import Under
 from bailiwick.core.texts.glob import Glob
+from bailiwick.core.texts.led import NOWHERE, Leads, Led, leads_in
 from bailiwick.core.texts.paths import read_path
 from bailiwick.core.texts.shell import read_command
 from bailiwick.core.texts.urls import read_url, read_url_path
@@ -90,17 +91,40 @@ class Command(Condition):
         words = read_command(value)
         if isinstance(words, str):
             return CANNOT_TELL
-        if any(form.fits(words) for form in self.forms):
+        leads = leads_in(value)
+        if self._fits(words, leads) if leads else any(form.fits(words) for form in self.forms):
             return HOLDS
         named = set(_names(words))
         if is_runner(words[0]) or any(_name(form.program) in named for form in self.forms):
             return CANNOT_TELL
         return FAILS
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders its words may lie in."""
+        return tuple(folder for form in self.forms for folder in form.under)
+
+    def names_files(self, value: Json) -> Iterable[str]:
+        """Its words that may be paths."""
+        words = read_command(value)
+        if isinstance(words, str):
+            return ()
+        return (word for word in words[1:] if not word.startswith(("-", "+")))
+
     def stands(self, value: Json) -> str:
         """How this value stands."""
         words = read_command(value)
-        return f"is {show(value)} which {words}" if isinstance(words, str) else f"is {show(value)}"
+        if isinstance(words, str):
+            return f"is {show(value)} which {words}"
+        leads = leads_in(value)
+        if leads and self._fits(words, NOWHERE) and not self._fits(words, leads):
+            return f"is {show(value)}, of which a word leads elsewhere or where cannot be told"
+        return f"is {show(value)}"
+
+    def _fits(self, words: tuple[str, ...], leads: Leads) -> bool:
+        """Whether it has one of the forms, if its words lead where `leads` says."""
+        led = tuple(Led(word, leads) for word in words)
+        return any(form.fits(led) for form in self.forms)
 
     @property
     def phrase(self) -> str:

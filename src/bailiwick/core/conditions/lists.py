@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -45,6 +46,15 @@ class Items(Condition):
     def paths(self) -> tuple[ArgumentPath, ...]:
         """The arguments it names."""
         return (self.path, *(path for each in self.conditions for path in each.paths[1:]))
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders any of its conditions holds paths to."""
+        return tuple(folder for each in self.conditions for folder in each.folders)
+
+    def names_files(self, value: Json) -> Iterable[str]:
+        """The paths that any of its conditions is about."""
+        return (text for each in self.conditions for text in each.names_files(value))
 
     def quick(self) -> Quick:
         """Items together are never plain."""

@@ -20,6 +20,7 @@ from bailiwick.core.conditions import (
     triggers,
 )
 from bailiwick.core.flow.labels import NO_FACTS, Facts
+from bailiwick.core.links import led_words
 from bailiwick.core.mandate import AllowRule, Mandate, Rule
 from bailiwick.core.values import FAILS, HOLDS
 
@@ -100,6 +101,6 @@ def _compared(condition: Condition, call: Call, allows: bool) -> Compared:
     counts = permits if allows else triggers
     return Compared(
         asks=sentence(condition),
-        counted=counts(condition, call.arguments),
-        found=standing(condition, call.arguments, allows=allows),
+        counted=counts(condition, call.judged),
+        found=standing(condition, call.judged, allows=allows) + led_words(condition, call),
     )

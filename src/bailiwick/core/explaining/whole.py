@@ -22,6 +22,7 @@ from bailiwick.core.limits.charging import charges
 from bailiwick.core.limits.limit import Charge, Counters, Limit
 from bailiwick.core.limits.wording import amount_words
 from bailiwick.core.limits.wording import standing as limit_standing
+from bailiwick.core.links import led_words
 from bailiwick.core.mandate import AllowRule, DenyRule, Mandate, MandateState, Plan, Rule
 from bailiwick.core.reading import read_allow, read_deny, read_limit, read_stamp
 from bailiwick.core.reading.flow import read_accepts
@@ -258,8 +259,8 @@ def _limit(
     compared = [
         Compared(
             sentence(each),
-            triggers(each, call.arguments),
-            standing(each, call.arguments, allows=False),
+            triggers(each, call.judged),
+            standing(each, call.judged, allows=False) + led_words(each, call),
         )
         for each in limit.conditions
     ]

@@ -120,7 +120,7 @@ def charged(call: Call, limits: Sequence[Limit], run: str, now: int) -> tuple[Ch
 
 def counts(limit: Limit, call: Call) -> bool:
     """Whether a limit that means the target counts the call: no condition plainly fails."""
-    arguments = call.arguments
+    arguments = call.judged
     for condition in limit.conditions:  # noqa: SIM110 - a generator costs a third more
         if not triggers(condition, arguments):
             return False

@@ -1,8 +1,9 @@
 r"""Where a path points, by its text alone.
 
-The text is all a gateway has: what a name leads to is decided by the server's file system, where a
-symbolic link can lead out of any folder. For that reason `..` is never resolved here: through a
-link, `/work/link/..` is not `/work`. A path that readers may disagree about has no steps at all:
+What a name leads to is decided by the server's file system, where a symbolic link can lead out of
+any folder; where the gateway sees the same files, it looks (`led.py`). Here `..` is never resolved:
+through a link, `/work/link/..` is not `/work`. A path that readers may disagree about has no steps
+at all:
 
 1. too long, or not plain text (control, invisible, unassigned or private characters);
 2. not in Unicode NFC, or with characters that compatibility mapping turns into `/`, `\`, `.`, `%`,
@@ -92,6 +93,14 @@ def read_path(text: str) -> PathText | str:
         if _DEVICE_STEP.fullmatch(step):
             return "holds a step that is a device on Windows"
     return PathText(absolute, tuple(steps))
+
+
+def read_real(place: str) -> PathText | None:
+    """Where a file system says that something is: absolute and without links, so that any text is
+    taken as it stands. None for anything else, as the "" of what cannot be told."""
+    if not place.startswith("/"):
+        return None
+    return PathText(True, tuple(step for step in place.split("/") if step))
 
 
 def _may_be(step: str, wanted: str) -> bool:

@@ -54,6 +54,11 @@ class Upstreams:
         """How each is, by name."""
         return tuple(self._held[name][1].status() for name in sorted(self._held))
 
+    def spec(self, server: str) -> ServerSpec | None:
+        """How a server is declared now; None if there is none of that name."""
+        held = self._held.get(server)
+        return None if held is None else held[0]
+
     async def end_session(self, session: str) -> None:
         """Forget a client session at every upstream."""
         await asyncio.gather(*(item[1].end_session(session) for item in self._held.values()))

@@ -39,6 +39,15 @@ class Instances(StrEnum):
     """One for each client session, with that client's capabilities."""
 
 
+class Whose(StrEnum):
+    """Whose files a server works on."""
+
+    HERE = "here"
+    """Those of the gateway's machine, by the same paths: usual for a child process."""
+    ELSEWHERE = "elsewhere"
+    """Others: on another machine, or in a container. Usual for a server with a `url`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
     """One declared MCP server: either `url` or `command`.
@@ -53,6 +62,7 @@ class ServerSpec:
         max_response_bytes: larger answers (or single events) are refused.
         max_sessions: bound on legacy sessions or `session` children kept at a time.
         session_idle_seconds: after which an unused session or child is ended.
+        files: whether paths mean to it what they mean to the gateway; None for what is usual.
     """
 
     name: str
@@ -67,6 +77,7 @@ class ServerSpec:
     max_response_bytes: int = 16 * 1024 * 1024
     max_sessions: int = 256
     session_idle_seconds: float = 1_800.0
+    files: Whose | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError (`server_transport`, `server_protocol`)."""
@@ -80,3 +91,13 @@ class ServerSpec:
                 "server_protocol",
                 f"server `{self.name}`: protocol `{self.protocol}` is not one of {known}",
             )
+
+    @property
+    def files_here(self) -> bool:
+        """Whether the gateway sees the files that it works on."""
+        return self.files is Whose.HERE or (self.files is None and not self.url)
+
+    @property
+    def folder(self) -> str | None:
+        """Where relative paths begin for it; "" for the gateway's own folder, None if unknown."""
+        return None if self.url else self.cwd
