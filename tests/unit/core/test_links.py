@@ -9,12 +9,13 @@ import pytest
 
 from bailiwick.core.call import NO_LEADS, Call, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions import Matches, Under, failure, reason
+from bailiwick.core.conditions import Matches, OneOf, Under, failure, reason
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.explaining.whole import why
 from bailiwick.core.judge import judge
+from bailiwick.core.line import line_of
 from bailiwick.core.links import asks_of_files, led, led_words, read_leads, to_look_at
-from bailiwick.core.mandate import AllowRule, Mandate
+from bailiwick.core.mandate import AllowRule, DenyRule, Mandate
 from bailiwick.core.rendering import Asking, render, shows_leads
 from bailiwick.core.target_pattern import TargetPattern
 from bailiwick.core.texts.glob import Glob
@@ -113,6 +114,21 @@ def test_judged_and_explained_by_what_was_seen() -> None:
     (compared,) = told.mandates[0].rules[0].compared
     assert compared.found.endswith("; `/work/a` leads to `/etc/passwd`")
     assert not compared.counted
+
+
+def test_a_file_that_is_listed_by_name_is_held_to_the_folders_it_leads_to() -> None:
+    named = holding(OneOf(("path",), ("/work/a", "/work/b")))
+    pattern = TargetPattern(CallKind.TOOL, "files", "read")
+    refused = DenyRule("payments@1/deny/1", (pattern,), (Under(("path",), ("/etc",)),))
+    chain = (replace(named, deny=(refused,)),)
+    call = asked({"path": "/work/a"})
+    assert line_of(chain, TARGET).way is not None  # only texts may rule a deny rule out
+    assert asks_of_files(chain)
+    assert to_look_at(call, chain) == ("/etc", "/work/a")
+    linked = led(call, {"/etc": "/etc", "/work/a": "/etc/passwd"})
+    verdict = judge(linked, chain, NO_POLICIES, NO_COUNTERS, NO_LABELS, NO_STEP, 0)
+    assert isinstance(verdict, Deny)
+    assert isinstance(judge(call, chain, NO_POLICIES, NO_COUNTERS, NO_LABELS, NO_STEP, 0), Allow)
 
 
 def test_what_was_recorded_is_read_back() -> None:
