@@ -9,7 +9,7 @@ import pytest
 
 from bailiwick.core.call import NO_LEADS, Call, CallKind, Target
 from bailiwick.core.canonical import Json, JsonObject
-from bailiwick.core.conditions import Matches, OneOf, Under, failure, reason
+from bailiwick.core.conditions import Condition, Matches, OneOf, Under, failure, reason
 from bailiwick.core.context import NO_COUNTERS, NO_LABELS, NO_POLICIES, NO_STEP
 from bailiwick.core.explaining.whole import why
 from bailiwick.core.judge import judge
@@ -32,7 +32,7 @@ def asked(arguments: JsonObject) -> Call:
     return Call.of("01KB0000000000000000000001", TARGET, arguments)
 
 
-def holding(*conditions: Under | Matches) -> Mandate:
+def holding(*conditions: Condition) -> Mandate:
     pattern = TargetPattern(CallKind.TOOL, "files", "read")
     rule = AllowRule("payments@1/allow/1", (pattern,), conditions)
     return replace(mandate(), allow=(rule,), stamp=())
