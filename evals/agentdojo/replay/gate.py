@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bailiwick.app.declare import Declarations, apply_files
+from bailiwick.app.local_files import LocalFiles
 from bailiwick.core.call import CallKind, Target
 from bailiwick.core.errors import ConfigError
 from bailiwick.core.run_words import RunWords
@@ -26,6 +27,7 @@ from bailiwick.gateway.gate import Answer, Answered, Asked, Refused, StillWaitin
 from bailiwick.gateway.held import Waiting
 from bailiwick.gateway.holds import Holds
 from bailiwick.gateway.ids import Ulids
+from bailiwick.gateway.links import Links
 from bailiwick.gateway.memories import Memories
 from bailiwick.gateway.pipeline import Pipeline
 from bailiwick.gateway.recalled import Recalled
@@ -107,6 +109,7 @@ class SuiteGate:
             memories=Memories(Recalled(self._records, self._recorder), self._authority),
             thoughts=Thoughts(RecalledThoughts(self._records, self._recorder), self._clock.wall_ms),
             clock=self._clock,
+            links=Links(LocalFiles(), lambda server: None),  # a suite's files are not on a disk
             events=events,
             new_id=new_id,
             nonce=lambda: f"nonce-{next(nonces)}",
